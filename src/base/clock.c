@@ -1,0 +1,21 @@
+/* Time from the operating system. */
+#include "base/clock.h"
+
+#include <time.h>
+
+double clock_now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+uint64_t clock_seed(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    uint64_t x = (uint64_t)t.tv_sec * 1000000007u ^ (uint64_t)t.tv_nsec << 20;
+    x ^= x >> 31; /* splitmix64, so that close times give far seeds */
+    x *= 0xbf58476d1ce4e5b9u;
+    return x ^ x >> 29;
+}

@@ -1,0 +1,7 @@
+/* Time. */
+#ifndef BASE_CLOCK_H
+#define BASE_CLOCK_H
+#include <stdint.h>
+double clock_now(void);          /* seconds on a clock that never goes back */
+uint64_t clock_seed(void);       /* a fresh seed for those who gave none */
+#endif

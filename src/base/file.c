@@ -1,0 +1,236 @@
+/* Files. A file_out keeps this invariant: until commit, path is as it was; after commit or abort, temp is gone. */
+#include "base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+enum { OUT_BUFFER = 1 << 20 };
+
+static int open_read(const char *path)
+{
+    int fd;
+    do fd = open(path, O_RDONLY | O_CLOEXEC);
+    while (fd < 0 && errno == EINTR);
+    return fd;
+}
+
+cj_err file_map_open(file_map *m, const char *path, cj_diag *d)
+{
+    int fd = open_read(path);
+    if (fd < 0) return diag_errno(d, errno, path);
+    struct stat st;
+    cj_err e = CJ_OK;
+    void *p = NULL;
+    if (fstat(fd, &st)) e = diag_errno(d, errno, path);
+    else if (S_ISDIR(st.st_mode)) e = diag_errno(d, EISDIR, path);
+    else if (!S_ISREG(st.st_mode)) e = diag_fail(d, CJ_E_INPUT, MSG_FILE_IO, "%s" ARG "%s", path, "not a regular file");
+    else if (st.st_size == 0) e = diag_fail(d, CJ_E_INPUT, MSG_FILE_EMPTY, "%s", path);
+    else if ((p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0)) == MAP_FAILED) e = diag_errno(d, errno, path);
+    close(fd);
+    if (e) return e;
+    *m = (file_map){p, (size_t)st.st_size};
+    return CJ_OK;
+}
+
+void file_map_close(file_map *m)
+{
+    if (m->data) munmap((void *)m->data, m->size);
+    *m = (file_map){0};
+}
+
+void file_map_prefetch(const file_map *m) { madvise((void *)m->data, m->size, MADV_WILLNEED); }
+
+/* Reads fd to its end into out, refusing more than max bytes. */
+static cj_err read_all(int fd, const char *path, size_t max, buf *out, cj_diag *d)
+{
+    for (;;) {
+        TRY(buf_reserve(out, 65536, d));
+        ssize_t n = read(fd, out->data + out->len, 65536);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return diag_errno(d, errno, path);
+        if (n == 0) break;
+        out->len += (size_t)n;
+        if (out->len > max) return diag_fail(d, CJ_E_LIMIT, MSG_FILE_TOO_LARGE, "%s" ARG ">%zu" ARG "%zu", path, max, max);
+    }
+    out->data[out->len] = 0;
+    return CJ_OK;
+}
+
+cj_err file_read(const char *path, size_t max, buf *out, cj_diag *d)
+{
+    bool standard = strcmp(path, "-") == 0;
+    int fd = standard ? STDIN_FILENO : open_read(path);
+    if (fd < 0) return diag_errno(d, errno, path);
+    struct stat st;
+    cj_err e = CJ_OK;
+    buf_init(out, max < SIZE_MAX - 65537 ? max + 65537 : SIZE_MAX);
+    if (fstat(fd, &st)) e = diag_errno(d, errno, path);
+    else if (S_ISDIR(st.st_mode)) e = diag_errno(d, EISDIR, path);
+    else if (S_ISREG(st.st_mode) && (uint64_t)st.st_size > max)
+        e = diag_fail(d, CJ_E_LIMIT, MSG_FILE_TOO_LARGE, "%s" ARG "%lld" ARG "%zu", path, (long long)st.st_size, max);
+    else e = read_all(fd, path, max, out, d);
+    if (!standard) close(fd);
+    if (e) buf_deinit(out);
+    return e;
+}
+
+cj_err file_out_open(file_out *f, const char *path, cj_diag *d)
+{
+    size_t n = strlen(path);
+    *f = (file_out){.fd = -1, .path = mem_strdup(path), .temp = mem_alloc(n + 32), .buffer = mem_alloc(OUT_BUFFER)};
+    if (!f->path || !f->temp || !f->buffer) {
+        file_out_abort(f);
+        return diag_nomem(d, n + OUT_BUFFER);
+    }
+    if (file_is_dir(path)) {
+        f->temp[0] = 0;
+        file_out_abort(f);
+        return diag_errno(d, EISDIR, path);
+    }
+    snprintf(f->temp, n + 32, "%s.%ld.part", path, (long)getpid());
+    f->fd = open(f->temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    if (f->fd < 0) {
+        cj_err e = diag_errno(d, errno, path);
+        f->temp[0] = 0;
+        file_out_abort(f);
+        return e;
+    }
+    return CJ_OK;
+}
+
+static cj_err flush(file_out *f, const uint8_t *p, size_t n, cj_diag *d)
+{
+    while (n) {
+        ssize_t w = write(f->fd, p, n);
+        if (w < 0 && errno == EINTR) continue;
+        if (w < 0) return diag_errno(d, errno, f->path);
+        p += w;
+        n -= (size_t)w;
+    }
+    return CJ_OK;
+}
+
+cj_err file_out_write(file_out *f, const void *data, size_t n, cj_diag *d)
+{
+    f->written += n;
+    if (f->fill + n > OUT_BUFFER) {
+        TRY(flush(f, f->buffer, f->fill, d));
+        f->fill = 0;
+        if (n > OUT_BUFFER) return flush(f, data, n, d);
+    }
+    memcpy(f->buffer + f->fill, data, n);
+    f->fill += n;
+    return CJ_OK;
+}
+
+cj_err file_out_pad(file_out *f, size_t align, cj_diag *d)
+{
+    static const uint8_t zeros[256];
+    size_t n = (align - f->written % align) % align;
+    while (n) {
+        size_t part = n < sizeof zeros ? n : sizeof zeros;
+        TRY(file_out_write(f, zeros, part, d));
+        n -= part;
+    }
+    return CJ_OK;
+}
+
+cj_err file_out_commit(file_out *f, cj_diag *d)
+{
+    cj_err e = flush(f, f->buffer, f->fill, d);
+    if (!e && fsync(f->fd)) e = diag_errno(d, errno, f->path);
+    if (close(f->fd) && !e) e = diag_errno(d, errno, f->path);
+    f->fd = -1;
+    if (!e && rename(f->temp, f->path)) e = diag_errno(d, errno, f->path);
+    if (!e) f->temp[0] = 0;
+    file_out_abort(f);
+    return e;
+}
+
+void file_out_abort(file_out *f)
+{
+    if (f->fd >= 0) close(f->fd);
+    if (f->temp && f->temp[0]) unlink(f->temp);
+    mem_free(f->path);
+    mem_free(f->temp);
+    mem_free(f->buffer);
+    *f = (file_out){.fd = -1};
+}
+
+bool file_exists(const char *path) { return access(path, F_OK) == 0; }
+
+bool file_is_dir(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+int64_t file_size(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) ? -1 : (int64_t)st.st_size;
+}
+
+cj_err file_make_dirs(const char *path, cj_diag *d)
+{
+    char *p = mem_strdup(path);
+    if (!p) return diag_nomem(d, strlen(path));
+    cj_err e = CJ_OK;
+    for (char *s = p + 1; !e; s++) {
+        if (*s != '/' && *s) continue;
+        char keep = *s;
+        *s = 0;
+        if (mkdir(p, 0700) && errno != EEXIST) e = diag_errno(d, errno, p);
+        *s = keep;
+        if (!keep) break;
+    }
+    if (!e && !file_is_dir(path)) e = diag_errno(d, ENOTDIR, path);
+    mem_free(p);
+    return e;
+}
+
+int64_t file_free_space(const char *path)
+{
+    struct statvfs v;
+    char *p = mem_strdup(path);
+    int64_t free_bytes = -1;
+    while (p && *p) { /* the file may not exist yet: ask its nearest existing parent */
+        if (!statvfs(p, &v)) { free_bytes = (int64_t)v.f_bavail * (int64_t)v.f_frsize; break; }
+        char *slash = strrchr(p, '/');
+        if (!slash) { if (!statvfs(".", &v)) free_bytes = (int64_t)v.f_bavail * (int64_t)v.f_frsize; break; }
+        if (slash == p) slash[1] = 0; else *slash = 0;
+    }
+    mem_free(p);
+    return free_bytes;
+}
+
+char *file_join(const char *a, const char *b)
+{
+    size_t na = strlen(a), nb = strlen(b);
+    while (na > 1 && a[na - 1] == '/') na--;
+    while (*b == '/') { b++; nb--; }
+    char *p = mem_alloc(na + nb + 2);
+    if (!p) return NULL;
+    memcpy(p, a, na);
+    p[na] = '/';
+    memcpy(p + na + 1, b, nb + 1);
+    return p;
+}
+
+char *file_home(void)
+{
+    const char *s = getenv("JUAN_HOME");
+    if (s && *s) return mem_strdup(s);
+    s = getenv("XDG_DATA_HOME");
+    if (s && *s) return file_join(s, "juan");
+    s = getenv("HOME");
+    return file_join(s && *s ? s : "/tmp", ".local/share/juan");
+}

@@ -1,0 +1,45 @@
+/* Files: read-only mappings, whole reads with a cap, atomic replacement, folders. The only room that calls the operating
+ * system for files. */
+#ifndef BASE_FILE_H
+#define BASE_FILE_H
+
+#include "base/err.h"
+#include "base/mem.h"
+
+/* A read-only mapping of a whole file. */
+typedef struct file_map {
+    const uint8_t *data;
+    size_t size;
+} file_map;
+CJ_NODISCARD cj_err file_map_open(file_map *m, const char *path, cj_diag *d); /* a directory or an empty file is refused */
+void file_map_close(file_map *m);
+void file_map_prefetch(const file_map *m); /* asks for the pages ahead of use */
+
+/* Reads a whole regular file, or standard input for "-", of at most max bytes into out (initialised here; *out ends in 0). */
+CJ_NODISCARD cj_err file_read(const char *path, size_t max, buf *out, cj_diag *d);
+
+/* Writes to a temporary file beside path; commit renames it over path after fsync, abort removes it. */
+typedef struct file_out {
+    int fd;
+    char *path, *temp;
+    uint8_t *buffer; /* 1 MiB, gathers small writes */
+    size_t fill;
+    uint64_t written;
+} file_out;
+CJ_NODISCARD cj_err file_out_open(file_out *f, const char *path, cj_diag *d);
+CJ_NODISCARD cj_err file_out_write(file_out *f, const void *data, size_t n, cj_diag *d);
+CJ_NODISCARD cj_err file_out_pad(file_out *f, size_t align, cj_diag *d); /* zero bytes up to a multiple of align */
+CJ_NODISCARD cj_err file_out_commit(file_out *f, cj_diag *d);            /* closes f whatever happens */
+void file_out_abort(file_out *f);
+
+bool file_exists(const char *path);
+bool file_is_dir(const char *path);
+int64_t file_size(const char *path);    /* -1 when there is none */
+CJ_NODISCARD cj_err file_make_dirs(const char *path, cj_diag *d); /* like mkdir -p, mode 0700 for what it makes */
+int64_t file_free_space(const char *path); /* bytes free for us where path lies; -1 unknown */
+/* Joins with one '/'; the caller frees with mem_free; NULL: no memory. */
+char *file_join(const char *a, const char *b);
+/* The folder of models, shelf and settings: $JUAN_HOME, else $XDG_DATA_HOME/juan, else ~/.local/share/juan. mem_free it. */
+char *file_home(void);
+
+#endif
