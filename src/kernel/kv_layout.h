@@ -1,0 +1,50 @@
+/* The layout of a page of keys and values: one versioned format, in memory and on disk, for every processor.
+ *
+ * A page holds KV_PAGE tokens of one layer, all its KV heads one after the other. One head is
+ *
+ *     K   [KV_PAGE/16 groups][dk/u][16 tokens][u]   u = elements in 4 bytes: f32 1, bf16 2, q8 4
+ *     V   [KV_PAGE/u][dv][u tokens]
+ *     scales of q8 only: float32 K[KV_PAGE], V[KV_PAGE], one for each token
+ *
+ * so that 16 tokens x 4 bytes of keys are one 64-byte line and u tokens x 16 value elements another: AMX loads both as tiles,
+ * the vector levels and the reference read the same bytes. dk and dv are multiples of 4 (padded with zeros where a model's are
+ * not). Keys are stored rotated by (position mod s), see rope.h. Tokens not yet written are never read.
+ */
+#ifndef KERNEL_KV_LAYOUT_H
+#define KERNEL_KV_LAYOUT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum { KV_PAGE = 128, KV_GROUP = 16, KV_LAYOUT_VERSION = 1 };
+
+typedef enum kv_type { KV_F32, KV_BF16, KV_Q8, KV_TYPES } kv_type;
+
+typedef struct kv_layout {
+    kv_type type;
+    int heads;  /* KV heads of the layer */
+    int dk, dv; /* elements of a key, of a value; multiples of 4 */
+} kv_layout;
+
+/* Elements in 4 bytes. */
+static inline int kv_unit(kv_type t) { return t == KV_F32 ? 1 : t == KV_BF16 ? 2 : 4; }
+
+/* Byte offsets inside one head, and the sizes of a head and a page; all multiples of 64. */
+static inline size_t kv_v_offset(const kv_layout *l) { return (size_t)KV_PAGE * (size_t)l->dk * 4 / (size_t)kv_unit(l->type); }
+static inline size_t kv_scale_offset(const kv_layout *l) { return kv_v_offset(l) + (size_t)KV_PAGE * (size_t)l->dv * 4 / (size_t)kv_unit(l->type); }
+static inline size_t kv_head_bytes(const kv_layout *l) { return kv_scale_offset(l) + (l->type == KV_Q8 ? 2 * KV_PAGE * sizeof(float) : 0); }
+static inline size_t kv_page_bytes(const kv_layout *l) { return kv_head_bytes(l) * (size_t)l->heads; }
+
+/* Element index (in elements of the type) of key element c of token t, of value element c of token t, inside their parts. */
+static inline size_t kv_k_index(const kv_layout *l, int t, int c)
+{
+    int u = kv_unit(l->type);
+    return (((size_t)(t / KV_GROUP) * (size_t)(l->dk / u) + (size_t)(c / u)) * KV_GROUP + (size_t)(t % KV_GROUP)) * (size_t)u + (size_t)(c % u);
+}
+static inline size_t kv_v_index(const kv_layout *l, int t, int c)
+{
+    int u = kv_unit(l->type);
+    return ((size_t)(t / u) * (size_t)l->dv + (size_t)c) * (size_t)u + (size_t)(t % u);
+}
+
+#endif

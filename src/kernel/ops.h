@@ -1,0 +1,106 @@
+/* Operations on tensors, over all threads: what model/ calls. Tensor data is never dereferenced above this line, so that
+ * another device can stand behind the same calls.
+ *
+ * A kernel_ctx is one device as one engine uses it: a kernel table, a thread pool, scratch memory and the numerics mode. Ops
+ * cannot fail: what they need is reserved beforehand (kernel_reserve). One ctx is used by one thread at a time.
+ * Activations are float32 [rows][columns], row-major.
+ */
+#ifndef KERNEL_OPS_H
+#define KERNEL_OPS_H
+
+#include "kernel/kv_layout.h"
+#include "kernel/rope.h"
+#include "kernel/table.h"
+#include "kernel/weight.h"
+#include "parallel/pool.h"
+
+typedef struct kernel_ctx kernel_ctx;
+
+typedef struct kernel_options {
+    kernel_level level; /* KERNEL_AUTO: the best */
+    int threads;        /* 0: all */
+    bool exact;         /* float32 everywhere: weights dequantised, activations not quantised */
+} kernel_options;
+
+CJ_NODISCARD cj_err kernel_open(kernel_ctx **out, const kernel_options *opt, cj_diag *d);
+void kernel_close(kernel_ctx **ctx);
+const kernel_table *kernel_table_of(const kernel_ctx *ctx);
+pool *kernel_pool(const kernel_ctx *ctx);
+int kernel_threads(const kernel_ctx *ctx);
+bool kernel_exact(const kernel_ctx *ctx);
+
+/* Largest sizes any op will be called with; grows what is there already. */
+typedef struct kernel_limits {
+    int64_t rows;      /* rows of a batch */
+    int64_t cols;      /* widest input of a linear */
+    int heads;         /* query heads */
+    int dk, dv;        /* largest head sizes */
+} kernel_limits;
+CJ_NODISCARD cj_err kernel_reserve(kernel_ctx *ctx, const kernel_limits *l, cj_diag *d);
+
+/* Device memory: 64-byte aligned, zeroed. */
+void *kernel_alloc(kernel_ctx *ctx, size_t bytes);
+void kernel_free(kernel_ctx *ctx, void *block);
+void kernel_upload(kernel_ctx *ctx, void *device, const void *host, size_t bytes);
+void kernel_download(kernel_ctx *ctx, void *host, const void *device, size_t bytes);
+
+/* y[rows][ldy] (=, or += when add) x[rows][ldx] . w^T (+ bias[w->rows]). All outputs of one call share x, which is prepared once. */
+typedef struct op_linear_out {
+    const kernel_weight *w;
+    const float *bias; /* NULL: none */
+    float *y;
+    int64_t ldy;
+    bool add;
+} op_linear_out;
+void op_linear(kernel_ctx *ctx, const op_linear_out *outs, int n_outs, const float *x, int64_t ldx, int64_t rows);
+
+/* y[rows][w->cols] = row ids[r] of w, times scale. 0 <= ids[r] < w->rows. */
+void op_embed(kernel_ctx *ctx, float *y, const kernel_weight *w, const int32_t *ids, int64_t rows, float scale);
+
+/* Over rows of `cols`; y may be x. w is [cols]. */
+void op_rms_norm(kernel_ctx *ctx, float *y, const float *x, const float *w, int64_t rows, int64_t cols, float eps);
+void op_rms_norm_add(kernel_ctx *ctx, float *y, const float *x, const float *w, int64_t rows, int64_t cols, float eps);
+void op_add(kernel_ctx *ctx, float *y, const float *x, int64_t n);
+void op_scale(kernel_ctx *ctx, float *x, float by, int64_t n);
+void op_glu(kernel_ctx *ctx, float *y, const float *gate, const float *up, int64_t n, vec_act act);
+void op_softcap(kernel_ctx *ctx, float *x, float cap, int64_t n);
+/* Copies rows idx[r] of x to row r of y. */
+void op_gather(kernel_ctx *ctx, float *y, const float *x, const int32_t *idx, int64_t rows, int64_t cols);
+
+/* Fills near[rope_near(spec)][rows][dims] and far[dims] for rows at the given positions (computed in double). */
+void op_rope_tables(kernel_ctx *ctx, const rope_spec *spec, const int64_t *positions, int64_t rows, float *near, float *far);
+/* Rotates x[rows][heads][dim] by table near[0], as keys are. */
+void op_rope_keys(kernel_ctx *ctx, float *x, int64_t rows, int heads, int dim, const rope_tables *t);
+
+/* One sequence's part of a batch: rows [row, row + count) stand at positions pos, pos + 1, ... pages[p] holds the tokens
+ * [p * KV_PAGE, ...) of this layer; entries that a window has left behind may be NULL. */
+typedef struct attn_seq {
+    int64_t row, count, pos;
+    uint8_t *const *pages;
+} attn_seq;
+
+/* Writes k[rows][heads][dk] (rotated) and v[rows][heads][dv] of each sequence into its pages. Tokens of a group are written
+ * one by one: nothing but the token's own bytes changes. */
+void op_kv_store(kernel_ctx *ctx, const kv_layout *l, const attn_seq *seqs, int n_seqs, const float *k, const float *v);
+
+typedef struct op_attn_args {
+    const kv_layout *kv;
+    int heads;               /* query heads, a multiple of kv->heads */
+    float scale, softcap;    /* scores = q.k * scale, then softcap when > 0 */
+    int64_t window;          /* a query sees keys j with i - window < j <= i; 0: all j <= i */
+    const float *sinks;      /* [heads] logits of a key without a value, NULL: none */
+    const rope_tables *rope; /* NULL: no positions */
+    const float *q;          /* [rows][heads][dk], not rotated */
+    float *out;              /* [rows][heads][dv] */
+    const attn_seq *seqs;
+    int n_seqs;
+} op_attn_args;
+/* Causal attention of every row over the keys of its sequence, its own included (store first). Exact running max/sum over
+ * pages (Milakov & Gimelshein 2018); results do not depend on the number of threads. */
+void op_attention(kernel_ctx *ctx, const op_attn_args *a);
+
+/* mass[j] += sum over rows [row0, row0 + rows) of the attention probability of key j (a->seqs[0] only), for one query head. mass has
+ * pos + count entries; the caller zeroes it. For finding passages, not in the way of a forward pass. */
+CJ_NODISCARD cj_err op_attention_mass(kernel_ctx *ctx, const op_attn_args *a, int head, int64_t row0, int64_t rows, float *mass, cj_diag *d);
+
+#endif

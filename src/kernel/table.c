@@ -1,0 +1,46 @@
+/* Fills the kernel table up the ladder of instruction sets. */
+#include "kernel/table.h"
+
+#include <string.h>
+#include <strings.h>
+
+static const char *const names[KERNEL_LEVELS] = {"ref", "avx2", "avx512", "amx", "neon"};
+
+const char *kernel_level_name(kernel_level level) { return level >= 0 && level < KERNEL_LEVELS ? names[level] : "auto"; }
+
+kernel_level kernel_level_by_name(const char *name)
+{
+    if (!name || !strcasecmp(name, "auto")) return KERNEL_AUTO;
+    for (int i = 0; i < KERNEL_LEVELS; i++)
+        if (!strcasecmp(name, names[i])) return (kernel_level)i;
+    return KERNEL_LEVELS;
+}
+
+bool kernel_level_runs(kernel_level level, const cpu_info *cpu)
+{
+    switch (level) {
+    case KERNEL_REF: return true;
+    case KERNEL_AVX2: return cpu->avx2 && cpu->fma && cpu->f16c;
+    case KERNEL_AVX512: return cpu->avx512 && kernel_level_runs(KERNEL_AVX2, cpu);
+    case KERNEL_AMX: return cpu->amx_bf16 && cpu->amx_int8 && kernel_level_runs(KERNEL_AVX512, cpu);
+    case KERNEL_NEON: return cpu->neon;
+    default: return false;
+    }
+}
+
+kernel_level kernel_level_best(const cpu_info *cpu)
+{
+    static const kernel_level order[] = {KERNEL_AMX, KERNEL_AVX512, KERNEL_AVX2, KERNEL_NEON};
+    for (size_t i = 0; i < sizeof order / sizeof *order; i++)
+        if (kernel_level_runs(order[i], cpu)) return order[i];
+    return KERNEL_REF;
+}
+
+void kernel_table_fill(kernel_table *t, kernel_level level, const cpu_info *cpu)
+{
+    memset(t, 0, sizeof *t);
+    t->level = level;
+    vec_fill_ref(&t->vec);
+    gemm_fill_ref(&t->gemm);
+    attn_fill_ref(&t->attn);
+}
