@@ -2,6 +2,7 @@
 #ifndef KERNEL_CTX_H
 #define KERNEL_CTX_H
 
+#include "base/mem.h"
 #include "kernel/ops.h"
 
 typedef struct kernel_scratch {
