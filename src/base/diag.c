@@ -39,8 +39,6 @@ cj_err diag_fail_at(cj_diag *d, cj_err code, msg_id id, const char *file, int li
     return code;
 }
 
-cj_err diag_nomem(cj_diag *d, size_t bytes) { return diag_fail(d, CJ_E_NOMEM, MSG_NOMEM, "%zu", bytes); }
-
 cj_err diag_errno(cj_diag *d, int errnum, const char *path)
 {
     switch (errnum) {

@@ -20,13 +20,15 @@ typedef enum msg_id {
 /* Separates two arguments in the format of diag_fail: diag_fail(d, CJ_E_INPUT, MSG_X, "%s" ARG "%zu", path, n). */
 #define ARG "\x1f"
 
-/* Fills d (which may be NULL) and returns code. In the sentence {0}, {1}, ... stand for the arguments. */
-#define diag_fail(d, code, id, ...) diag_fail_at((d), (code), (id), __FILE__, __LINE__, __VA_ARGS__)
+/* Fills d (which may be NULL) and returns code. In the sentence {0}, {1}, ... stand for the arguments.
+ * A macro, so that the compiler sees a constant code and knows that what follows a TRY has been set. */
+#define diag_fail(d, code, id, ...) diag_code(diag_fail_at((d), (code), (id), __FILE__, __LINE__, __VA_ARGS__), (code))
+static inline cj_err diag_code(cj_err filled, cj_err code) { (void)filled; return code; }
 cj_err diag_fail_at(cj_diag *d, cj_err code, msg_id id, const char *file, int line, const char *args, ...)
     __attribute__((format(printf, 6, 7), cold));
 
 /* For a failed allocation of `bytes`: MSG_NOMEM, CJ_E_NOMEM. */
-cj_err diag_nomem(cj_diag *d, size_t bytes) __attribute__((cold));
+#define diag_nomem(d, bytes) diag_fail((d), CJ_E_NOMEM, MSG_NOMEM, "%zu", (size_t)(bytes))
 
 /* For errno after a system call on `path`: chooses code and sentence (no such file, no space, not permitted, ...). */
 cj_err diag_errno(cj_diag *d, int errnum, const char *path) __attribute__((cold));
