@@ -1,0 +1,260 @@
+#!/usr/bin/env python3
+"""Writes a GGUF model with random weights: any shape, any stored type, no download.
+
+    tools/make_gguf.py qwen.gguf --shape qwen2.5-0.5b --type Q8_0
+    tools/make_gguf.py tiny.gguf --shape tiny-qwen3 --type Q4_K --set layers=3 --set vocab=1000 --seed 7
+
+Speed does not depend on the values of weights, so benchmarks run on such files; the tiny shapes are for tests. Weights are
+drawn with a deviation of 1/sqrt(inputs), so that activations stay near one. The vocabulary is complete and valid (bytes, some
+joined letters, fillers) but means nothing. Needs numpy. The same arguments write the same bytes.
+"""
+import argparse
+import struct
+import sys
+import zlib
+
+import numpy as np
+
+# layers, hidden, ffn, query heads, kv heads, head size, vocabulary, rope theta, context; `experts` 0 means dense.
+SHAPES = {
+    "gemma3-270m": dict(family="gemma3", layers=18, hidden=640, ffn=2048, heads=4, kv=1, head=256, vocab=262144, theta=1e6,
+                        context=32768, window=512, tied=1),
+    "qwen2.5-0.5b": dict(family="qwen2", layers=24, hidden=896, ffn=4864, heads=14, kv=2, head=64, vocab=151936, theta=1e6,
+                         context=32768, tied=1),
+    "qwen3-0.6b": dict(family="qwen3", layers=28, hidden=1024, ffn=3072, heads=16, kv=8, head=128, vocab=151936, theta=1e6,
+                       context=40960, tied=1),
+    "smollm2-135m": dict(family="llama", layers=30, hidden=576, ffn=1536, heads=9, kv=3, head=64, vocab=49152, theta=1e5,
+                         context=8192, tied=1),
+    "tiny-llama": dict(family="llama", layers=4, hidden=256, ffn=512, heads=4, kv=2, head=64, vocab=512, theta=1e4, context=2048,
+                       tied=0),
+    "tiny-qwen2": dict(family="qwen2", layers=4, hidden=256, ffn=512, heads=4, kv=2, head=64, vocab=512, theta=1e4, context=2048,
+                       tied=1),
+    "tiny-qwen3": dict(family="qwen3", layers=4, hidden=256, ffn=512, heads=4, kv=2, head=64, vocab=512, theta=1e4, context=2048,
+                       tied=1),
+    "tiny-qwen3moe": dict(family="qwen3moe", layers=4, hidden=256, ffn=512, heads=4, kv=2, head=64, vocab=512, theta=1e4,
+                          context=2048, tied=0, experts=8, used=2, expert_ffn=256),
+    "tiny-gemma3": dict(family="gemma3", layers=7, hidden=256, ffn=512, heads=4, kv=1, head=64, vocab=512, theta=1e6,
+                        context=2048, window=16, tied=1),
+}
+# GGUF number, elements and bytes of a block, general.file_type of a file that is mostly of this type.
+TYPES = {"F32": (0, 1, 4, 0), "F16": (1, 1, 2, 1), "BF16": (30, 1, 2, 32), "Q4_0": (2, 32, 18, 2), "Q4_1": (3, 32, 20, 3),
+         "Q5_0": (6, 32, 22, 8), "Q5_1": (7, 32, 24, 9), "Q8_0": (8, 32, 34, 7), "Q4_K": (12, 256, 144, 14),
+         "Q5_K": (13, 256, 176, 16), "Q6_K": (14, 256, 210, 18)}
+ALIGNMENT = 32
+CHUNK = 1 << 23  # elements made at a time
+
+
+# ---- values of keys ----
+
+def text(s):
+    b = s.encode()
+    return struct.pack("<Q", len(b)) + b
+
+
+def value(v):
+    """A Python value as a GGUF type number and bytes. Lists hold one kind."""
+    if isinstance(v, bool):
+        return 7, struct.pack("<?", v)
+    if isinstance(v, int):
+        return 4, struct.pack("<I", v)
+    if isinstance(v, float):
+        return 6, struct.pack("<f", v)
+    if isinstance(v, str):
+        return 8, text(v)
+    if isinstance(v, np.ndarray):
+        return 9, struct.pack("<IQ", {"f": 6, "i": 5}[v.dtype.kind], len(v)) + v.tobytes()
+    return 9, struct.pack("<IQ", 8, len(v)) + b"".join(map(text, v))
+
+
+# ---- vocabularies ----
+
+def byte_letters():
+    """The 256 characters by which byte-level BPE vocabularies write bytes."""
+    keep = list(range(33, 127)) + list(range(161, 173)) + list(range(174, 256))
+    moved = iter(range(256, 512))
+    return [chr(b) if b in keep else chr(next(moved)) for b in range(256)]
+
+
+def byte_bpe(vocab, pre):
+    special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+    letters = "etaoinshrdlucmfwypvbgkqjxz"
+    pairs = [(a, b) for a in letters for b in letters][:max(0, vocab - 256 - len(special))]
+    tokens = byte_letters() + [a + b for a, b in pairs]
+    kinds = [1] * len(tokens)
+    while len(tokens) < vocab - len(special):
+        tokens.append(f"[filler{len(tokens)}]")
+        kinds.append(5)
+    first = len(tokens)
+    return {"tokenizer.ggml.model": "gpt2", "tokenizer.ggml.pre": pre, "tokenizer.ggml.tokens": tokens + special,
+            "tokenizer.ggml.token_type": np.array(kinds + [3] * len(special), "<i4"),
+            "tokenizer.ggml.merges": [a + " " + b for a, b in pairs],
+            "tokenizer.ggml.bos_token_id": first, "tokenizer.ggml.eos_token_id": first + 2,
+            "tokenizer.ggml.padding_token_id": first, "tokenizer.ggml.add_bos_token": False}
+
+
+def sentencepiece(vocab):
+    tokens = ["<pad>", "<eos>", "<bos>", "<unk>"] + [f"<0x{b:02X}>" for b in range(256)]
+    kinds = [3, 3, 3, 2] + [6] * 256
+    pieces = ["▁"] + [chr(c) for c in range(33, 127)] + [chr(c) for c in range(0x4E00, 0x9FA6)]
+    for piece in pieces[:max(0, vocab - len(tokens))]:
+        tokens.append(piece)
+        kinds.append(1)
+    while len(tokens) < vocab:
+        tokens.append(f"<unused{len(tokens)}>")
+        kinds.append(5)
+    scores = np.where(np.array(kinds) == 1, -np.arange(len(tokens)), -1000.0).astype("<f4")
+    return {"tokenizer.ggml.model": "llama", "tokenizer.ggml.pre": "default", "tokenizer.ggml.tokens": tokens,
+            "tokenizer.ggml.scores": scores, "tokenizer.ggml.token_type": np.array(kinds, "<i4"),
+            "tokenizer.ggml.bos_token_id": 2, "tokenizer.ggml.eos_token_id": 1, "tokenizer.ggml.unknown_token_id": 3,
+            "tokenizer.ggml.padding_token_id": 0, "tokenizer.ggml.add_bos_token": True,
+            "tokenizer.ggml.add_space_prefix": False}
+
+
+# ---- models ----
+
+def keys(name, s, kind):
+    f = s["family"]
+    k = {"general.architecture": f, "general.type": "model", "general.name": f"random {name}", "general.alignment": ALIGNMENT,
+         f"{f}.context_length": s["context"], f"{f}.embedding_length": s["hidden"], f"{f}.block_count": s["layers"],
+         f"{f}.feed_forward_length": s["ffn"], f"{f}.attention.head_count": s["heads"], f"{f}.attention.head_count_kv": s["kv"],
+         f"{f}.attention.key_length": s["head"], f"{f}.attention.value_length": s["head"],
+         f"{f}.attention.layer_norm_rms_epsilon": 1e-6, f"{f}.rope.freq_base": float(s["theta"]), f"{f}.vocab_size": s["vocab"]}
+    if f == "llama":
+        k[f"{f}.rope.dimension_count"] = s["head"]
+    if s.get("window"):
+        k[f"{f}.attention.sliding_window"] = s["window"]
+    if s.get("experts"):
+        k.update({f"{f}.expert_count": s["experts"], f"{f}.expert_used_count": s["used"],
+                  f"{f}.expert_feed_forward_length": s["expert_ffn"]})
+    k.update(sentencepiece(s["vocab"]) if f == "gemma3" else byte_bpe(s["vocab"], "smollm" if f == "llama" else "qwen2"))
+    k.update({"general.quantization_version": 2, "general.file_type": TYPES[kind][3]})
+    return k
+
+
+def tensors(s):
+    """(name, dimensions with the row length first) of every tensor."""
+    f, h, q, kv = s["family"], s["hidden"], s["heads"] * s["head"], s["kv"] * s["head"]
+    out = [("token_embd.weight", (h, s["vocab"])), ("output_norm.weight", (h,))]
+    if not s["tied"]:
+        out.append(("output.weight", (h, s["vocab"])))
+    for layer in range(s["layers"]):
+        block = [("attn_norm.weight", (h,)), ("attn_q.weight", (h, q)), ("attn_k.weight", (h, kv)), ("attn_v.weight", (h, kv)),
+                 ("attn_output.weight", (q, h)), ("ffn_norm.weight", (h,))]
+        if f == "qwen2":
+            block += [("attn_q.bias", (q,)), ("attn_k.bias", (kv,)), ("attn_v.bias", (kv,))]
+        if f in ("qwen3", "qwen3moe", "gemma3"):
+            block += [("attn_q_norm.weight", (s["head"],)), ("attn_k_norm.weight", (s["head"],))]
+        if f == "gemma3":
+            block += [("post_attention_norm.weight", (h,)), ("post_ffw_norm.weight", (h,))]
+        if s.get("experts"):
+            n, e = s["experts"], s["expert_ffn"]
+            block += [("ffn_gate_inp.weight", (h, n)), ("ffn_gate_exps.weight", (h, e, n)), ("ffn_up_exps.weight", (h, e, n)),
+                      ("ffn_down_exps.weight", (e, h, n))]
+        else:
+            block += [("ffn_gate.weight", (h, s["ffn"])), ("ffn_up.weight", (h, s["ffn"])), ("ffn_down.weight", (s["ffn"], h))]
+        out += [(f"blk.{layer}.{name}", dims) for name, dims in block]
+    return out
+
+
+def stored_type(name, dims, kind):
+    """What `juan quantize` would choose: small tensors stay F32, the vocabulary is stored finer, rows must be whole blocks."""
+    if len(dims) == 1 or "ffn_gate_inp" in name:
+        return "F32"
+    if name in ("token_embd.weight", "output.weight") and kind.startswith(("Q4", "Q5")):
+        kind = "Q6_K"
+    if dims[0] % TYPES[kind][1]:
+        kind = {"Q4_K": "Q5_0", "Q5_K": "Q5_1", "Q6_K": "Q8_0"}.get(kind, "F16")
+    return kind if dims[0] % TYPES[kind][1] == 0 else "F16"
+
+
+# ---- weights ----
+
+def halves(values):
+    return np.asarray(values).astype("<f2").view(np.uint8).reshape(-1, 2)
+
+
+def plain(random, name, n, inputs):
+    if "norm" in name:
+        return (1 + 0.1 * random.standard_normal(n, dtype=np.float32)).astype("<f4")
+    deviation = 0.1 if name.endswith(".bias") else inputs ** -0.5
+    return (random.standard_normal(n, dtype=np.float32) * np.float32(deviation)).astype("<f4")
+
+
+def blocks(random, kind, n, inputs):
+    """n elements of a quantised type: random codes, and scales that give them the wanted deviation and mean 0."""
+    _, per_block, size, _ = TYPES[kind]
+    count = n // per_block
+    b = np.frombuffer(random.bytes(count * size), np.uint8).reshape(count, size).copy()
+    codes = {"8_0": 256, "4_0": 16, "4_1": 16, "5_0": 32, "5_1": 32, "4_K": 16, "5_K": 32, "6_K": 64}[kind[1:]]
+    # Scales differ from block to block by up to 2; a uniform code has a deviation of codes / sqrt(12).
+    step = inputs ** -0.5 / (codes / 12 ** 0.5) * 2 ** random.uniform(-0.5, 0.5, count)
+    middle = (codes - 1) / 2
+    if kind in ("Q4_0", "Q5_0", "Q8_0"):
+        b[:, :2] = halves(step)
+    elif kind in ("Q4_1", "Q5_1"):
+        b[:, :2], b[:, 2:4] = halves(step), halves(-middle * step)
+    elif kind in ("Q4_K", "Q5_K"):
+        # The 6-bit scale and minimum of a run are made equal, so that minimum * dmin is the middle of the run's codes.
+        runs = random.integers(32, 64, (count, 8), dtype=np.uint8)
+        low, high = runs[:, :4], runs[:, 4:]
+        b[:, 4:8] = b[:, 8:12] = low | high >> 4 << 6
+        b[:, 12:16] = high & 15 | (high & 15) << 4
+        b[:, :2], b[:, 2:4] = halves(step / 48), halves(middle * step / 48)
+    else:
+        b[:, 192:208] = random.integers(64, 128, (count, 16), dtype=np.uint8)
+        b[:, 208:210] = halves(step / 96)
+    return b
+
+
+def weights(random, name, dims, kind):
+    """The bytes of a tensor, a chunk of whole blocks at a time."""
+    n, inputs = int(np.prod(dims)), dims[0]
+    for at in range(0, n, CHUNK):
+        part = min(CHUNK, n - at)
+        if kind == "F32":
+            yield plain(random, name, part, inputs)
+        elif kind == "F16":
+            yield plain(random, name, part, inputs).astype("<f2")
+        elif kind == "BF16":
+            yield (plain(random, name, part, inputs).view("<u4") >> 16).astype("<u2")
+        else:
+            yield blocks(random, kind, part, inputs)
+
+
+def write(path, name, shape, kind, seed):
+    described, offset = b"", 0
+    plan = [(n, dims, stored_type(n, dims, kind)) for n, dims in tensors(shape)]
+    for n, dims, stored in plan:
+        number, per_block, size, _ = TYPES[stored]
+        described += text(n) + struct.pack(f"<I{len(dims)}QIQ", len(dims), *dims, number, offset)
+        offset += -(-int(np.prod(dims)) // per_block * size // ALIGNMENT) * ALIGNMENT
+    pairs = keys(name, shape, kind)
+    head = b"GGUF" + struct.pack("<IQQ", 3, len(plan), len(pairs))
+    head += b"".join(text(k) + struct.pack("<I", t) + v for k, (t, v) in ((k, value(v)) for k, v in pairs.items())) + described
+    with open(path, "wb") as out:
+        out.write(head + bytes(-len(head) % ALIGNMENT))
+        for n, dims, stored in plan:
+            for chunk in weights(np.random.default_rng([seed, zlib.crc32(n.encode())]), n, dims, stored):
+                out.write(chunk.data)
+            out.write(bytes(-out.tell() % ALIGNMENT))
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    p.add_argument("out")
+    p.add_argument("--shape", required=True, choices=SHAPES)
+    p.add_argument("--type", default="Q8_0", choices=TYPES)
+    p.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="change the shape: layers, hidden, vocab, ...")
+    p.add_argument("--seed", type=int, default=0)
+    a = p.parse_args()
+    shape = dict(SHAPES[a.shape])
+    for change in a.set:
+        name, _, number = change.partition("=")
+        if name not in shape or name == "family":
+            sys.exit(f"{p.prog}: --set {change}: the names are {', '.join(n for n in shape if n != 'family')}")
+        shape[name] = int(float(number))
+    write(a.out, a.shape, shape, a.type, a.seed)
+
+
+if __name__ == "__main__":
+    main()
