@@ -55,7 +55,33 @@ def symbols_can_fail():
             assert len(check_symbols.check(f"{folder}/x.so")) == wrong, source
 
 
+def replay_can_fail():
+    target = """#include <stddef.h>
+        #include <stdint.h>
+        int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+        int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+        {
+            if (size > 2 && data[0] == 'o' && data[1] != 'k') __builtin_trap();
+            return 0;
+        }"""
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run([check_headers.compilers()[0], "-x", "c", "-", f"{ROOT}/tests/fuzz/replay.c", "-o", f"{folder}/fuzz"], input=target,
+                       text=True, check=True)
+        os.mkdir(f"{folder}/seeds")
+        with open(f"{folder}/seeds/1", "w") as f:
+            f.write("okay")
+        run = [f"{folder}/fuzz", "--mutations"]
+        good = subprocess.run([*run, "0", "seeds"], cwd=folder, capture_output=True, text=True)
+        assert good.returncode == 0 and "ok 1 - 1" in good.stdout, good
+        bad = subprocess.run([*run, "2000", "seeds"], cwd=folder, capture_output=True, text=True)
+        assert bad.returncode < 0 and "ok 1" not in bad.stdout, bad
+        with open(f"{folder}/crash-input", "rb") as f:
+            kept = f.read()
+        assert kept[:1] == b"o" and kept[1:2] != b"k", kept
+
+
 per_compiler = [t for c in check_headers.compilers() for t in ((f"headers stand alone with {c}", headers_stand_alone(c)),
                                                                (f"the header check can fail with {c}", headers_can_fail(c)))]
 tap.run(per_compiler + [("the public header is C++ too", public_header_is_cxx), ("only cj_ is exported", symbols_are_ours),
-                        ("the symbol check can fail", symbols_can_fail)])
+                        ("the symbol check can fail", symbols_can_fail),
+                        ("the replay of fuzz seeds can fail", replay_can_fail)])
