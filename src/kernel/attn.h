@@ -1,14 +1,67 @@
-/* Attention over pages of keys and values (kv_layout.h). */
+/* Attention over pages of keys and values (kv_layout.h): the running softmax and what a level provides.
+ *
+ * A tile is the work of one thread: some rows of one sequence times the query heads that share one KV head, folded into at most
+ * ATTN_ROWS rows. It goes over the pages it can see; for each page a level computes scores, a softmax that goes on from the
+ * pages before (Milakov & Gimelshein 2018), and the weighted sum of values. Scores are in units of log 2: 2^x is what processors do.
+ *
+ * A row's result never depends on the other rows of its tile: kernels add in an order that depends on the page alone.
+ */
 #ifndef KERNEL_ATTN_H
 #define KERNEL_ATTN_H
 
+#include <stdbool.h>
+
 #include "kernel/kv_layout.h"
 
+enum { ATTN_ROWS = 128, ATTN_COLS = 16 }; /* rows of a tile; outputs are padded to a multiple of ATTN_COLS */
+#define ATTN_LOG2_E 1.44269504088896340736f
+
+/* Attention of `rows` rows over some of their keys: enough to go on, or to be joined with the same rows over other keys. */
+typedef struct attn_state {
+    int rows;
+    int64_t ld;   /* floats from one row of out to the next: dv rounded up to ATTN_COLS */
+    float *max;   /* [rows] the largest score; -INFINITY: no key seen */
+    double *sum;  /* [rows] of 2^(score - max) */
+    float *out;   /* [rows][ld] of 2^(score - max) * value */
+} attn_state;
+
+void attn_state_reset(attn_state *s);
+/* into = both together; their keys must be disjoint. The same calls in the same order give the same bits. */
+void attn_state_merge(attn_state *into, const attn_state *part);
+/* A key without a value: its score, in units of log 2, joins row r. */
+void attn_state_sink(attn_state *s, int r, float score);
+
+typedef struct attn_tile {
+    const kv_layout *kv;
+    attn_state st;
+    bool exact;     /* float32 arithmetic throughout */
+    float *q;       /* [rows][dk] rotated and scaled: a score is q.k */
+    float *s;       /* [rows][KV_PAGE] scores, then weights */
+    float *alpha;   /* [rows] what the page's softmax multiplies st.out by */
+    void *packed;   /* q as the level wants it: room for [ATTN_ROWS][dk] floats */
+    void *panel;    /* the page's keys or values as the level wants them: room for [KV_PAGE][max(dk, dv)] floats */
+} attn_tile;
+
 typedef struct attn_table {
-    /* Writes one token's key [dk] and value [dv] of one head into slot t of the head's page. */
-    void (*store)(const kv_layout *l, uint8_t *head, int t, const float *k, const float *v);
+    /* Writes keys [n][dk] and values [n][dv] (strides in floats) of one head into slots t .. t + n - 1 of the head's page. */
+    void (*store)(const kv_layout *l, uint8_t *head, int t, int n, const float *k, int64_t ldk, const float *v, int64_t ldv);
+    /* The tile's queries have changed. */
+    void (*queries)(attn_tile *t);
+    /* s[rows][0..n) = q . keys of the page's first n tokens. */
+    void (*scores)(attn_tile *t, const uint8_t *head, int n);
+    /* s = 2^(s - max) over the first n tokens, zero after them; brings st.max, st.sum and alpha up to date. */
+    void (*softmax)(attn_tile *t, int n);
+    /* st.out = st.out * alpha + s . values of the page's first n tokens. */
+    void (*values)(attn_tile *t, const uint8_t *head, int n);
 } attn_table;
 
 void attn_fill_ref(attn_table *t);
+
+/* Element c of token i of a head, and whether all values of the first n tokens are finite: any level, not fast. */
+float attn_key(const kv_layout *l, const uint8_t *head, int i, int c);
+float attn_value(const kv_layout *l, const uint8_t *head, int i, int c);
+bool attn_values_finite(const kv_layout *l, const uint8_t *head, int n);
+/* `values` for a page where a row must not touch what it cannot see: tokens of weight 0 are left out. */
+void attn_values_careful(attn_tile *t, const uint8_t *head, int n);
 
 #endif

@@ -1,0 +1,90 @@
+/* A tile going over pages: its memory, its queries, its mask. */
+#include "kernel/attn_work.h"
+
+#include <math.h>
+#include <string.h>
+
+static int64_t padded(int dv) { return (dv + ATTN_COLS - 1) / ATTN_COLS * ATTN_COLS; }
+
+size_t attn_state_bytes(int rows, int dv)
+{
+    return (size_t)rows * ((size_t)padded(dv) * sizeof(float) + sizeof(double) + sizeof(float));
+}
+
+char *attn_state_place(attn_state *s, char *block, int rows, int dv)
+{
+    *s = (attn_state){.rows = rows, .ld = padded(dv)};
+    s->out = (float *)(void *)block;
+    s->sum = (double *)(void *)(s->out + rows * s->ld);
+    s->max = (float *)(void *)(s->sum + rows);
+    return block + size_round_up(attn_state_bytes(rows, dv), MEM_ALIGN);
+}
+
+size_t attn_worker_bytes(int dk, int dv)
+{
+    size_t widest = (size_t)i64_max(dk, padded(dv));
+    size_t floats = 2 * ATTN_ROWS * (size_t)dk + ATTN_ROWS * (size_t)KV_PAGE + ATTN_ROWS + KV_PAGE * widest;
+    return size_round_up(attn_state_bytes(ATTN_ROWS, dv), MEM_ALIGN) + size_round_up(floats * sizeof(float), 4096);
+}
+
+void attn_tile_place(attn_tile *t, char *block, const op_attn_args *a, const attn_item *it, bool exact)
+{
+    *t = (attn_tile){.kv = a->kv, .exact = exact};
+    float *f = (float *)(void *)attn_state_place(&t->st, block, it->rows * it->heads, a->kv->dv);
+    t->q = f;
+    t->packed = f += ATTN_ROWS * a->kv->dk;
+    t->s = f += ATTN_ROWS * a->kv->dk;
+    t->alpha = f += ATTN_ROWS * KV_PAGE;
+    t->panel = f + ATTN_ROWS;
+}
+
+void attn_tile_queries(const attn_table *k, const vec_table *v, attn_tile *t, const op_attn_args *a, const attn_item *it, int64_t m)
+{
+    const int dk = a->kv->dk;
+    const float scale = a->softcap > 0 ? a->scale : a->scale * ATTN_LOG2_E;
+    const rope_spec *spec = a->rope ? a->rope->spec : NULL;
+    for (int i = 0; i < it->rows; i++) {
+        int64_t row = it->seq->row + it->row + i;
+        float *q = t->q + (size_t)i * (size_t)it->heads * (size_t)dk;
+        memcpy(q, a->q + (row * a->heads + it->head) * dk, (size_t)it->heads * (size_t)dk * sizeof *q);
+        v->scale(q, scale, (int64_t)it->heads * dk);
+        if (!spec || !spec->dims) continue;
+        int64_t u = (attn_row_end(it, i) - 1) / spec->stride - m;
+        for (int h = 0; h < it->heads && u >= 0; h++) v->rope(q + h * dk, rope_row(a->rope, row, u), spec->dims, spec->interleaved);
+    }
+    k->queries(t);
+}
+
+const uint8_t *attn_page_head(const op_attn_args *a, const attn_item *it, int64_t page)
+{
+    return it->seq->pages[page] + (size_t)it->kv_head * kv_head_bytes(a->kv);
+}
+
+/* Scores of what a row does not see become -INFINITY, before any maximum is taken. */
+static void mask(attn_tile *t, const op_attn_args *a, const attn_item *it, int64_t base, int n)
+{
+    for (int i = 0; i < it->rows; i++) {
+        int begin = (int)i64_max(0, i64_min(n, attn_row_begin(a, it, i) - base));
+        int end = (int)i64_max(0, i64_min(n, attn_row_end(it, i) - base));
+        for (int h = 0; h < it->heads; h++) {
+            float *s = t->s + (i * it->heads + h) * KV_PAGE;
+            for (int j = 0; j < begin; j++) s[j] = -INFINITY;
+            for (int j = end; j < n; j++) s[j] = -INFINITY;
+        }
+    }
+}
+
+bool attn_tile_scores(const attn_table *k, const vec_table *v, attn_tile *t, const op_attn_args *a, const attn_item *it, int64_t page, int *n)
+{
+    int64_t base = page * KV_PAGE, end = attn_row_end(it, it->rows - 1);
+    *n = (int)i64_min(KV_PAGE, end - base);
+    k->scores(t, attn_page_head(a, it, page), *n);
+    if (a->softcap > 0)
+        for (int r = 0; r < t->st.rows; r++) {
+            v->softcap(t->s + r * KV_PAGE, a->softcap, *n);
+            v->scale(t->s + r * KV_PAGE, ATTN_LOG2_E, *n);
+        }
+    bool edge = attn_row_end(it, 0) < base + *n || attn_row_begin(a, it, it->rows - 1) > base;
+    if (edge) mask(t, a, it, base, *n);
+    return edge;
+}

@@ -1,0 +1,261 @@
+/* Attention at every level that runs here, against double precision; storing, masking, isolation and thread counts. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "attn_case.h"
+#include "base/mem.h"
+#include "kernel/attn.h"
+
+static kernel_ctx *open_level(kernel_level level, int threads, bool exact)
+{
+    kernel_ctx *ctx = NULL;
+    if (kernel_open(&ctx, &(kernel_options){.level = level, .threads = threads, .exact = exact}, NULL)) fail();
+    return ctx;
+}
+
+static const attn_shape shapes[] = {
+    {KV_F32, 4, 2, 64, 64, .n_seqs = 1, .pos = {0}, .count = {70}},
+    {KV_F32, 1, 1, 16, 16, .n_seqs = 1, .pos = {300}, .count = {1}},
+    {KV_F32, 8, 1, 256, 256, .window = 100, .n_seqs = 1, .pos = {200}, .count = {150}, .rope_dims = 256, .stride = 1024, .trained = 2048},
+    {KV_F32, 6, 2, 24, 36, .softcap = 3, .n_seqs = 2, .pos = {0, 513}, .count = {40, 3}, .rope_dims = 16, .interleaved = true, .stride = 256, .trained = 384},
+    {KV_F32, 14, 2, 64, 64, .sinks = true, .n_seqs = 3, .pos = {700, 20, 129}, .count = {1, 1, 2}, .rope_dims = 64, .stride = 128, .trained = 256},
+    {KV_BF16, 14, 2, 64, 64, .n_seqs = 1, .pos = {260}, .count = {90}, .rope_dims = 64, .stride = 256, .trained = 640},
+    {KV_BF16, 4, 1, 256, 256, .window = 128, .n_seqs = 1, .pos = {0}, .count = {300}, .rope_dims = 256, .stride = 128, .trained = 300},
+    {KV_BF16, 8, 8, 32, 20, .sinks = true, .n_seqs = 2, .pos = {1000, 5}, .count = {1, 9}},
+    {KV_BF16, 16, 2, 128, 128, .n_seqs = 2, .pos = {1500, 1400}, .count = {1, 4}, .rope_dims = 128, .stride = 512, .trained = 1024},
+    {KV_BF16, 14, 2, 64, 64, .n_seqs = 1, .pos = {2600}, .count = {1}, .rope_dims = 64, .stride = 512, .trained = 900},
+    {KV_Q8, 14, 2, 64, 64, .n_seqs = 1, .pos = {260}, .count = {90}, .rope_dims = 64, .stride = 256, .trained = 640},
+    {KV_Q8, 4, 1, 256, 256, .window = 200, .n_seqs = 1, .pos = {77}, .count = {140}},
+    {KV_Q8, 16, 4, 28, 52, .softcap = 5, .sinks = true, .n_seqs = 2, .pos = {300, 0}, .count = {1, 30}, .rope_dims = 28, .stride = 128, .trained = 129},
+    {KV_Q8, 4, 1, 256, 256, .n_seqs = 1, .pos = {3000}, .count = {1}, .rope_dims = 256, .stride = 1024, .trained = 2048},
+    {KV_Q8, 6, 3, 12, 4, .window = 1, .n_seqs = 1, .pos = {250}, .count = {20}},
+};
+enum { SHAPES = sizeof shapes / sizeof *shapes };
+
+/* How far a level may be off, relative to the sums of magnitudes: in a score and in the weighted sum of values. */
+typedef struct bound {
+    double score, value;
+} bound;
+
+static bound bound_of(kernel_level level, bool exact, kv_type type) { return (bound){6e-7, 2e-6}; }
+
+static void compare(const attn_case *c, bound b, const char *what)
+{
+    double out[512], scale[512], score_scale;
+    for (int s = 0; s < c->shape.n_seqs; s++)
+        for (int64_t row = 0; row < c->seqs[s].count; row += c->seqs[s].count > 16 && row ? 7 : 1)
+            for (int h = 0; h < c->shape.heads; h++) {
+                attn_case_row(c, s, row, h, out, scale, &score_scale, NULL);
+                const float *got = c->out + ((c->seqs[s].row + row) * c->shape.heads + h) * c->kv.dv;
+                for (int d = 0; d < c->kv.dv; d++) {
+                    double tolerance = scale[d] * (b.value + 2 * b.score * score_scale) + 1e-30;
+                    if (!(fabs((double)got[d] - out[d]) <= tolerance))
+                        fail_msg("%s: shape %d, sequence %d row %d head %d element %d: %.9g, not %.9g (tolerance %.2g)", what,
+                                 (int)c->shape.seed, s, (int)row, h, d, (double)got[d], out[d], tolerance);
+                }
+            }
+}
+
+/* Window rows may find pages that no one can see to be absent. */
+static void drop_invisible(attn_case *c)
+{
+    for (int s = 0; s < c->shape.n_seqs && c->args.window; s++)
+        for (int64_t p = 0; (p + 1) * KV_PAGE <= c->seqs[s].pos - c->args.window + 1; p++) c->pages[s][p] = NULL;
+}
+
+static void level_is_right(kernel_level level, bool exact)
+{
+    char what[64];
+    snprintf(what, sizeof what, "%s%s", kernel_level_name(level), exact ? ", exact" : "");
+    for (int i = 0; i < SHAPES; i++) {
+        attn_case c;
+        attn_shape shape = shapes[i];
+        shape.seed = (uint32_t)i;
+        attn_case_make(&c, &shape);
+        kernel_ctx *ctx = open_level(level, 2, exact);
+        attn_case_store(&c, ctx);
+        drop_invisible(&c);
+        attn_case_run(&c, ctx);
+        compare(&c, bound_of(level, exact, shape.type), what);
+        kernel_close(&ctx);
+        attn_case_free(&c);
+    }
+}
+
+static void each_level(void (*fn)(kernel_level level, bool exact))
+{
+    for (int level = 0; level < KERNEL_LEVELS; level++)
+        if (kernel_level_runs((kernel_level)level, cpu_get()))
+            for (int exact = 0; exact < 2; exact++) fn((kernel_level)level, exact);
+}
+
+static void attention_is_right(void **state) { each_level(level_is_right); }
+
+/* ---- properties ---- */
+
+/* Runs shape i at a thread count, into a fresh array. */
+static float *run_once(kernel_level level, bool exact, int i, int threads, size_t *bytes)
+{
+    attn_case c;
+    attn_shape shape = shapes[i];
+    shape.seed = (uint32_t)i;
+    attn_case_make(&c, &shape);
+    kernel_ctx *ctx = open_level(level, threads, exact);
+    attn_case_store(&c, ctx);
+    attn_case_run(&c, ctx);
+    *bytes = (size_t)(c.rows * shape.heads * shape.dv) * sizeof(float);
+    float *out = mem_alloc(*bytes);
+    memcpy(out, c.out, *bytes);
+    kernel_close(&ctx);
+    attn_case_free(&c);
+    return out;
+}
+
+static void threads_do_not_matter(kernel_level level, bool exact)
+{
+    static const int counts[] = {2, 3, 5};
+    for (int i = 0; i < SHAPES; i++) {
+        size_t bytes;
+        float *one = run_once(level, exact, i, 1, &bytes);
+        for (int n = 0; n < 3; n++) {
+            float *many = run_once(level, exact, i, counts[n], &bytes);
+            assert_memory_equal(one, many, bytes);
+            mem_free(many);
+        }
+        mem_free(one);
+    }
+}
+
+static void same_bits_at_any_thread_count(void **state) { each_level(threads_do_not_matter); }
+
+/* Rows that cannot see a spoilt token are the same bits as without it. */
+static void spoilt_token_stays_alone(kernel_level level, bool exact)
+{
+    static const float spoils[] = {NAN, INFINITY, -INFINITY};
+    for (int i = 0; i < SHAPES; i++) {
+        size_t bytes;
+        float *clean = run_once(level, exact, i, 1, &bytes);
+        attn_case c;
+        attn_shape shape = shapes[i];
+        shape.seed = (uint32_t)i;
+        attn_case_make(&c, &shape);
+        kernel_ctx *ctx = open_level(level, 1, exact);
+        int64_t bad = c.seqs[0].count / 2; /* of the batch's rows of sequence 0 */
+        float *k = c.k[0] + (c.seqs[0].pos + bad) * c.kv.heads * c.kv.dk, *v = c.v[0] + (c.seqs[0].pos + bad) * c.kv.heads * c.kv.dv;
+        for (int h = 0; h < c.kv.heads; h++) k[h * c.kv.dk + 3] = v[h * c.kv.dv + 1] = spoils[i % 3];
+        c.q[bad * shape.heads * shape.dk] = NAN;
+        attn_case_store(&c, ctx);
+        attn_case_run(&c, ctx);
+        size_t row = (size_t)(shape.heads * shape.dv);
+        for (int64_t r = 0; r < c.rows; r++) {
+            if (r < bad || r >= c.seqs[0].count || (shape.window && r >= bad + shape.window))
+                assert_memory_equal(clean + (size_t)r * row, c.out + (size_t)r * row, row * sizeof(float));
+        }
+        assert_true(isnan(c.out[(size_t)bad * row]));
+        kernel_close(&ctx);
+        attn_case_free(&c);
+        mem_free(clean);
+    }
+}
+
+static void spoilt_rows_stay_alone(void **state) { each_level(spoilt_token_stays_alone); }
+
+/* Inside the trained window the positions of rope.h are plain RoPE: only i - j matters. */
+static void positions_are_plain_rope(kernel_level level, bool exact)
+{
+    attn_shape shape = {KV_F32, 2, 1, 32, 32, .n_seqs = 1, .pos = {300}, .count = {4}, .rope_dims = 32, .stride = 128, .trained = 512};
+    attn_case c;
+    attn_case_make(&c, &shape);
+    kernel_ctx *ctx = open_level(level, 1, exact);
+    attn_case_store(&c, ctx);
+    attn_case_run(&c, ctx);
+    for (int64_t row = 0; row < 4; row++)
+        for (int h = 0; h < 2; h++) {
+            int64_t i = 300 + row;
+            double sum = 0, out = 0;
+            for (int64_t j = 0; j <= i; j++) {
+                const float *q = c.q + (row * 2 + h) * 32, *k = c.k[0] + j * 32;
+                double score = 0;
+                for (int p = 0; p < 16; p++) {
+                    double a = (double)(i - j) * c.spec.inv_freq[p], x = q[p], y = q[p + 16];
+                    score += (x * cos(a) - y * sin(a)) * (double)k[p] + (x * sin(a) + y * cos(a)) * (double)k[p + 16];
+                }
+                double w = exp(score * (double)c.args.scale);
+                sum += w;
+                out += w * (double)c.v[0][j * 32 + 5];
+            }
+            if (fabs(out / sum - (double)c.out[(row * 2 + h) * 32 + 5]) > 2e-5) fail_msg("row %d head %d", (int)row, h);
+        }
+    kernel_close(&ctx);
+    attn_case_free(&c);
+}
+
+static void inside_the_window_it_is_plain_rope(void **state) { each_level(positions_are_plain_rope); }
+
+/* ---- the mass of keys ---- */
+
+static void mass_of_level(kernel_level level, bool exact)
+{
+    static const int which[] = {0, 3, 5, 10, 12};
+    for (int n = 0; n < 5; n++) {
+        attn_case c;
+        attn_shape shape = shapes[which[n]];
+        attn_case_make(&c, &shape);
+        kernel_ctx *ctx = open_level(level, 2, exact);
+        attn_case_store(&c, ctx);
+        attn_case_run(&c, ctx);
+        int64_t row0 = c.seqs[0].count / 3, rows = c.seqs[0].count - row0, keys = c.end[0];
+        int head = shape.heads - 1;
+        float *mass = mem_array((size_t)keys, sizeof *mass);
+        double *want = mem_array((size_t)keys, sizeof *want), out[512], scale[512], score_scale;
+        assert_int_equal(op_attention_mass(ctx, &c.args, head, row0, rows, mass, NULL), CJ_OK);
+        for (int64_t r = row0; r < row0 + rows; r++) attn_case_row(&c, 0, r, head, out, scale, &score_scale, want);
+        for (int64_t j = 0; j < keys; j++)
+            if (!(fabs((double)mass[j] - want[j]) <= want[j] * 1e-4 + 1e-9)) fail_msg("key %d: %g, not %g", (int)j, (double)mass[j], want[j]);
+        mem_free(mass);
+        mem_free(want);
+        kernel_close(&ctx);
+        attn_case_free(&c);
+    }
+}
+
+static void mass_is_right(void **state) { each_level(mass_of_level); }
+
+static void mass_without_memory(void **state)
+{
+    attn_case c;
+    attn_case_make(&c, &shapes[0]);
+    kernel_ctx *ctx = open_level(KERNEL_AUTO, 1, false);
+    attn_case_store(&c, ctx);
+    attn_case_run(&c, ctx);
+    float mass[70] = {0};
+    int failures = 0;
+    cj_err e = CJ_E_NOMEM;
+    for (int n = 0; e && n < 10; n++) {
+        mem_fail_after(n);
+        e = op_attention_mass(ctx, &c.args, 0, 0, 70, mass, NULL);
+        mem_fail_after(-1);
+        failures += e == CJ_E_NOMEM;
+    }
+    assert_int_equal(e, CJ_OK);
+    assert_int_equal(failures, 2);
+    kernel_close(&ctx);
+    attn_case_free(&c);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(attention_is_right), cmocka_unit_test(same_bits_at_any_thread_count),
+        cmocka_unit_test(spoilt_rows_stay_alone), cmocka_unit_test(inside_the_window_it_is_plain_rope),
+        cmocka_unit_test(mass_is_right), cmocka_unit_test(mass_without_memory),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
