@@ -39,14 +39,14 @@ static const quant_info table[QUANT_TYPE_END] = {
     [QUANT_F32] = {"F32", 1, 4, decode_f32, encode_f32},
     [QUANT_F16] = {"F16", 1, 2, decode_f16, encode_f16},
     [QUANT_BF16] = {"BF16", 1, 2, decode_bf16, encode_bf16},
-    [QUANT_Q4_0] = {"Q4_0", QUANT_BLOCK, sizeof(quant_block_q4_0), quant_decode_q4_0, NULL},
-    [QUANT_Q4_1] = {"Q4_1", QUANT_BLOCK, sizeof(quant_block_q4_1), quant_decode_q4_1, NULL},
-    [QUANT_Q5_0] = {"Q5_0", QUANT_BLOCK, sizeof(quant_block_q5_0), quant_decode_q5_0, NULL},
-    [QUANT_Q5_1] = {"Q5_1", QUANT_BLOCK, sizeof(quant_block_q5_1), quant_decode_q5_1, NULL},
-    [QUANT_Q8_0] = {"Q8_0", QUANT_BLOCK, sizeof(quant_block_q8_0), quant_decode_q8_0, NULL},
-    [QUANT_Q4_K] = {"Q4_K", QUANT_SUPER, sizeof(quant_block_q4_k), quant_decode_q4_k, NULL},
-    [QUANT_Q5_K] = {"Q5_K", QUANT_SUPER, sizeof(quant_block_q5_k), quant_decode_q5_k, NULL},
-    [QUANT_Q6_K] = {"Q6_K", QUANT_SUPER, sizeof(quant_block_q6_k), quant_decode_q6_k, NULL},
+    [QUANT_Q4_0] = {"Q4_0", QUANT_BLOCK, sizeof(quant_block_q4_0), quant_decode_q4_0, quant_encode_q4_0},
+    [QUANT_Q4_1] = {"Q4_1", QUANT_BLOCK, sizeof(quant_block_q4_1), quant_decode_q4_1, quant_encode_q4_1},
+    [QUANT_Q5_0] = {"Q5_0", QUANT_BLOCK, sizeof(quant_block_q5_0), quant_decode_q5_0, quant_encode_q5_0},
+    [QUANT_Q5_1] = {"Q5_1", QUANT_BLOCK, sizeof(quant_block_q5_1), quant_decode_q5_1, quant_encode_q5_1},
+    [QUANT_Q8_0] = {"Q8_0", QUANT_BLOCK, sizeof(quant_block_q8_0), quant_decode_q8_0, quant_encode_q8_0},
+    [QUANT_Q4_K] = {"Q4_K", QUANT_SUPER, sizeof(quant_block_q4_k), quant_decode_q4_k, quant_encode_q4_k},
+    [QUANT_Q5_K] = {"Q5_K", QUANT_SUPER, sizeof(quant_block_q5_k), quant_decode_q5_k, quant_encode_q5_k},
+    [QUANT_Q6_K] = {"Q6_K", QUANT_SUPER, sizeof(quant_block_q6_k), quant_decode_q6_k, quant_encode_q6_k},
 };
 
 const quant_info *quant_info_get(int type)
