@@ -13,6 +13,7 @@
 #include "format/gguf.h"
 #include "gguf_build.h"
 #include "quant/quant.h"
+#include "support/skip.h"
 
 /* Opens the file built so far and frees it again; *g stays open on success. */
 static cj_err open_built(gguf_build *b, gguf **g, cj_diag *d)
@@ -538,10 +539,7 @@ static void a_real_file(void **state)
     char path[4096];
     const char *shared = getenv("CJ_SHARED");
     snprintf(path, sizeof path, "%s/golden/qwen3_moe/model.gguf", shared ? shared : ".");
-    if (!file_exists(path)) {
-        print_message("skipped: no reference model at %s\n", path);
-        skip();
-    }
+    if (!file_exists(path)) skip_because("no reference model in CJ_SHARED");
     gguf *g = NULL;
     cj_diag d = {0};
     assert_int_equal(gguf_open(&g, path, &d), CJ_OK);
