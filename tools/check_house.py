@@ -16,7 +16,7 @@ RANKS = {"base": 0, "parallel": 1, "quant": 1, "kernel": 2, "format": 3, "token"
 FUNCTION_MAX, FILE_MAX, HEADER_MAX = 120, 1000, 250
 FAMILIES = ("gemma llama qwen mistral mixtral deepseek chatglm kimi minicpm minimax smollm internlm baichuan hunyuan ernie "
             "bailing moonlight granite falcon mamba olmo starcoder").split()
-TEXT = (".c", ".h", ".def", ".build", ".py", ".sh", ".md", ".ini", ".txt", ".1", ".s", ".S", ".json", ".js", ".html", ".css", "")
+TEXT = (".c", ".h", ".inc", ".def", ".build", ".py", ".sh", ".md", ".ini", ".txt", ".1", ".s", ".S", ".json", ".js", ".html", ".css", "")
 DATA = re.compile(r"^(examples/[^/]*\.txt|tests/(fixtures|golden|fuzz/corpus)/.*)$")
 
 
@@ -65,7 +65,7 @@ def sources(tree, *suffixes):
 def ranks(tree):
     """A file includes its own room's headers, or those of a lower rank, by "room/file.h"."""
     bad, include = [], re.compile(r'^\s*#\s*include\s*"([^"]*)"')
-    for path, text in sources(tree, ".c", ".h", ".def").items():
+    for path, text in sources(tree, ".c", ".h", ".inc", ".def").items():
         room = path.split("/")[1]
         if room not in RANKS:
             bad.append((path, 1, f"the room {room}/ has no rank"))
@@ -99,7 +99,7 @@ def limits(tree):
     """No function over 120 lines, no file over 1,000, no header over 250. A table may be longer than a function."""
     bad = []
     for path, text in tree.items():
-        if not path.endswith((".c", ".h")):
+        if not path.endswith((".c", ".h", ".inc")):
             continue
         count, most = text.count("\n"), HEADER_MAX if path.endswith(".h") else FILE_MAX
         if count > most:
@@ -112,7 +112,7 @@ def limits(tree):
 def families(tree):
     """No model family is named outside model/family/; token/ names pre-tokenizers, which are data."""
     bad, name = [], re.compile(r"(?<![a-z])(" + "|".join(FAMILIES) + r")(?!\.cpp|-bench|[a-z]*-perplexity)", re.I)
-    for path, text in sources(tree, ".c", ".h", ".def").items():
+    for path, text in sources(tree, ".c", ".h", ".inc", ".def").items():
         if not path.startswith(("src/model/family/", "src/token/")):
             bad += [(path, n, f'names the family "{m.group(1)}"') for n, m in lines_with(name, text)]
     return bad
@@ -122,7 +122,7 @@ def quiet(tree):
     """Code below src/ never prints and never ends the process; app/ may."""
     bad = []
     said = re.compile(r"\b(printf|vprintf|wprintf|puts|putchar|perror|exit|quick_exit|abort)\s*\(|\b(stdout|stderr)\b")
-    for path, text in sources(tree, ".c", ".h").items():
+    for path, text in sources(tree, ".c", ".h", ".inc").items():
         if not path.startswith("src/app/"):
             bad += [(path, n, f"{m.group(1) or m.group(2)}: only app/ prints or ends the process")
                     for n, m in lines_with(said, code_only(text))]
@@ -198,7 +198,7 @@ def listed(tree):
 def heads(tree):
     """A source file opens by saying what it is for; a header's guard is its path."""
     bad = []
-    for path, text in sources(tree, ".c", ".h").items():
+    for path, text in sources(tree, ".c", ".h", ".inc").items():
         if not text.startswith("/*"):
             bad.append((path, 1, "does not open with a comment that says what the file is for"))
         guard = re.sub(r"\W", "_", path[4:]).upper()

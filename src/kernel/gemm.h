@@ -1,13 +1,58 @@
-/* Products with weights: y[rows][n] = x[rows][k] . w[n][k]^T for every stored type. */
+/* Products with weights: y[rows][n] = x[rows][k] . w[n][k]^T for every stored type.
+ *
+ * Weights stay as they are stored. A product of many rows cuts K into blocks of GEMM_BLOCK elements and works tile by tile: `mr` rows of x
+ * against `nr` rows of w, both first laid out as panels (block after block) in the order the tile reads them:
+ *
+ *     c[mr][nr] += x panel [mr][k] . w panel [nr][k]^T
+ *
+ * A form is one arithmetic for this. `exact` is float32: fused multiply-adds over rising k within a block, then the sum of the blocks
+ * in order, so each y has the same bits at every level, row count and thread count. `fast` is what the level does best:
+ *   ref     float32 as exact
+ *   avx2, avx512, neon   int16 codes, one scale for each row and block, products summed in int32 (see simd/gemm_i16.inc)
+ *   amx     bfloat16 tiles, summed in float32
+ * A product of up to `few_rows` rows is bound by reading w: few[type] takes dot products with the stored blocks themselves.
+ * All functions are single-threaded and keep no state; op_linear.c cuts the work and owns the memory.
+ */
 #ifndef KERNEL_GEMM_H
 #define KERNEL_GEMM_H
 
+#include <stdbool.h>
+
 #include "kernel/weight.h"
 
+enum {
+    GEMM_BLOCK = 128,    /* elements of K in a block of a panel; the last block is padded with zeros */
+    GEMM_K_STEP = 512,   /* elements of K in a w panel: mr and nr rows of it stay in the first-level cache */
+    GEMM_TILE_MAX = 64,  /* mr and nr are at most this */
+};
+
+typedef struct gemm_form {
+    int mr, nr;
+    size_t x_block, w_block; /* bytes of one block of an x panel, of a w panel; multiples of 64 */
+    /* Lays out x[rows][ldx], rows <= mr, k elements each; missing rows become zeros. */
+    void (*pack_x)(void *panel, const float *x, int64_t ldx, int rows, int64_t k);
+    /* Lays out elements [k0, k0 + k) of `rows` <= nr rows of w, row_bytes apart; missing rows become zeros. k0 is a multiple of
+     * GEMM_K_STEP. */
+    void (*pack_w[QUANT_TYPE_END])(void *panel, const void *w, size_t row_bytes, int rows, int64_t k0, int64_t k);
+    /* c[mr][nr] += panels; only the first `rows` rows of c need be right. */
+    void (*tile)(float *c, const void *x, const void *w, int64_t k, int rows);
+} gemm_form;
+
+/* y[r][i] = x[r] . w[i] for rows <= few_rows and i < n; y rows are ldy apart. panel is x packed by fast.pack_x, x itself is for
+ * the float types. */
+typedef void (*gemm_few_fn)(float *y, int64_t ldy, const void *w, size_t row_bytes, int64_t n, const void *panel, const float *x,
+                            int64_t ldx, int rows, int64_t k);
+
 typedef struct gemm_table {
-    float (*dot)(const float *x, const float *y, int64_t n);
+    gemm_form exact, fast;
+    int few_rows; /* at most fast.mr; 0: none */
+    gemm_few_fn few[QUANT_TYPE_END];
 } gemm_table;
 
 void gemm_fill_ref(gemm_table *t);
+void gemm_fill_avx2(gemm_table *t);
+void gemm_fill_avxvnni(gemm_table *t);
+void gemm_fill_avx512(gemm_table *t);
+void gemm_fill_avx512vnni(gemm_table *t);
 
 #endif

@@ -1,11 +1,66 @@
-/* Products with weights in plain C: the oracle. */
+/* Products with weights in plain C: the oracle, and the definition of exact mode. */
+#include <math.h>
+#include <string.h>
+
 #include "kernel/gemm.h"
 
-static float dot(const float *x, const float *y, int64_t n)
+enum { MR = 4, NR = 4 };
+typedef float row_block[GEMM_BLOCK];
+
+static int64_t block_left(int64_t k, int64_t at) { return k - at < GEMM_BLOCK ? k - at : GEMM_BLOCK; }
+
+/* x panel: [block][MR][128]. */
+static void pack_x(void *panel, const float *x, int64_t ldx, int rows, int64_t k)
 {
-    double sum = 0;
-    for (int64_t i = 0; i < n; i++) sum += (double)x[i] * y[i];
-    return (float)sum;
+    row_block *to = panel;
+    for (int64_t at = 0; at < k; at += GEMM_BLOCK)
+        for (int r = 0; r < MR; r++, to++) {
+            memset(to, 0, sizeof *to);
+            if (r < rows) memcpy(to, x + r * ldx + at, (size_t)block_left(k, at) * sizeof *x);
+        }
 }
 
-void gemm_fill_ref(gemm_table *t) { *t = (gemm_table){.dot = dot}; }
+/* w panel: [block][NR][128]. */
+static void pack_w(void *panel, quant_type type, const void *w, size_t row_bytes, int rows, int64_t k0, int64_t k)
+{
+    row_block *to = panel;
+    float row[GEMM_K_STEP];
+    memset(to, 0, (size_t)(k + GEMM_BLOCK - 1) / GEMM_BLOCK * NR * sizeof *to);
+    for (int r = 0; r < rows; r++) {
+        quant_info_get(type)->decode((const char *)w + (size_t)r * row_bytes + quant_row_bytes(type, k0), row, k);
+        for (int64_t at = 0; at < k; at += GEMM_BLOCK)
+            memcpy(to[at / GEMM_BLOCK * NR + r], row + at, (size_t)block_left(k, at) * sizeof *row);
+    }
+}
+
+static void tile(float *c, const void *x, const void *w, int64_t k, int rows)
+{
+    const row_block *xb = x, *wb = w;
+    for (int64_t at = 0; at < k; at += GEMM_BLOCK, xb += MR, wb += NR)
+        for (int r = 0; r < rows; r++)
+            for (int n = 0; n < NR; n++) {
+                float sum = 0;
+                for (int64_t i = 0; i < block_left(k, at); i++) sum = fmaf(xb[r][i], wb[n][i], sum);
+                c[r * NR + n] += sum;
+            }
+}
+
+/* A table entry knows its type. */
+#define TYPES(M) M(F32) M(F16) M(BF16) M(Q4_0) M(Q4_1) M(Q5_0) M(Q5_1) M(Q8_0) M(Q4_K) M(Q5_K) M(Q6_K)
+#define DEFINE(name)                                                                                              \
+    static void pack_w_##name(void *panel, const void *w, size_t row_bytes, int rows, int64_t k0, int64_t k)      \
+    {                                                                                                             \
+        pack_w(panel, QUANT_##name, w, row_bytes, rows, k0, k);                                                   \
+    }
+TYPES(DEFINE)
+
+void gemm_fill_ref(gemm_table *t)
+{
+    t->exact = (gemm_form){.mr = MR, .nr = NR, .x_block = MR * sizeof(row_block), .w_block = NR * sizeof(row_block),
+                           .pack_x = pack_x, .tile = tile};
+#define FILL(name) t->exact.pack_w[QUANT_##name] = pack_w_##name;
+    TYPES(FILL)
+#undef FILL
+    t->fast = t->exact;
+    t->few_rows = 0;
+}

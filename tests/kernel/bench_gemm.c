@@ -1,0 +1,59 @@
+#include "bench_gemm.h"
+
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "gemm_case.h"
+
+static const quant_type bench_types[] = {QUANT_Q8_0, QUANT_Q4_0, QUANT_Q5_0, QUANT_Q4_K, QUANT_Q6_K, QUANT_BF16, QUANT_F32};
+enum { TYPES = sizeof bench_types / sizeof *bench_types };
+static const int64_t shapes[][2] = {{2048, 640}, {4864, 896}, {896, 4864}, {151936, 896}};
+enum { SHAPES = sizeof shapes / sizeof *shapes };
+static const int64_t rows[] = {1, 2, 4, 6, 8, 16, 32, 64, 512};
+enum { ROWS = sizeof rows / sizeof *rows };
+
+/* Seconds of one product, the best of several in about `budget` seconds. */
+static double time_product(kernel_ctx *ctx, const gemm_case *c, float *y, double budget)
+{
+    double best = 1e30, begin = clock_now();
+    op_linear_out out = {.w = &c->w, .y = y, .ldy = c->w.rows};
+    do {
+        double t = clock_now();
+        op_linear(ctx, &out, 1, c->x, c->w.cols, c->rows);
+        t = clock_now() - t;
+        if (t < best) best = t;
+    } while (clock_now() - begin < budget);
+    return best;
+}
+
+int bench_gemm(const char *level_name)
+{
+    kernel_ctx *ctx = NULL;
+    cj_diag d = {0};
+    kernel_level level = kernel_level_by_name(level_name);
+    if (kernel_open(&ctx, &(kernel_options){.level = level}, &d) || kernel_reserve(ctx, &(kernel_limits){.rows = 512, .cols = 4864}, &d))
+        return 1;
+    printf("level %s, %d threads; GOP/s (few rows also GB/s of weights)\n", kernel_level_name(kernel_table_of(ctx)->level), kernel_threads(ctx));
+    for (int s = 0; s < SHAPES; s++)
+        for (int t = 0; t < TYPES; t++) {
+            int64_t n = shapes[s][0], k = shapes[s][1];
+            if (s == SHAPES - 1 && t) break;
+            if (!quant_row_bytes(bench_types[t], k)) continue;
+            printf("%6ldx%-5ld %-5s", (long)k, (long)n, quant_info_get(bench_types[t])->name);
+            gemm_case c;
+            gemm_case_init(&c, bench_types[t], n, k, 512, 1, false);
+            float *y = mem_alloc((size_t)(n * 512) * sizeof *y);
+            for (int r = 0; r < ROWS; r++) {
+                c.rows = rows[r];
+                double sec = time_product(ctx, &c, y, 0.03), bytes = (double)n * (double)quant_row_bytes(bench_types[t], k);
+                printf("  %ld: %.0f", (long)rows[r], 2e-9 * (double)(n * k * rows[r]) / sec);
+                if (rows[r] <= 8) printf(" (%.1f)", 1e-9 * bytes / sec);
+            }
+            printf("\n");
+            mem_free(y);
+            gemm_case_deinit(&c);
+        }
+    kernel_close(&ctx);
+    return 0;
+}
