@@ -6,14 +6,15 @@
 
 Speed does not depend on the values of weights, so benchmarks run on such files; the tiny shapes are for tests. Weights are
 drawn with a deviation of 1/sqrt(inputs), so that activations stay near one. The vocabulary is complete and valid (bytes, some
-joined letters, fillers) but means nothing. Needs numpy. The same arguments write the same bytes.
+joined letters, fillers) but means nothing. The same arguments write the same bytes.
 """
 import argparse
+import math
+import random
+import statistics
 import struct
 import sys
-import zlib
-
-import numpy as np
+from array import array
 
 # layers, hidden, ffn, query heads, kv heads, head size, vocabulary, rope theta, context; `experts` 0 means dense.
 SHAPES = {
@@ -41,7 +42,7 @@ TYPES = {"F32": (0, 1, 4, 0), "F16": (1, 1, 2, 1), "BF16": (30, 1, 2, 32), "Q4_0
          "Q5_0": (6, 32, 22, 8), "Q5_1": (7, 32, 24, 9), "Q8_0": (8, 32, 34, 7), "Q4_K": (12, 256, 144, 14),
          "Q5_K": (13, 256, 176, 16), "Q6_K": (14, 256, 210, 18)}
 ALIGNMENT = 32
-CHUNK = 1 << 23  # elements made at a time
+TILE = 256 * 4093  # elements of a tensor that are made; a larger one repeats them, shifted against its rows
 
 
 # ---- values of keys ----
@@ -61,8 +62,8 @@ def value(v):
         return 6, struct.pack("<f", v)
     if isinstance(v, str):
         return 8, text(v)
-    if isinstance(v, np.ndarray):
-        return 9, struct.pack("<IQ", {"f": 6, "i": 5}[v.dtype.kind], len(v)) + v.tobytes()
+    if isinstance(v, array):
+        return 9, struct.pack(f"<IQ{len(v)}{v.typecode}", {"f": 6, "i": 5}[v.typecode], len(v), *v)
     return 9, struct.pack("<IQ", 8, len(v)) + b"".join(map(text, v))
 
 
@@ -86,7 +87,7 @@ def byte_bpe(vocab, pre):
         kinds.append(5)
     first = len(tokens)
     return {"tokenizer.ggml.model": "gpt2", "tokenizer.ggml.pre": pre, "tokenizer.ggml.tokens": tokens + special,
-            "tokenizer.ggml.token_type": np.array(kinds + [3] * len(special), "<i4"),
+            "tokenizer.ggml.token_type": array("i", kinds + [3] * len(special)),
             "tokenizer.ggml.merges": [a + " " + b for a, b in pairs],
             "tokenizer.ggml.bos_token_id": first, "tokenizer.ggml.eos_token_id": first + 2,
             "tokenizer.ggml.padding_token_id": first, "tokenizer.ggml.add_bos_token": False}
@@ -102,9 +103,9 @@ def sentencepiece(vocab):
     while len(tokens) < vocab:
         tokens.append(f"<unused{len(tokens)}>")
         kinds.append(5)
-    scores = np.where(np.array(kinds) == 1, -np.arange(len(tokens)), -1000.0).astype("<f4")
+    scores = array("f", [-i if kind == 1 else -1000 for i, kind in enumerate(kinds)])
     return {"tokenizer.ggml.model": "llama", "tokenizer.ggml.pre": "default", "tokenizer.ggml.tokens": tokens,
-            "tokenizer.ggml.scores": scores, "tokenizer.ggml.token_type": np.array(kinds, "<i4"),
+            "tokenizer.ggml.scores": scores, "tokenizer.ggml.token_type": array("i", kinds),
             "tokenizer.ggml.bos_token_id": 2, "tokenizer.ggml.eos_token_id": 1, "tokenizer.ggml.unknown_token_id": 3,
             "tokenizer.ggml.padding_token_id": 0, "tokenizer.ggml.add_bos_token": True,
             "tokenizer.ggml.add_space_prefix": False}
@@ -169,56 +170,74 @@ def stored_type(name, dims, kind):
 
 # ---- weights ----
 
-def halves(values):
-    return np.asarray(values).astype("<f2").view(np.uint8).reshape(-1, 2)
+# Everything is made from random bytes without a loop over elements: bytes.translate turns each into one byte of a value, and a
+# slice with a stride puts that byte into its place in every block.
+
+def spread(b, at, stride, choice, values):
+    """Element k of b, `stride` bytes each, gets at byte `at` the value (packed bytes) that the random byte choice[k] chooses."""
+    for i in range(len(values[0])):
+        b[at + i::stride] = choice.translate(bytes(v[i] for v in values))
 
 
-def plain(random, name, n, inputs):
-    if "norm" in name:
-        return (1 + 0.1 * random.standard_normal(n, dtype=np.float32)).astype("<f4")
-    deviation = 0.1 if name.endswith(".bias") else inputs ** -0.5
-    return (random.standard_normal(n, dtype=np.float32) * np.float32(deviation)).astype("<f4")
+NORMAL = [statistics.NormalDist().inv_cdf((u + 0.5) / 256) for u in range(256)]
 
 
-def blocks(random, kind, n, inputs):
-    """n elements of a quantised type: random codes, and scales that give them the wanted deviation and mean 0."""
-    _, per_block, size, _ = TYPES[kind]
-    count = n // per_block
-    b = np.frombuffer(random.bytes(count * size), np.uint8).reshape(count, size).copy()
-    codes = {"8_0": 256, "4_0": 16, "4_1": 16, "5_0": 32, "5_1": 32, "4_K": 16, "5_K": 32, "6_K": 64}[kind[1:]]
-    # Scales differ from block to block by up to 2; a uniform code has a deviation of codes / sqrt(12).
-    step = inputs ** -0.5 / (codes / 12 ** 0.5) * 2 ** random.uniform(-0.5, 0.5, count)
-    middle = (codes - 1) / 2
-    if kind in ("Q4_0", "Q5_0", "Q8_0"):
-        b[:, :2] = halves(step)
-    elif kind in ("Q4_1", "Q5_1"):
-        b[:, :2], b[:, 2:4] = halves(step), halves(-middle * step)
-    elif kind in ("Q4_K", "Q5_K"):
-        # The 6-bit scale and minimum of a run are made equal, so that minimum * dmin is the middle of the run's codes.
-        runs = random.integers(32, 64, (count, 8), dtype=np.uint8)
-        low, high = runs[:, :4], runs[:, 4:]
-        b[:, 4:8] = b[:, 8:12] = low | high >> 4 << 6
-        b[:, 12:16] = high & 15 | (high & 15) << 4
-        b[:, :2], b[:, 2:4] = halves(step / 48), halves(middle * step / 48)
-    else:
-        b[:, 192:208] = random.integers(64, 128, (count, 16), dtype=np.uint8)
-        b[:, 208:210] = halves(step / 96)
+def plain(source, kind, n, mean, deviation):
+    """n numbers, near enough to normal: 256 values, and in F32 random digits behind them."""
+    if kind == "F32":
+        b = bytearray(source.randbytes(4 * n))
+        spread(b, 2, 4, source.randbytes(n), [struct.pack("<f", mean + deviation * z)[2:] for z in NORMAL])
+        return b
+    b = bytearray(2 * n)
+    pack = (lambda v: struct.pack("<e", v)) if kind == "F16" else (lambda v: struct.pack("<f", v)[2:])
+    spread(b, 0, 2, source.randbytes(n), [pack(mean + deviation * z) for z in NORMAL])
     return b
 
 
-def weights(random, name, dims, kind):
-    """The bytes of a tensor, a chunk of whole blocks at a time."""
-    n, inputs = int(np.prod(dims)), dims[0]
-    for at in range(0, n, CHUNK):
-        part = min(CHUNK, n - at)
-        if kind == "F32":
-            yield plain(random, name, part, inputs)
-        elif kind == "F16":
-            yield plain(random, name, part, inputs).astype("<f2")
-        elif kind == "BF16":
-            yield (plain(random, name, part, inputs).view("<u4") >> 16).astype("<u2")
-        else:
-            yield blocks(random, kind, part, inputs)
+def halves(*numbers):
+    return struct.pack(f"<{len(numbers)}e", *numbers)
+
+
+def blocks(source, kind, n, deviation):
+    """n elements of a quantised type: random codes, and scales that give them the wanted deviation and mean 0."""
+    _, per_block, size, _ = TYPES[kind]
+    count = n // per_block
+    b = bytearray(source.randbytes(count * size))
+    codes = {"8_0": 256, "4_0": 16, "4_1": 16, "5_0": 32, "5_1": 32, "4_K": 16, "5_K": 32, "6_K": 64}[kind[1:]]
+    middle = (codes - 1) / 2
+    # Scales differ from block to block by up to 2; a uniform code has a deviation of codes / sqrt(12).
+    steps = [deviation / (codes / math.sqrt(12)) * 2 ** (u / 255 - 0.5) for u in range(256)]
+    choice = source.randbytes(count)
+    if kind in ("Q4_0", "Q5_0", "Q8_0"):
+        spread(b, 0, size, choice, [halves(s) for s in steps])
+    elif kind in ("Q4_1", "Q5_1"):
+        spread(b, 0, size, choice, [halves(s, -middle * s) for s in steps])
+    elif kind in ("Q4_K", "Q5_K"):
+        spread(b, 0, size, choice, [halves(s / 48, middle * s / 48) for s in steps])
+        # Run r and run r + 4 get 6-bit scales from 32 to 63, and minima equal to them, so that minimum * dmin is the middle.
+        low, high = [32 + (u & 31) for u in range(256)], [34 + 4 * (u >> 5) for u in range(256)]
+        first, second = [bytes([x | y >> 4 << 6]) for x, y in zip(low, high)], [bytes([(y & 15) * 17]) for y in high]
+        for r in range(4):
+            choice = source.randbytes(count)
+            spread(b, 4 + r, size, choice, first)
+            spread(b, 8 + r, size, choice, first)
+            spread(b, 12 + r, size, choice, second)
+    else:
+        for r in range(16):
+            spread(b, 192 + r, size, source.randbytes(count), [bytes([64 + (u & 63)]) for u in range(256)])
+        spread(b, 208, size, choice, [halves(s / 96) for s in steps])
+    return b
+
+
+def weights(source, name, dims, kind):
+    """The bytes of a tensor, in pieces."""
+    mean, deviation = (1, 0.1) if "norm" in name else (0, 0.1 if name.endswith(".bias") else 1 / math.sqrt(dims[0]))
+    _, per_block, size, _ = TYPES[kind]
+    n = math.prod(dims)
+    tile = min(n, TILE)
+    made = plain(source, kind, tile, mean, deviation) if per_block == 1 else blocks(source, kind, tile, deviation)
+    for at in range(0, n, tile):
+        yield memoryview(made)[:min(tile, n - at) // per_block * size]
 
 
 def write(path, name, shape, kind, seed):
@@ -227,15 +246,15 @@ def write(path, name, shape, kind, seed):
     for n, dims, stored in plan:
         number, per_block, size, _ = TYPES[stored]
         described += text(n) + struct.pack(f"<I{len(dims)}QIQ", len(dims), *dims, number, offset)
-        offset += -(-int(np.prod(dims)) // per_block * size // ALIGNMENT) * ALIGNMENT
+        offset += -(-math.prod(dims) // per_block * size // ALIGNMENT) * ALIGNMENT
     pairs = keys(name, shape, kind)
     head = b"GGUF" + struct.pack("<IQQ", 3, len(plan), len(pairs))
     head += b"".join(text(k) + struct.pack("<I", t) + v for k, (t, v) in ((k, value(v)) for k, v in pairs.items())) + described
     with open(path, "wb") as out:
         out.write(head + bytes(-len(head) % ALIGNMENT))
         for n, dims, stored in plan:
-            for chunk in weights(np.random.default_rng([seed, zlib.crc32(n.encode())]), n, dims, stored):
-                out.write(chunk.data)
+            for chunk in weights(random.Random(f"{seed} {n}"), n, dims, stored):
+                out.write(chunk)
             out.write(bytes(-out.tell() % ALIGNMENT))
 
 

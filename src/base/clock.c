@@ -19,3 +19,10 @@ uint64_t clock_seed(void)
     x *= 0xbf58476d1ce4e5b9u;
     return x ^ x >> 29;
 }
+
+void clock_sleep(double seconds)
+{
+    if (seconds <= 0) return;
+    struct timespec t = {(time_t)seconds, (long)((seconds - (double)(time_t)seconds) * 1e9)};
+    nanosleep(&t, NULL); /* a signal may end it early: callers look at the clock */
+}

@@ -4,4 +4,5 @@
 #include <stdint.h>
 double clock_now(void);          /* seconds on a clock that never goes back */
 uint64_t clock_seed(void);       /* a fresh seed for those who gave none */
+void clock_sleep(double seconds); /* or less, when a signal comes */
 #endif

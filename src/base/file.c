@@ -120,6 +120,7 @@ static cj_err flush(file_out *f, const uint8_t *p, size_t n, cj_diag *d)
 
 cj_err file_out_write(file_out *f, const void *data, size_t n, cj_diag *d)
 {
+    if (!n) return CJ_OK; /* data may then be NULL, which memcpy does not take */
     f->written += n;
     if (f->fill + n > OUT_BUFFER) {
         TRY(flush(f, f->buffer, f->fill, d));

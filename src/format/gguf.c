@@ -100,8 +100,10 @@ static cj_err take_count(cursor *c, const char *what, uint64_t max, size_t min_b
     return CJ_OK;
 }
 
-static bool printable(const char *s, size_t n)
+/* A leading dot is ours: it asks gguf_key_find to put the architecture in front. */
+static bool proper_name(const char *s, size_t n)
 {
+    if (s[0] == '.') return false;
     for (size_t i = 0; i < n; i++)
         if ((unsigned char)s[i] < 32 || s[i] == 127) return false;
     return utf8_valid_prefix(s, n) == n;
@@ -115,7 +117,7 @@ static cj_err take_name(cursor *c, const char *what, const char **name)
     TRY(take_u64(c, what, &n));
     if (n == 0 || n > GGUF_NAME_MAX) return diag_fail(c->d, CJ_E_INPUT, MSG_GGUF_NAME, "%s" ARG "%zu", c->part->path, start);
     TRY(take(c, (size_t)n, what, &p));
-    if (!printable((const char *)p, (size_t)n))
+    if (!proper_name((const char *)p, (size_t)n))
         return diag_fail(c->d, CJ_E_INPUT, MSG_GGUF_NAME, "%s" ARG "%zu", c->part->path, start);
     *name = arena_strndup(c->arena, (const char *)p, (size_t)n);
     return *name ? CJ_OK : diag_nomem(c->d, (size_t)n);

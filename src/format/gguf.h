@@ -1,7 +1,7 @@
 /* GGUF model files, versions 2 and 3, read through a mapping. A file is untrusted: gguf_open checks every count, length, offset,
  * type and alignment against the file and against the maxima below, and after it has succeeded
  *   1. all pointers handed out lie inside the mapping or the arena of the gguf and live until gguf_close;
- *   2. key and tensor names are unique, not empty, printable UTF-8 and end in 0;
+ *   2. key and tensor names are unique, not empty, printable UTF-8, begin with no dot and end in 0;
  *   3. tensors have 1-4 dimensions >= 1, a type that quant/quant.h knows and rows of whole blocks; their bytes lie in the file,
  *      are aligned, and do not overlap;
  *   4. booleans are 0 or 1; arrays hold no arrays.

@@ -8,7 +8,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* Volatile, so that the reads of every element are made. */
-static volatile int64_t sink;
+static volatile uint64_t sink;
 
 static void look_at_key(const gguf *g, const gguf_key *k)
 {
@@ -19,7 +19,7 @@ static void look_at_key(const gguf *g, const gguf_key *k)
     gguf_array a = {0};
     assert(gguf_key_find(g, k->name) == k);
     for (size_t at = 0; at < k->value_bytes; at++) sink += k->value[at];
-    if (!gguf_int(g, k->name, GGUF_REQUIRED, INT64_MIN, INT64_MAX, &i, NULL)) sink += i;
+    if (!gguf_int(g, k->name, GGUF_REQUIRED, INT64_MIN, INT64_MAX, &i, NULL)) sink += (uint64_t)i;
     if (!gguf_int_at(g, k->name, GGUF_REQUIRED, k->array.count - 1, 0, 100, &i, NULL)) assert(i >= 0 && i <= 100);
     if (!gguf_float_at(g, k->name, GGUF_REQUIRED, 1, &f, NULL)) assert(f - f == 0);
     if (!gguf_bool(g, k->name, GGUF_REQUIRED, &b, NULL)) sink += b;
@@ -29,9 +29,9 @@ static void look_at_key(const gguf *g, const gguf_key *k)
         for (int64_t e = 0; e < a.count; e++) {
             if (kind == GGUF_STRINGS) {
                 s = gguf_array_string(&a, e);
-                if (s.len) sink += s.data[0] + s.data[s.len - 1];
+                if (s.len) sink += (uint8_t)s.data[0] + (uint8_t)s.data[s.len - 1];
             } else {
-                sink += gguf_array_int(&a, e) & 1;
+                sink += (uint64_t)gguf_array_int(&a, e);
                 sink += gguf_array_float(&a, e) > 0;
             }
         }
@@ -57,7 +57,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     }
     int64_t layers = 0;
-    if (!gguf_int(g, ".block_count", GGUF_OPTIONAL, 0, 100, &layers, NULL)) sink += layers;
+    if (!gguf_int(g, ".block_count", GGUF_OPTIONAL, 0, 100, &layers, NULL)) sink += (uint64_t)layers;
     for (int64_t i = 0; i < gguf_key_count(g); i++) look_at_key(g, gguf_key_at(g, i));
     for (int64_t i = 0; i < gguf_tensor_count(g); i++) look_at_tensor(g, gguf_tensor_at(g, i));
     gguf_close(&g);

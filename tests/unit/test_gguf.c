@@ -264,7 +264,7 @@ static void bad_keys(void **state)
     build_key_u32(&b, "", 1);
     build_end(&b, 32, 0);
     expect_refused(&b, CJ_E_INPUT, MSG_GGUF_NAME);
-    static const char *const names[] = {"line\nbreak", "\xff\xfe", "\xed\xa0\x80"};
+    static const char *const names[] = {"line\nbreak", ".dot", "\xff\xfe", "\xed\xa0\x80"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         build_begin(&b, 3);
         build_key_u32(&b, names[i], 1);
