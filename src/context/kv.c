@@ -1,0 +1,161 @@
+/* Pages of keys and values. See kv.h for the invariants. */
+#include <stdatomic.h>
+#include <string.h>
+
+#include "context/kv_inner.h"
+
+/* A page's bytes follow its count; the pointer handed out is to the bytes. */
+typedef struct page_head {
+    _Atomic int refs;
+    char pad[MEM_ALIGN - sizeof(int)];
+} page_head;
+_Static_assert(sizeof(page_head) == MEM_ALIGN, "page bytes stay aligned");
+
+static page_head *head_of(uint8_t *page) { return (page_head *)(void *)(page - sizeof(page_head)); }
+
+static uint8_t *page_new(const kv_layout *l)
+{
+    page_head *h = mem_zalloc(sizeof *h + kv_page_bytes(l)); /* zeroed: kernels may load slots not yet written */
+    if (!h) return NULL;
+    atomic_init(&h->refs, 1);
+    return (uint8_t *)(h + 1);
+}
+
+static void page_drop(uint8_t **page)
+{
+    if (*page && atomic_fetch_sub_explicit(&head_of(*page)->refs, 1, memory_order_acq_rel) == 1) mem_free(head_of(*page));
+    *page = NULL;
+}
+
+static int64_t pages_for(int64_t tokens) { return i64_ceil_div(tokens, KV_PAGE); }
+
+cj_err kv_open(kv_cache **out, const kv_layer *layers, int n_layers, cj_diag *d)
+{
+    size_t bytes = sizeof(kv_cache) + (size_t)n_layers * sizeof(layer_pages);
+    kv_cache *kv = mem_zalloc(bytes);
+    if (!kv) return diag_nomem(d, bytes);
+    kv->n_layers = n_layers;
+    for (int i = 0; i < n_layers; i++) kv->layer[i].spec = layers[i];
+    *out = kv;
+    return CJ_OK;
+}
+
+void kv_close(kv_cache **pkv)
+{
+    kv_cache *kv = *pkv;
+    if (!kv) return;
+    for (int i = 0; i < kv->n_layers; i++) {
+        layer_pages *l = &kv->layer[i];
+        for (int64_t p = 0; p < l->cap; p++) page_drop(&l->page[p]);
+        mem_free(l->page);
+    }
+    mem_free(kv);
+    *pkv = NULL;
+}
+
+int64_t kv_count(const kv_cache *kv) { return kv->count; }
+int kv_layers(const kv_cache *kv) { return kv->n_layers; }
+const kv_layer *kv_layer_at(const kv_cache *kv, int layer) { return &kv->layer[layer].spec; }
+uint8_t *const *kv_pages(const kv_cache *kv, int layer) { return kv->layer[layer].page; }
+
+size_t kv_bytes(const kv_cache *kv)
+{
+    size_t bytes = 0;
+    for (int i = 0; i < kv->n_layers; i++) {
+        const layer_pages *l = &kv->layer[i];
+        for (int64_t p = l->first; p < l->cap; p++)
+            if (l->page[p]) bytes += kv_page_bytes(&l->spec.layout);
+    }
+    return bytes;
+}
+
+/* Room for `pages` entries in the layer's table. */
+static cj_err table_grow(layer_pages *l, int64_t pages, cj_diag *d)
+{
+    if (pages <= l->cap) return CJ_OK;
+    int64_t cap = i64_max(pages, l->cap * 2);
+    uint8_t **table = mem_array((size_t)cap, sizeof *table);
+    if (!table) return diag_nomem(d, (size_t)cap * sizeof *table);
+    if (l->cap) memcpy(table, l->page, (size_t)l->cap * sizeof *table);
+    mem_free(l->page);
+    l->page = table;
+    l->cap = cap;
+    return CJ_OK;
+}
+
+/* Makes page p of the layer present and ours alone. */
+static cj_err page_own(layer_pages *l, int64_t p, cj_diag *d)
+{
+    uint8_t *old = l->page[p];
+    if (old && atomic_load_explicit(&head_of(old)->refs, memory_order_acquire) == 1) return CJ_OK;
+    uint8_t *page = page_new(&l->spec.layout);
+    if (!page) return diag_nomem(d, kv_page_bytes(&l->spec.layout));
+    if (old) memcpy(page, old, kv_page_bytes(&l->spec.layout));
+    page_drop(&l->page[p]);
+    l->page[p] = page;
+    return CJ_OK;
+}
+
+cj_err kv_extend(kv_cache *kv, int64_t tokens, cj_diag *d)
+{
+    int64_t end = kv->count + tokens;
+    for (int i = 0; i < kv->n_layers; i++) {
+        layer_pages *l = &kv->layer[i];
+        TRY(table_grow(l, pages_for(end), d));
+        for (int64_t p = i64_max(l->first, kv->count / KV_PAGE); p < pages_for(end); p++) TRY(page_own(l, p, d));
+    }
+    return CJ_OK;
+}
+
+void kv_advance(kv_cache *kv, int64_t tokens)
+{
+    kv->count += tokens;
+    for (int i = 0; i < kv->n_layers; i++) {
+        layer_pages *l = &kv->layer[i];
+        if (!l->spec.window) continue;
+        int64_t keep = kv->count - l->spec.window - KV_SLACK;
+        for (; (l->first + 1) * KV_PAGE <= keep; l->first++) page_drop(&l->page[l->first]);
+    }
+}
+
+int64_t kv_cut(kv_cache *kv, int64_t n)
+{
+    n = i64_min(n, kv->count);
+    for (int i = 0; i < kv->n_layers; i++) {
+        const layer_pages *l = &kv->layer[i];
+        if (l->first && l->first * KV_PAGE > i64_max(0, n - l->spec.window)) n = 0;
+    }
+    for (int i = 0; i < kv->n_layers; i++) {
+        layer_pages *l = &kv->layer[i];
+        for (int64_t p = pages_for(n); p < l->cap; p++) page_drop(&l->page[p]);
+        if (n == 0) l->first = 0;
+    }
+    kv->count = n;
+    return n;
+}
+
+cj_err kv_fork(kv_cache **out, const kv_cache *kv, cj_diag *d)
+{
+    size_t bytes = sizeof(kv_cache) + (size_t)kv->n_layers * sizeof(layer_pages);
+    kv_cache *copy = mem_zalloc(bytes);
+    if (!copy) return diag_nomem(d, bytes);
+    copy->n_layers = kv->n_layers;
+    copy->count = kv->count;
+    for (int i = 0; i < kv->n_layers; i++) {
+        const layer_pages *from = &kv->layer[i];
+        layer_pages *to = &copy->layer[i];
+        to->spec = from->spec;
+        to->first = from->first;
+        cj_err e = table_grow(to, pages_for(kv->count), d);
+        if (e) {
+            kv_close(&copy);
+            return e;
+        }
+        for (int64_t p = from->first; p < pages_for(kv->count); p++) {
+            to->page[p] = from->page[p];
+            if (to->page[p]) atomic_fetch_add_explicit(&head_of(to->page[p])->refs, 1, memory_order_relaxed);
+        }
+    }
+    *out = copy;
+    return CJ_OK;
+}

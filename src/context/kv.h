@@ -1,0 +1,52 @@
+/* A context: the keys and values of one timeline of tokens, page by page and layer by layer.
+ *
+ * Invariants
+ *  1. count tokens are held; page p of a layer holds the positions [p * KV_PAGE, (p + 1) * KV_PAGE).
+ *  2. A page is reference-counted. A page that more than one context holds is never written: kv_extend copies it first.
+ *  3. A layer with a window drops pages that lie more than window + KV_SLACK tokens behind; their entries are NULL.
+ *     Layers without a window keep everything.
+ *  4. Nothing is allocated before it is needed: a long context costs nothing until its tokens are there.
+ * A context belongs to one thread at a time; pages may be shared between threads.
+ */
+#ifndef CONTEXT_KV_H
+#define CONTEXT_KV_H
+
+#include "base/file.h"
+#include "kernel/kv_layout.h"
+
+enum { KV_SLACK = 4096 }; /* how far back a context with windows can be cut without reading again */
+
+typedef struct kv_layer {
+    kv_layout layout;
+    int64_t window; /* 0: none */
+} kv_layer;
+
+typedef struct kv_cache kv_cache;
+
+CJ_NODISCARD cj_err kv_open(kv_cache **out, const kv_layer *layers, int n_layers, cj_diag *d);
+void kv_close(kv_cache **kv);
+/* A second timeline with the same past; full pages are shared, the last is copied when either writes on. */
+CJ_NODISCARD cj_err kv_fork(kv_cache **out, const kv_cache *kv, cj_diag *d);
+
+int64_t kv_count(const kv_cache *kv);
+int kv_layers(const kv_cache *kv);
+const kv_layer *kv_layer_at(const kv_cache *kv, int layer);
+/* Pages of a layer, for attn_seq. Valid until the next kv_extend or kv_cut. */
+uint8_t *const *kv_pages(const kv_cache *kv, int layer);
+/* Bytes of the pages held (a shared page counts in full). */
+size_t kv_bytes(const kv_cache *kv);
+
+/* Makes the slots [count, count + tokens) writable. On failure nothing has changed but unused pages. */
+CJ_NODISCARD cj_err kv_extend(kv_cache *kv, int64_t tokens, cj_diag *d);
+/* The slots have been written in every layer: count += tokens, and windows move on. */
+void kv_advance(kv_cache *kv, int64_t tokens);
+/* Forgets everything from position n on. Returns how many tokens are left: n, or 0 when a window has already left n behind. */
+int64_t kv_cut(kv_cache *kv, int64_t n);
+
+/* A snapshot of the whole context as bytes: header, then every page present with its checksum. */
+CJ_NODISCARD cj_err kv_save(const kv_cache *kv, file_out *f, cj_diag *d);
+/* Reads a snapshot made with the same layers from data[0..size); *used is its length. Refused with a sentence when anything
+ * differs or is damaged; kv is then empty. `name` names the file in messages. */
+CJ_NODISCARD cj_err kv_load(kv_cache *kv, const uint8_t *data, size_t size, size_t *used, const char *name, cj_diag *d);
+
+#endif
