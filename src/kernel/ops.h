@@ -66,6 +66,19 @@ void op_glu(kernel_ctx *ctx, float *y, const float *gate, const float *up, int64
 void op_softcap(kernel_ctx *ctx, float *x, float cap, int64_t n);
 /* Copies rows idx[r] of x to row r of y. */
 void op_gather(kernel_ctx *ctx, float *y, const float *x, const int32_t *idx, int64_t rows, int64_t cols);
+/* y[idx[r]] += weights[r] * x[r]; no index twice. */
+void op_scatter_add(kernel_ctx *ctx, float *y, const float *x, const int32_t *idx, const float *weights, int64_t rows, int64_t cols);
+
+/* The `used` likeliest experts of every row by softmax of its router logits (overwritten), likeliest first. */
+typedef struct moe_choice {
+    int experts, used;
+    bool normalise;   /* the weights of a row sum to `scale` */
+    float scale;
+    float *logits;    /* [rows][experts] */
+    int32_t *idx;     /* [rows][used] */
+    float *weights;   /* [rows][used] */
+} moe_choice;
+void op_moe_choose(kernel_ctx *ctx, const moe_choice *c, int64_t rows);
 
 /* Fills near[rope_near(spec)][rows][dims] and far[dims] for rows at the given positions (computed in double). */
 void op_rope_tables(kernel_ctx *ctx, const rope_spec *spec, const int64_t *positions, int64_t rows, float *near, float *far);

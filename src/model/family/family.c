@@ -1,0 +1,25 @@
+/* The list of families. */
+#include "model/family/family.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const family families[] = {
+    {"llama", family_llama_load},   {"qwen2", family_qwen2_load},   {"qwen3", family_qwen3_load},
+    {"qwen3moe", family_qwen3moe_load}, {"gemma3", family_gemma3_load},
+};
+enum { FAMILIES = sizeof families / sizeof *families };
+
+const family *family_find(const char *arch, size_t len)
+{
+    for (int i = 0; i < FAMILIES; i++)
+        if (strlen(families[i].arch) == len && !memcmp(families[i].arch, arch, len)) return &families[i];
+    return NULL;
+}
+
+void family_names(char *out, size_t size)
+{
+    size_t at = 0;
+    out[0] = 0;
+    for (int i = 0; i < FAMILIES && at < size; i++) at += (size_t)snprintf(out + at, size - at, "%s%s", i ? ", " : "", families[i].arch);
+}

@@ -1,0 +1,54 @@
+/* Gemma 3: sandwich norms (their weights are stored with 1 added), norms on q and k, GELU, embedding times sqrt(hidden), layers
+ * with a window and their own rotary base, every n-th layer full. */
+#include <math.h>
+
+#include "model/family/family.h"
+
+/* Whether layer i sees everything: sliding_window_pattern is a period, or one flag a layer. */
+static cj_err layer_is_full(model_load *l, int i, bool *full, cj_diag *d)
+{
+    const gguf_key *k = gguf_key_find(l->file, ".attention.sliding_window_pattern");
+    if (k && k->type == GGUF_ARRAY) {
+        bool sliding = false;
+        TRY(gguf_bool_at(l->file, ".attention.sliding_window_pattern", GGUF_REQUIRED, i, &sliding, d));
+        *full = !sliding;
+        return CJ_OK;
+    }
+    int64_t period = 6;
+    TRY(load_int(l, "attention.sliding_window_pattern", GGUF_OPTIONAL, 0, 1, MODEL_LAYERS_MAX, &period, d));
+    *full = (i + 1) % period == 0;
+    return CJ_OK;
+}
+
+static cj_err load_layer(model_load *l, int i, int64_t window, float softcap, cj_diag *d)
+{
+    layer_spec *y = &l->spec->layers[i];
+    bool full = false;
+    TRY(load_gqa(l, i, d));
+    TRY(load_dense(l, i, VEC_GELU_TANH, d));
+    TRY(layer_is_full(l, i, &full, d));
+    y->gqa.softcap = softcap;
+    y->gqa.window = full ? 0 : window;
+    y->gqa.rope = full ? 0 : 1;
+    TRY(load_vector(l, &y->mixer_post_norm, GGUF_REQUIRED, l->spec->hidden, d, "blk.%d.post_attention_norm.weight", i));
+    return load_vector(l, &y->ffn_post_norm, GGUF_REQUIRED, l->spec->hidden, d, "blk.%d.post_ffw_norm.weight", i);
+}
+
+cj_err family_gemma3_load(model_load *l, cj_diag *d)
+{
+    float base = 1e6f, base_window = 1e4f, softcap = 0;
+    int64_t window = 0;
+    TRY(load_frame(l, d));
+    model_spec *m = l->spec;
+    m->embed_scale = sqrtf((float)m->hidden);
+    TRY(load_int(l, "attention.sliding_window", GGUF_REQUIRED, 0, 1, (int64_t)1 << 32, &window, d));
+    TRY(load_float(l, "attn_logit_softcapping", GGUF_OPTIONAL, &softcap, d));
+    TRY(load_float(l, "final_logit_softcapping", GGUF_OPTIONAL, &m->logit_softcap, d));
+    TRY(load_float(l, "rope.freq_base", GGUF_OPTIONAL, &base, d));
+    TRY(load_float(l, "rope.freq_base_swa", GGUF_OPTIONAL, &base_window, d));
+    for (int i = 0; i < m->n_layers; i++) TRY(load_layer(l, i, window, softcap, d));
+    int dims = m->layers[0].gqa.dk;
+    m->n_ropes = 2;
+    TRY(load_rope(l, &m->ropes[0], &(rope_options){.dims = dims, .scaled = true, .base = base}, d));
+    return load_rope(l, &m->ropes[1], &(rope_options){.dims = dims, .base = base_window}, d);
+}

@@ -1,0 +1,50 @@
+/* The forward pass, as a job of short units.
+ *
+ * A batch is rows of one or more sequences, each a context to which `count` tokens are added. A job runs one layer a step, so a
+ * caller can look at a cancel flag, or let others run, between steps. Rows never see one another except through the pages of
+ * their own sequence. Where logits are not wanted nothing above the last layer's keys and values is computed.
+ *
+ * A job owns the activations for max_rows rows and may be used again and again. Contexts grow only when the job ends well
+ * (kv_advance in the last step): a job that is dropped half-way has changed nothing that counts.
+ */
+#ifndef MODEL_FORWARD_H
+#define MODEL_FORWARD_H
+
+#include "model/model.h"
+
+typedef enum model_want { WANT_NONE, WANT_LAST, WANT_ALL } model_want;
+
+typedef struct model_rows {
+    kv_cache *kv;
+    const int32_t *ids;   /* [count] tokens to add */
+    int64_t count;
+    model_want logits;    /* of which rows */
+} model_rows;
+
+/* Adds to mass[j] the attention that rows [row0, row0 + rows) of the batch's first sequence pay to token j, for one head. */
+typedef struct model_probe {
+    int layer, head;
+    int64_t row0, rows;
+    float *mass; /* [tokens of the sequence after this batch], zeroed by the caller */
+} model_probe;
+
+typedef struct model_job model_job;
+
+CJ_NODISCARD cj_err model_job_open(model_job **out, const model *m, int64_t max_rows, cj_diag *d);
+void model_job_close(model_job **job);
+int64_t model_job_rows(const model_job *job); /* max_rows */
+
+/* Starts a batch: at most max_rows rows, ids below the vocabulary. logits [wanted rows][vocab] is host memory, in order of the
+ * rows; NULL when none are wanted. The arrays must live until the job ends. */
+typedef struct model_batch {
+    const model_rows *seqs;
+    int n_seqs;
+    const model_probe *probes;
+    int n_probes;
+    float *logits;
+} model_batch;
+CJ_NODISCARD cj_err model_job_begin(model_job *job, const model_batch *batch, cj_diag *d);
+/* One unit of work; *done says whether it was the last. */
+CJ_NODISCARD cj_err model_job_step(model_job *job, bool *done, cj_diag *d);
+
+#endif

@@ -1,0 +1,65 @@
+/* Grouped-query attention of one layer. */
+#include "model/job.h"
+
+static void norm_heads(model_job *job, float *x, const float *w, int64_t rows, int heads, int dim)
+{
+    if (w) op_rms_norm(job->ctx, x, x, w, rows * heads, dim, job->spec->norm_eps);
+}
+
+/* The pages of this layer for every sequence of a set. */
+static void bind_pages(row_set *set, int layer)
+{
+    for (int i = 0; i < set->n_seqs; i++) set->seqs[i].pages = kv_pages(set->kv[i], layer);
+}
+
+static op_attn_args attn_args(model_job *job, const gqa_spec *a, const kv_layout *kv, const row_set *set)
+{
+    return (op_attn_args){
+        .kv = kv, .heads = a->heads, .scale = a->scale, .softcap = a->softcap, .window = a->window,
+        .rope = a->rope < 0 ? NULL : &set->ropes[a->rope], .q = job->q, .out = job->mixed, .seqs = set->seqs, .n_seqs = set->n_seqs,
+    };
+}
+
+void gqa_project(model_job *job, const gqa_spec *a, int layer, const float *norm, bool with_q)
+{
+    row_set *all = &job->all;
+    const kv_layout *kv = &kv_layer_at(all->kv[0], layer)->layout;
+    int64_t k_cols = (int64_t)a->kv_heads * a->dk, v_cols = (int64_t)a->kv_heads * a->dv;
+    const op_linear_out outs[] = {
+        {.w = &a->k.w, .bias = a->k.bias, .y = job->k, .ldy = k_cols},
+        {.w = &a->v.w, .bias = a->v.bias, .y = job->v, .ldy = v_cols},
+        {.w = &a->q.w, .bias = a->q.bias, .y = job->q, .ldy = (int64_t)a->heads * a->dk},
+    };
+    op_linear(job->ctx, outs, with_q ? 3 : 2, norm, job->spec->hidden, all->rows);
+    norm_heads(job, job->k, a->k_norm, all->rows, a->kv_heads, a->dk);
+    if (with_q) norm_heads(job, job->q, a->q_norm, all->rows, a->heads, a->dk);
+    if (a->rope >= 0) op_rope_keys(job->ctx, job->k, all->rows, a->kv_heads, a->dk, &all->ropes[a->rope]);
+    bind_pages(all, layer);
+    op_kv_store(job->ctx, kv, all->seqs, all->n_seqs, job->k, job->v);
+}
+
+cj_err gqa_probe(model_job *job, const gqa_spec *a, int layer, cj_diag *d)
+{
+    op_attn_args args = attn_args(job, a, &kv_layer_at(job->all.kv[0], layer)->layout, &job->all);
+    for (int i = 0; i < job->batch.n_probes; i++) {
+        const model_probe *p = &job->batch.probes[i];
+        if (p->layer == layer) TRY(op_attention_mass(job->ctx, &args, p->head, p->row0, p->rows, p->mass, d));
+    }
+    return CJ_OK;
+}
+
+void gqa_query(model_job *job, const gqa_spec *a, const float *norm, int64_t rows)
+{
+    op_linear(job->ctx, &(op_linear_out){.w = &a->q.w, .bias = a->q.bias, .y = job->q, .ldy = (int64_t)a->heads * a->dk}, 1, norm,
+              job->spec->hidden, rows);
+    norm_heads(job, job->q, a->q_norm, rows, a->heads, a->dk);
+}
+
+void gqa_attend(model_job *job, const gqa_spec *a, int layer, row_set *set, float *y, bool add)
+{
+    bind_pages(set, layer);
+    op_attn_args args = attn_args(job, a, &kv_layer_at(set->kv[0], layer)->layout, set);
+    op_attention(job->ctx, &args);
+    op_linear(job->ctx, &(op_linear_out){.w = &a->o.w, .bias = a->o.bias, .y = y, .ldy = job->spec->hidden, .add = add}, 1, job->mixed,
+              (int64_t)a->heads * a->dv, set->rows);
+}

@@ -1,0 +1,53 @@
+/* The inside of a model_job: activations and the running batch, for forward.c, gqa.c and ffn.c. */
+#ifndef MODEL_JOB_H
+#define MODEL_JOB_H
+
+#include "model/forward.h"
+
+/* A set of rows as the mixers see it: which sequences, where, and the rotary rows for them. */
+typedef struct row_set {
+    int64_t rows;
+    attn_seq *seqs;      /* pages are filled in for each layer */
+    kv_cache **kv;       /* [n_seqs], whose pages */
+    int n_seqs;
+    rope_tables ropes[MODEL_ROPES_MAX];
+} row_set;
+
+struct model_job {
+    const model *m;
+    const model_spec *spec;
+    kernel_ctx *ctx;
+    int64_t max_rows;
+    model_batch batch;
+    int layer;
+
+    row_set all;         /* every row of the batch */
+    row_set wanted;      /* rows whose logits are wanted: what the last layer goes on with */
+    int32_t *ids;        /* [max_rows] */
+    int64_t *positions;  /* [max_rows] */
+    int32_t *wanted_idx; /* [max_rows] indices into `all` */
+
+    /* Activations, device memory, [max_rows][...] */
+    float *x, *norm, *half; /* hidden; half: what one half of a layer adds, before its norm */
+    float *q, *k, *v, *mixed;   /* heads * dk, kv_heads * dk, kv_heads * dv, heads * dv */
+    float *gate, *up;           /* widest feed-forward */
+    float *near[2][MODEL_ROPES_MAX], *far[MODEL_ROPES_MAX]; /* rotary rows: near[0] of all rows, near[1] of the wanted */
+    struct moe_room *moe;       /* NULL without experts */
+};
+
+/* Keys and values of one layer from norm [all rows][hidden], stored; and the queries of all rows into job->q when wanted. */
+void gqa_project(model_job *job, const gqa_spec *a, int layer, const float *norm, bool with_q);
+/* The batch's probes of this layer; needs the queries of all rows. */
+CJ_NODISCARD cj_err gqa_probe(model_job *job, const gqa_spec *a, int layer, cj_diag *d);
+/* The queries of some rows only, from norm [rows][hidden]. */
+void gqa_query(model_job *job, const gqa_spec *a, const float *norm, int64_t rows);
+/* Attention of the rows in `set`, whose queries are in job->q; y [rows][hidden] gets (=, += when add) its output projection. */
+void gqa_attend(model_job *job, const gqa_spec *a, int layer, row_set *set, float *y, bool add);
+
+/* y [rows][hidden] (=, or += when add) feed-forward of norm [rows][hidden]. */
+void ffn_dense(model_job *job, const dense_spec *f, const float *norm, int64_t rows, float *y, bool add);
+void ffn_moe(model_job *job, const moe_spec *f, const float *norm, int64_t rows, float *y, bool add);
+CJ_NODISCARD cj_err moe_room_open(model_job *job, cj_diag *d);
+void moe_room_close(model_job *job);
+
+#endif

@@ -1,0 +1,73 @@
+/* Rotary frequencies: plain, linear, YaRN (Peng et al. 2023), or a table of divisors (Llama 3). */
+#include <math.h>
+
+#include "model/load.h"
+
+/* The dimension whose wave makes `turns` turns within `length` positions. */
+static double yarn_dim(double turns, int dims, double base, double length)
+{
+    return dims * log(length / (turns * 2 * M_PI)) / (2 * log(base));
+}
+
+static cj_err scale_yarn(model_load *l, rope_spec *r, float base, cj_diag *d)
+{
+    float factor = 1, attn = 1, fast = 32, slow = 1, extension = 1;
+    int64_t original = l->spec->context;
+    TRY(load_float(l, "rope.scaling.factor", GGUF_REQUIRED, &factor, d));
+    TRY(load_float(l, "rope.scaling.attn_factor", GGUF_OPTIONAL, &attn, d));
+    TRY(load_float(l, "rope.scaling.yarn_beta_fast", GGUF_OPTIONAL, &fast, d));
+    TRY(load_float(l, "rope.scaling.yarn_beta_slow", GGUF_OPTIONAL, &slow, d));
+    TRY(load_float(l, "rope.scaling.yarn_ext_factor", GGUF_OPTIONAL, &extension, d));
+    TRY(load_int(l, "rope.scaling.original_context_length", GGUF_OPTIONAL, 0, 1, (int64_t)1 << 32, &original, d));
+    if (!(factor >= 1) || !(fast > 0) || !(slow > 0)) return diag_fail(d, CJ_E_INPUT, MSG_ROPE_BAD, "%s", gguf_path(l->file));
+    double low = floor(yarn_dim(fast, r->dims, base, (double)original)), high = ceil(yarn_dim(slow, r->dims, base, (double)original));
+    low = fmax(low, 0);
+    high = fmin(high, r->dims - 1);
+    if (high <= low) high = low + 0.001;
+    for (int i = 0; i < r->dims / 2; i++) {
+        double kept = (1 - fmin(1, fmax(0, (i - low) / (high - low)))) * extension; /* 1: a fast wave, left as it is */
+        r->inv_freq[i] = r->inv_freq[i] / factor * (1 - kept) + r->inv_freq[i] * kept;
+    }
+    r->magnitude = attn * (float)(1 + 0.1 * log(factor));
+    return CJ_OK;
+}
+
+static cj_err scale_linear(model_load *l, rope_spec *r, cj_diag *d)
+{
+    float factor = 1;
+    TRY(load_float(l, "rope.scaling.factor", GGUF_OPTIONAL, &factor, d));
+    if (!(factor > 0)) return diag_fail(d, CJ_E_INPUT, MSG_ROPE_BAD, "%s", gguf_path(l->file));
+    for (int i = 0; i < r->dims / 2; i++) r->inv_freq[i] /= factor;
+    return CJ_OK;
+}
+
+/* rope_freqs.weight divides each frequency. */
+static cj_err divide_by_table(model_load *l, rope_spec *r, cj_diag *d)
+{
+    const gguf_tensor *t = gguf_tensor_find(l->file, "rope_freqs.weight");
+    if (!t) return CJ_OK;
+    if (t->type != QUANT_F32 || t->n_dims != 1 || t->dims[0] != r->dims / 2)
+        return diag_fail(d, CJ_E_INPUT, MSG_ROPE_BAD, "%s", gguf_path(l->file));
+    for (int i = 0; i < r->dims / 2; i++) {
+        float by = ((const float *)t->data)[i];
+        if (!(by > 0)) return diag_fail(d, CJ_E_INPUT, MSG_ROPE_BAD, "%s", gguf_path(l->file));
+        r->inv_freq[i] /= (double)by;
+    }
+    return CJ_OK;
+}
+
+cj_err load_rope(model_load *l, rope_spec *r, const rope_options *o, cj_diag *d)
+{
+    if (o->dims < 0 || o->dims % 2 || o->dims > ROPE_DIMS_MAX || !(o->base > 0))
+        return diag_fail(d, CJ_E_INPUT, MSG_ROPE_BAD, "%s", gguf_path(l->file));
+    *r = (rope_spec){.dims = o->dims, .interleaved = o->interleaved, .magnitude = 1};
+    /* Three quarters of the window are a chunk of keys; the rest is what a query sees of the chunk before at true distance. */
+    r->window = i64_max(l->spec->context, 2 * KV_PAGE);
+    r->stride = i64_max(r->window * 3 / 4 / KV_PAGE, 1) * KV_PAGE;
+    for (int i = 0; i < o->dims / 2; i++) r->inv_freq[i] = pow(o->base, -2.0 * i / o->dims);
+    if (!o->scaled) return CJ_OK;
+    TRY(divide_by_table(l, r, d));
+    if (load_string_is(l, "rope.scaling.type", "yarn")) return scale_yarn(l, r, o->base, d);
+    if (load_string_is(l, "rope.scaling.type", "linear")) return scale_linear(l, r, d);
+    return CJ_OK;
+}

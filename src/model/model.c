@@ -1,0 +1,140 @@
+/* Opening a model: the file, the adapter that knows it, the weights. */
+#include "model/model.h"
+
+#include <string.h>
+
+#include "base/hash.h"
+#include "base/mem.h"
+#include "model/family/family.h"
+
+struct model {
+    gguf *file;
+    kernel_ctx *ctx;
+    arena mem;
+    model_spec spec;
+    int64_t weight_bytes;
+    uint64_t fingerprint;
+};
+
+enum { SPEC_MEMORY_MAX = 1 << 28, SAMPLE = 4096 };
+
+static void free_linear(kernel_ctx *ctx, model_linear *l) { kernel_free(ctx, l->bias); }
+
+static void free_layer(kernel_ctx *ctx, layer_spec *y)
+{
+    gqa_spec *a = &y->gqa;
+    model_linear *linears[] = {&a->q, &a->k, &a->v, &a->o, &y->dense.gate, &y->dense.up, &y->dense.down, &y->moe.router};
+    for (size_t i = 0; i < sizeof linears / sizeof *linears; i++) free_linear(ctx, linears[i]);
+    float *vectors[] = {a->q_norm, a->k_norm, y->mixer_norm, y->ffn_norm, y->mixer_post_norm, y->ffn_post_norm};
+    for (size_t i = 0; i < sizeof vectors / sizeof *vectors; i++) kernel_free(ctx, vectors[i]);
+}
+
+static void free_spec(kernel_ctx *ctx, model_spec *m)
+{
+    free_linear(ctx, &m->head);
+    kernel_free(ctx, m->final_norm);
+    for (int i = 0; m->layers && i < m->n_layers; i++) free_layer(ctx, &m->layers[i]);
+}
+
+/* Samples of every tensor: cheap, and no two sets of weights agree in all of them. */
+static uint64_t fingerprint(const gguf *g, int64_t *bytes)
+{
+    uint64_t sum = 0;
+    for (int64_t i = 0; i < gguf_tensor_count(g); i++) {
+        const gguf_tensor *t = gguf_tensor_at(g, i);
+        size_t n = t->bytes < SAMPLE ? t->bytes : SAMPLE;
+        uint64_t parts[] = {sum, hash_xxh3(t->name, strlen(t->name)), (uint64_t)t->type, t->bytes, hash_xxh3(t->data, n),
+                            hash_xxh3((const char *)t->data + (t->bytes - n) / 2, n)};
+        sum = hash_xxh3(parts, sizeof parts);
+        *bytes += (int64_t)t->bytes;
+    }
+    return sum;
+}
+
+static cj_err load_spec(model *m, cj_diag *d)
+{
+    gguf_str arch = {0}, name = {0};
+    TRY(gguf_string(m->file, "general.architecture", GGUF_REQUIRED, &arch, d));
+    TRY(gguf_string(m->file, "general.name", GGUF_OPTIONAL, &name, d));
+    const family *f = family_find(arch.data, arch.len);
+    if (!f) {
+        char known[256];
+        family_names(known, sizeof known);
+        return diag_fail(d, CJ_E_UNSUPPORTED, MSG_FAMILY_UNKNOWN, "%s" ARG "%.*s" ARG "%s", gguf_path(m->file),
+                         (int)(arch.len < 64 ? arch.len : 64), arch.data, known);
+    }
+    size_t n = name.len < sizeof m->spec.name ? name.len : sizeof m->spec.name - 1;
+    if (n) memcpy(m->spec.name, name.data, n);
+    m->spec.family = f->arch;
+    model_load l = {.file = m->file, .ctx = m->ctx, .mem = &m->mem, .spec = &m->spec};
+    return f->load(&l, d);
+}
+
+cj_err model_open_gguf(model **out, kernel_ctx *ctx, gguf *g, cj_diag *d)
+{
+    model *m = mem_zalloc(sizeof *m);
+    if (!m) return diag_nomem(d, sizeof *m);
+    m->file = g;
+    m->ctx = ctx;
+    arena_init(&m->mem, SPEC_MEMORY_MAX);
+    cj_err e = load_spec(m, d);
+    if (e) {
+        m->file = NULL; /* still the caller's */
+        model_close(&m);
+        return e;
+    }
+    m->fingerprint = fingerprint(g, &m->weight_bytes);
+    *out = m;
+    return CJ_OK;
+}
+
+cj_err model_open(model **out, kernel_ctx *ctx, const char *path, cj_diag *d)
+{
+    gguf *g = NULL;
+    TRY(gguf_open(&g, path, d));
+    cj_err e = model_open_gguf(out, ctx, g, d);
+    if (e) gguf_close(&g);
+    return e;
+}
+
+void model_close(model **pm)
+{
+    model *m = *pm;
+    if (!m) return;
+    free_spec(m->ctx, &m->spec);
+    arena_deinit(&m->mem);
+    gguf_close(&m->file);
+    mem_free(m);
+    *pm = NULL;
+}
+
+const model_spec *model_spec_of(const model *m) { return &m->spec; }
+const gguf *model_file(const model *m) { return m->file; }
+kernel_ctx *model_kernel(const model *m) { return m->ctx; }
+int64_t model_weight_bytes(const model *m) { return m->weight_bytes; }
+uint64_t model_fingerprint(const model *m) { return m->fingerprint; }
+
+static kv_layer kv_layer_of(const layer_spec *y, kv_type type)
+{
+    return (kv_layer){.layout = {.type = type, .heads = y->gqa.kv_heads, .dk = y->gqa.dk, .dv = y->gqa.dv}, .window = y->gqa.window};
+}
+
+int64_t model_token_bytes(const model *m, kv_type type)
+{
+    int64_t bytes = 0;
+    for (int i = 0; i < m->spec.n_layers; i++) {
+        kv_layer l = kv_layer_of(&m->spec.layers[i], type);
+        if (!l.window) bytes += (int64_t)kv_page_bytes(&l.layout) / KV_PAGE;
+    }
+    return bytes;
+}
+
+cj_err model_kv_open(const model *m, kv_type type, kv_cache **out, cj_diag *d)
+{
+    kv_layer *layers = mem_array((size_t)m->spec.n_layers, sizeof *layers);
+    if (!layers) return diag_nomem(d, (size_t)m->spec.n_layers * sizeof *layers);
+    for (int i = 0; i < m->spec.n_layers; i++) layers[i] = kv_layer_of(&m->spec.layers[i], type);
+    cj_err e = kv_open(out, layers, m->spec.n_layers, d);
+    mem_free(layers);
+    return e;
+}

@@ -1,0 +1,27 @@
+/* A model: a file, its spec and its weights. Read-only once open; any number of sessions may use it through one kernel_ctx. */
+#ifndef MODEL_MODEL_H
+#define MODEL_MODEL_H
+
+#include "format/gguf.h"
+#include "model/spec.h"
+
+typedef struct model model;
+
+CJ_NODISCARD cj_err model_open(model **out, kernel_ctx *ctx, const char *path, cj_diag *d);
+/* The same over a file that is open already; g is taken (closed with the model) on success. */
+CJ_NODISCARD cj_err model_open_gguf(model **out, kernel_ctx *ctx, gguf *g, cj_diag *d);
+void model_close(model **m);
+
+const model_spec *model_spec_of(const model *m);
+const gguf *model_file(const model *m);
+kernel_ctx *model_kernel(const model *m);
+/* Bytes of all weights as stored. */
+int64_t model_weight_bytes(const model *m);
+/* Bytes of keys and values one more token takes, windows not counted. */
+int64_t model_token_bytes(const model *m, kv_type type);
+/* XXH3 over the key section's facts and the tensor table with samples of each tensor: what a snapshot is keyed by. */
+uint64_t model_fingerprint(const model *m);
+/* An empty context for this model. */
+CJ_NODISCARD cj_err model_kv_open(const model *m, kv_type type, kv_cache **out, cj_diag *d);
+
+#endif

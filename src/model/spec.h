@@ -1,0 +1,73 @@
+/* A model as data: what each layer is, and the weights bound to it. Family adapters (family/) fill these structs from a model
+ * file; forward.c reads them. No behaviour is guessed from names or layer counts anywhere else.
+ */
+#ifndef MODEL_SPEC_H
+#define MODEL_SPEC_H
+
+#include "context/kv.h"
+#include "kernel/ops.h"
+
+enum { MODEL_LAYERS_MAX = 1024, MODEL_ROPES_MAX = 2, MODEL_ROWS_MAX = 65536 };
+
+/* A matrix with an optional bias; absent when w.data is NULL. */
+typedef struct model_linear {
+    kernel_weight w;
+    float *bias; /* [w.rows] or NULL */
+} model_linear;
+
+typedef enum mixer_kind { MIXER_GQA } mixer_kind;
+typedef enum ffn_kind { FFN_DENSE, FFN_MOE } ffn_kind;
+
+/* Grouped-query attention, Ainslie et al. 2023. Heads are [heads][dk] along a row. */
+typedef struct gqa_spec {
+    int heads, kv_heads, dk, dv;
+    float scale, softcap; /* softcap 0: none */
+    int64_t window;       /* 0: all */
+    int rope;             /* index into model_spec.ropes; -1: no positions */
+    model_linear q, k, v, o;
+    float *q_norm, *k_norm; /* [dk] RMSNorm of every head before rotation; NULL: none */
+} gqa_spec;
+
+/* Gated feed-forward: down(act(gate x) * up x). Shazeer 2020. */
+typedef struct dense_spec {
+    int64_t width;
+    vec_act act;
+    model_linear gate, up, down;
+} dense_spec;
+
+/* Mixture of experts: the `used` likeliest experts of a softmax router. Expert e's matrices are rows of one stored tensor. */
+typedef struct moe_spec {
+    int experts, used;
+    bool normalise;       /* weights of the chosen sum to one */
+    float scale;
+    int64_t width;
+    vec_act act;
+    model_linear router;
+    kernel_weight *gate, *up, *down; /* [experts] */
+} moe_spec;
+
+typedef struct layer_spec {
+    mixer_kind mixer;
+    ffn_kind ffn;
+    gqa_spec gqa;
+    dense_spec dense;
+    moe_spec moe;
+    float *mixer_norm, *ffn_norm;           /* [hidden] before each half */
+    float *mixer_post_norm, *ffn_post_norm; /* sandwich: after each half, before it is added; NULL: none */
+} layer_spec;
+
+typedef struct model_spec {
+    const char *family; /* static, e.g. "gemma3" */
+    char name[128];
+    int n_layers;
+    int64_t hidden, vocab, context; /* context: trained window in tokens */
+    float norm_eps, embed_scale, logit_softcap;
+    int n_ropes;
+    rope_spec ropes[MODEL_ROPES_MAX];
+    kernel_weight embed;
+    model_linear head; /* bound to embed when tied */
+    float *final_norm;
+    layer_spec *layers;
+} model_spec;
+
+#endif
