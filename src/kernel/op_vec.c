@@ -92,6 +92,8 @@ void op_glu(kernel_ctx *ctx, float *y, const float *gate, const float *up, int64
     run_slices(ctx, glu_slices, &(vec_job){.t = &ctx->table.vec, .y = y, .x = gate, .x2 = up, .cols = n, .act = act});
 }
 
+void op_zero(kernel_ctx *ctx, float *x, int64_t n) { memset(x, 0, (size_t)n * sizeof *x); }
+
 void op_gather(kernel_ctx *ctx, float *y, const float *x, const int32_t *idx, int64_t rows, int64_t cols)
 {
     for (int64_t r = 0; r < rows; r++) memcpy(y + r * cols, x + idx[r] * cols, (size_t)cols * sizeof *y);

@@ -62,6 +62,7 @@ void op_rms_norm(kernel_ctx *ctx, float *y, const float *x, const float *w, int6
 void op_rms_norm_add(kernel_ctx *ctx, float *y, const float *x, const float *w, int64_t rows, int64_t cols, float eps);
 void op_add(kernel_ctx *ctx, float *y, const float *x, int64_t n);
 void op_scale(kernel_ctx *ctx, float *x, float by, int64_t n);
+void op_zero(kernel_ctx *ctx, float *x, int64_t n);
 void op_glu(kernel_ctx *ctx, float *y, const float *gate, const float *up, int64_t n, vec_act act);
 void op_softcap(kernel_ctx *ctx, float *x, float cap, int64_t n);
 /* Copies rows idx[r] of x to row r of y. */

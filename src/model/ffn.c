@@ -88,7 +88,7 @@ void ffn_moe(model_job *job, const moe_spec *f, const float *norm, int64_t rows,
     int64_t h = job->spec->hidden;
     op_linear(job->ctx, &(op_linear_out){.w = &f->router.w, .bias = f->router.bias, .y = r->logits, .ldy = f->experts}, 1, norm, h, rows);
     op_moe_choose(job->ctx, &(moe_choice){f->experts, f->used, f->normalise, f->scale, r->logits, r->idx, r->weights}, rows);
-    if (!add) op_scale(job->ctx, y, 0, rows * h);
+    if (!add) op_zero(job->ctx, y, rows * h);
     for (int e = 0; e < f->experts; e++) {
         int64_t n = rows_of_expert(r, f, e, rows);
         if (!n) continue;
