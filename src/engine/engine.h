@@ -1,0 +1,78 @@
+/* An engine owns one model: its weights, tokenizer, kernels. A session is one timeline of tokens on it.
+ *
+ * Callers hand a session the whole token prefix every time; it keeps the longest prefix that it already holds and computes the
+ * rest, chunk by chunk, layer by layer, so that a cancel is heard within a unit of work. No caller manages a cache.
+ * One engine is used by one thread at a time (its kernels are one device); sessions of an engine likewise.
+ */
+#ifndef ENGINE_ENGINE_H
+#define ENGINE_ENGINE_H
+
+#include "model/forward.h"
+#include "token/tokenizer.h"
+
+typedef struct engine engine;
+
+typedef struct engine_options {
+    const char *path;    /* a model file */
+    kernel_level level;  /* KERNEL_AUTO: the best */
+    int threads;         /* 0: all */
+    bool exact;          /* float32 everywhere */
+    kv_type kv;          /* how keys and values are kept */
+    int64_t chunk;       /* tokens in one forward pass; 0: ENGINE_CHUNK */
+} engine_options;
+
+enum { ENGINE_CHUNK = 512 };
+
+CJ_NODISCARD cj_err engine_open(engine **out, const engine_options *opt, cj_diag *d);
+void engine_close(engine **e);
+const model *engine_model(const engine *e);
+const engine_options *engine_options_of(const engine *e);
+kernel_ctx *engine_kernel(const engine *e);
+/* NULL for a file without a vocabulary. */
+const tokenizer *engine_tokenizer(const engine *e);
+/* The same, or a sentence. */
+CJ_NODISCARD cj_err engine_need_tokenizer(const engine *e, const tokenizer **out, cj_diag *d);
+/* The chat template of the model file; NULL when it has none. */
+const char *engine_template(const engine *e);
+
+typedef struct session session;
+
+/* context: most tokens it may hold; 0: the model's trained window. */
+CJ_NODISCARD cj_err session_open(session **out, engine *e, int64_t context, cj_diag *d);
+void session_close(session **s);
+engine *session_engine(const session *s);
+int64_t session_context(const session *s);
+/* Tokens held, and which. */
+int64_t session_count(const session *s);
+const int32_t *session_ids(const session *s);
+size_t session_bytes(const session *s); /* of keys and values */
+
+/* Adds up the attention that the tokens from position `from` on pay to every token, for one head. Tokens from `from` on are
+ * computed even if the session holds them. */
+typedef struct session_probe {
+    int layer, head;
+    int64_t from;
+    float *mass; /* [n] of the tokens given, zeroed by the caller */
+} session_probe;
+
+typedef struct session_call {
+    model_want want;    /* WANT_LAST: session_logits afterwards; WANT_ALL: on_logits for every row computed */
+    cj_err (*on_logits)(void *arg, int64_t position, int64_t rows, const float *logits, cj_diag *d);
+    /* Called between units of work with tokens done and to do; false cancels. May be NULL. */
+    bool (*on_progress)(void *arg, int64_t done, int64_t total);
+    void *arg;
+    const session_probe *probes;
+    int n_probes;
+} session_call;
+
+/* Makes the session hold exactly ids[0..n), n >= 1. *reused, if not NULL, says how many were held already. After a cancel or
+ * an error the session holds the prefix that was finished. */
+CJ_NODISCARD cj_err session_eval(session *s, const int32_t *ids, int64_t n, const session_call *call, int64_t *reused, cj_diag *d);
+/* [vocab] logits after the last token, from the last session_eval with WANT_LAST. */
+float *session_logits(session *s);
+
+/* A snapshot: tokens, keys and values, keyed by model and settings. Loading it gives what reading again would give. */
+CJ_NODISCARD cj_err session_save(const session *s, const char *path, cj_diag *d);
+CJ_NODISCARD cj_err session_load(session *s, const char *path, cj_diag *d);
+
+#endif

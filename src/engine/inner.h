@@ -1,0 +1,29 @@
+/* The inside of engines and sessions, for the files of this room. */
+#ifndef ENGINE_INNER_H
+#define ENGINE_INNER_H
+
+#include "engine/engine.h"
+
+struct engine {
+    engine_options opt;
+    kernel_ctx *ctx;
+    model *model;
+    tokenizer *tokenizer;
+    char *chat_template;
+    model_job *job;
+};
+
+struct session {
+    engine *engine;
+    kv_cache *kv;
+    int64_t context;
+    int32_t *ids;       /* [cap], the first kv_count(kv) are held */
+    int64_t cap;
+    float *logits;      /* [vocab] */
+    float *all_logits;  /* [chunk][vocab] once WANT_ALL was asked for */
+};
+
+/* Room for n ids. */
+CJ_NODISCARD cj_err session_ids_reserve(session *s, int64_t n, cj_diag *d);
+
+#endif

@@ -1,0 +1,120 @@
+/* Sessions: prefix reuse and the chunk loop. Invariant: ids[0..kv_count) are the tokens whose keys and values kv holds. */
+#include <string.h>
+
+#include "engine/inner.h"
+
+cj_err session_open(session **out, engine *e, int64_t context, cj_diag *d)
+{
+    const model_spec *m = model_spec_of(e->model);
+    session *s = mem_zalloc(sizeof *s);
+    if (!s) return diag_nomem(d, sizeof *s);
+    s->engine = e;
+    s->context = context > 0 ? context : m->context;
+    s->logits = mem_array((size_t)m->vocab, sizeof *s->logits);
+    cj_err err = s->logits ? model_kv_open(e->model, e->opt.kv, &s->kv, d) : diag_nomem(d, (size_t)m->vocab * sizeof *s->logits);
+    if (err) {
+        session_close(&s);
+        return err;
+    }
+    *out = s;
+    return CJ_OK;
+}
+
+void session_close(session **ps)
+{
+    session *s = *ps;
+    if (!s) return;
+    kv_close(&s->kv);
+    mem_free(s->ids);
+    mem_free(s->logits);
+    mem_free(s->all_logits);
+    mem_free(s);
+    *ps = NULL;
+}
+
+engine *session_engine(const session *s) { return s->engine; }
+int64_t session_context(const session *s) { return s->context; }
+int64_t session_count(const session *s) { return kv_count(s->kv); }
+const int32_t *session_ids(const session *s) { return s->ids; }
+size_t session_bytes(const session *s) { return kv_bytes(s->kv); }
+float *session_logits(session *s) { return s->logits; }
+
+cj_err session_ids_reserve(session *s, int64_t n, cj_diag *d)
+{
+    if (n <= s->cap) return CJ_OK;
+    int64_t cap = i64_max(n, s->cap * 2);
+    int32_t *ids = mem_grow(s->ids, (size_t)s->cap * sizeof *ids, (size_t)cap * sizeof *ids);
+    if (!ids) return diag_nomem(d, (size_t)cap * sizeof *ids);
+    s->ids = ids;
+    s->cap = cap;
+    return CJ_OK;
+}
+
+/* How much of ids can stay: the common prefix, but nothing from the first token that must be computed anyway. */
+static int64_t common_prefix(const session *s, const int32_t *ids, int64_t n, const session_call *call)
+{
+    int64_t limit = i64_min(n, session_count(s)), same = 0;
+    if (call->want != WANT_NONE) limit = i64_min(limit, n - 1);
+    for (int i = 0; i < call->n_probes; i++) limit = i64_min(limit, call->probes[i].from);
+    while (same < limit && s->ids[same] == ids[same]) same++;
+    return same;
+}
+
+/* The probes of a session as rows of the batch [pos, pos + count). */
+static int batch_probes(const session_call *call, int64_t pos, int64_t count, model_probe *out)
+{
+    int n = 0;
+    for (int i = 0; i < call->n_probes; i++) {
+        const session_probe *p = &call->probes[i];
+        int64_t row0 = i64_max(0, p->from - pos);
+        if (row0 < count) out[n++] = (model_probe){p->layer, p->head, row0, count - row0, p->mass};
+    }
+    return n;
+}
+
+/* One chunk: count tokens from pos on. */
+static cj_err run_chunk(session *s, int64_t pos, int64_t count, int64_t total, bool last, const session_call *call, cj_diag *d)
+{
+    enum { PROBES_MAX = 64 };
+    model_probe probes[PROBES_MAX];
+    if (call->n_probes > PROBES_MAX) return diag_fail(d, CJ_E_INTERNAL, MSG_INTERNAL, "%d probes", call->n_probes);
+    model_rows rows = {s->kv, s->ids + pos, count, call->want == WANT_ALL ? WANT_ALL : call->want == WANT_LAST && last ? WANT_LAST : WANT_NONE};
+    model_batch batch = {.seqs = &rows, .n_seqs = 1, .probes = probes, .n_probes = batch_probes(call, pos, count, probes),
+                         .logits = rows.logits == WANT_ALL ? s->all_logits : s->logits};
+    model_job *job = s->engine->job;
+    TRY(model_job_begin(job, &batch, d));
+    int layers = model_spec_of(s->engine->model)->n_layers;
+    bool done = false;
+    for (int layer = 1; !done; layer++) {
+        TRY(model_job_step(job, &done, d));
+        if (!done && call->on_progress && !call->on_progress(call->arg, pos + count * layer / layers, total))
+            return diag_fail(d, CJ_E_CANCELLED, MSG_CANCELLED, "%s", "");
+    }
+    return rows.logits == WANT_ALL ? call->on_logits(call->arg, pos, count, s->all_logits, d) : CJ_OK;
+}
+
+cj_err session_eval(session *s, const int32_t *ids, int64_t n, const session_call *call, int64_t *reused, cj_diag *d)
+{
+    if (n < 1) return diag_fail(d, CJ_E_USAGE, MSG_NO_TOKENS, "%s", "");
+    if (n > s->context)
+        return diag_fail(d, CJ_E_LIMIT, MSG_CONTEXT_FULL, "%lld" ARG "%lld" ARG "%lld", (long long)n, (long long)s->context,
+                         (long long)(n - s->context));
+    int64_t chunk = model_job_rows(s->engine->job);
+    if (call->want == WANT_ALL && !s->all_logits) {
+        int64_t vocab = model_spec_of(s->engine->model)->vocab;
+        s->all_logits = mem_array((size_t)vocab, (size_t)chunk * sizeof *s->all_logits);
+        if (!s->all_logits) return diag_nomem(d, (size_t)(vocab * chunk) * sizeof *s->all_logits);
+    }
+    TRY(session_ids_reserve(s, n, d));
+    int64_t pos = kv_cut(s->kv, common_prefix(s, ids, n, call));
+    if (reused) *reused = pos;
+    memmove(s->ids + pos, ids + pos, (size_t)(n - pos) * sizeof *ids);
+    while (pos < n) {
+        int64_t count = i64_min(chunk, n - pos);
+        TRY(run_chunk(s, pos, count, n, pos + count == n, call, d));
+        pos += count;
+        if (call->on_progress && !call->on_progress(call->arg, pos, n) && pos < n)
+            return diag_fail(d, CJ_E_CANCELLED, MSG_CANCELLED, "%s", "");
+    }
+    return CJ_OK;
+}
