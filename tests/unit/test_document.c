@@ -1,0 +1,140 @@
+/* document/: encodings, positions, chapters, paragraphs, and what is refused. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <iconv.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "document/document.h"
+
+static const char book[] =
+    "长卷\n\n第一回 起\n\n　　话说某年某月，有一人姓甄。\n他笑道：“好！”\n\n第二回 承\n却说次日天明，众人散去。\n第二回 承\n正文又起，万里江山如画，一卷读来，字字分明，句句可考，读者自知。\n";
+
+static document *open_bytes(const char *bytes, size_t n)
+{
+    document *doc = NULL;
+    assert_int_equal(document_from_bytes(&doc, "dir/book.txt", bytes, n, NULL), CJ_OK);
+    return doc;
+}
+
+static void positions_go_both_ways(void **state)
+{
+    (void)state;
+    size_t n = 0;
+    char *big = malloc(sizeof book * 200);
+    for (int i = 0; i < 200; i++) memcpy(big + n, book, sizeof book - 1), n += sizeof book - 1;
+    document *doc = open_bytes(big, n);
+    int64_t ch = 0;
+    for (size_t b = 0; b <= n; b++) {
+        if (b < n && ((unsigned char)big[b] & 0xC0) == 0x80) continue;
+        assert_int_equal(document_char_at(doc, b), ch);
+        assert_int_equal(document_byte_at(doc, ch), b);
+        ch++;
+    }
+    assert_int_equal(document_chars(doc), ch - 1);
+    document_close(&doc);
+    free(big);
+}
+
+static void chapters_and_paragraphs(void **state)
+{
+    (void)state;
+    document *doc = open_bytes(book, sizeof book - 1);
+    assert_string_equal(document_name(doc), "book.txt");
+    assert_int_equal(document_chapters(doc), 3);
+    const document_chapter *c = document_chapter_at(doc, 1);
+    assert_memory_equal(document_text(doc) + c->title_byte, "第二回 承", c->title_end - c->title_byte);
+    size_t at = (size_t)(strstr(book, "他笑") - book);
+    assert_int_equal(document_chapter_of(doc, 0), -1);
+    assert_int_equal(document_chapter_of(doc, at), 0);
+    assert_int_equal(document_paragraph_of(doc, at), 2);
+    document_close(&doc);
+    const char *const headings[] = {"第十二章", "卷三", "Chapter 4 The Dog", "## Part", "第三条 自然人"};
+    const char *const others[] = {"第一次见面时", "卷起帘子", "Chapters of it", "#tag", "第回"};
+    for (size_t i = 0; i < 5; i++) {
+        char text[128];
+        for (int good = 0; good < 2; good++) {
+            const char *line = good ? headings[i] : others[i];
+            strcpy(text, line);
+            strcat(text, "\nsome text\n");
+            doc = open_bytes(text, strlen(text));
+            assert_int_equal(document_chapters(doc), good);
+            document_close(&doc);
+        }
+    }
+}
+
+/* The book in another encoding, with iconv. */
+static size_t encode(const char *to, char *out, size_t size)
+{
+    iconv_t cd = iconv_open(to, "UTF-8");
+    char *in = (char *)(uintptr_t)book, *at = out;
+    size_t left = sizeof book - 1, room = size;
+    assert_int_equal(iconv(cd, &in, &left, &at, &room), 0);
+    iconv_close(cd);
+    return size - room;
+}
+
+static void encodings_are_found_out(void **state)
+{
+    (void)state;
+    const char *const names[] = {"GB18030", "UTF-16LE", "UTF-16BE", "UTF-16"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char bytes[4096];
+        size_t n = encode(names[i], bytes, sizeof bytes);
+        document *doc = open_bytes(bytes, n);
+        assert_string_equal(document_text(doc), book);
+        assert_non_null(document_converted_from(doc));
+        document_close(&doc);
+    }
+    document *doc = open_bytes("\xEF\xBB\xBF甲", 6);
+    assert_string_equal(document_text(doc), "甲");
+    assert_null(document_converted_from(doc));
+    assert_int_equal(document_chars(doc), 1);
+    document_close(&doc);
+}
+
+static void what_is_no_text_is_refused(void **state)
+{
+    (void)state;
+    static const char zeros[4096], elf[] = "\x7f" "ELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x03\0>\0\x01\0\0\0binary";
+    document *doc = NULL;
+    assert_int_equal(document_from_bytes(&doc, "x", "", 0, NULL), CJ_E_INPUT);
+    assert_int_equal(document_from_bytes(&doc, "x", "\xEF\xBB\xBF", 3, NULL), CJ_E_INPUT);
+    assert_int_equal(document_from_bytes(&doc, "x", zeros, sizeof zeros, NULL), CJ_E_INPUT);
+    assert_int_equal(document_from_bytes(&doc, "x", elf, sizeof elf - 1, NULL), CJ_E_INPUT);
+    assert_int_equal(document_open(&doc, "/", NULL), CJ_E_INPUT);
+    assert_int_equal(document_open(&doc, "/no/such/file", NULL), CJ_E_NOT_FOUND);
+    assert_null(doc);
+}
+
+static void no_memory_is_an_error(void **state)
+{
+    (void)state;
+    for (int64_t n = 0;; n++) {
+        document *doc = NULL;
+        mem_fail_after(n);
+        cj_err e = document_from_bytes(&doc, "x", book, sizeof book - 1, NULL);
+        mem_fail_after(-1);
+        if (!e) {
+            document_close(&doc);
+            assert_true(n > 3);
+            return;
+        }
+        assert_int_equal(e, CJ_E_NOMEM);
+        assert_null(doc);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(positions_go_both_ways), cmocka_unit_test(chapters_and_paragraphs), cmocka_unit_test(encodings_are_found_out),
+        cmocka_unit_test(what_is_no_text_is_refused), cmocka_unit_test(no_memory_is_an_error),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
