@@ -54,28 +54,40 @@ static const char *guess(const char *bytes, size_t n)
     return name;
 }
 
-/* Text in UTF-16 without a mark: nearly all zero bytes stand on one side. NULL when the zeros say it is no text. */
-static const char *utf16_side(const char *bytes, size_t n, size_t zeros)
+/* Line ends and spaces when the bytes are read as UTF-16; -1 when there are control characters, as no text has. */
+static int64_t utf16_blanks(const char *bytes, size_t n, bool big)
 {
-    size_t even = 0, look = n < 4096 ? n : 4096;
-    for (size_t i = 0; i < look; i += 2) even += bytes[i] == 0;
-    if (n % 2 || zeros * 64 < n) return NULL;
-    if (even * 20 > look / 2 * 19) return NULL; /* all zeros */
-    return even > look / 8 ? "UTF-16BE" : "UTF-16LE";
+    int64_t blanks = 0;
+    for (size_t i = 0; i + 1 < n; i += 2) {
+        unsigned a = (unsigned char)bytes[i], b = (unsigned char)bytes[i + 1], unit = big ? a << 8 | b : b << 8 | a;
+        bool blank = unit == '\n' || unit == '\r' || unit == ' ';
+        if (unit < ' ' && !blank && unit != '\t' && unit != '\f') return -1;
+        blanks += blank;
+    }
+    return blanks;
+}
+
+/* UTF-16 without a mark: the side on which there are line ends and spaces. NULL when neither reading is text. */
+static const char *utf16_side(const char *bytes, size_t n)
+{
+    int64_t little = utf16_blanks(bytes, n, false), big = utf16_blanks(bytes, n, true);
+    if (n % 2 || (little <= 0 && big <= 0)) return NULL;
+    return big > little ? "UTF-16BE" : "UTF-16LE";
 }
 
 cj_err encoding_to_utf8(const char *name, const char *b, size_t n, buf *out, const char **from, cj_diag *d)
 {
     *from = NULL;
+    if (!n) return CJ_OK;
     if (n >= 3 && !memcmp(b, "\xEF\xBB\xBF", 3)) b += 3, n -= 3;
     else if (n >= 2 && !memcmp(b, "\xFF\xFE", 2)) *from = "UTF-16LE", b += 2, n -= 2;
     else if (n >= 2 && !memcmp(b, "\xFE\xFF", 2)) *from = "UTF-16BE", b += 2, n -= 2;
     if (*from) return convert(name, *from, b, n, out, d);
-    size_t zeros = 0, valid = utf8_valid_prefix(b, n);
-    for (size_t i = 0; i < n; i++) zeros += b[i] == 0;
+    bool zeros = memchr(b, 0, n);
+    size_t valid = utf8_valid_prefix(b, n);
     if (valid == n && !zeros) return buf_append(out, b, n, d);
     if (zeros) {
-        *from = utf16_side(b, n, zeros);
+        *from = utf16_side(b, n);
         if (!*from) return diag_fail(d, CJ_E_INPUT, MSG_DOCUMENT_BINARY, "%s", name);
         return convert(name, *from, b, n, out, d);
     }

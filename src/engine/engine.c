@@ -21,9 +21,10 @@ static cj_err load_template(engine *e, cj_diag *d)
 /* A vocabulary of another size than the embedding would make ids that the model does not have. */
 static cj_err load_vocabulary(engine *e, cj_diag *d)
 {
+    if (!vocab_gguf_present(model_file(e->model))) return CJ_OK;
     TRY(vocab_gguf_open(&e->tokenizer, model_file(e->model), d));
     int64_t rows = model_spec_of(e->model)->vocab;
-    if (e->tokenizer && tokenizer_size(e->tokenizer) > rows)
+    if (tokenizer_size(e->tokenizer) > rows)
         return diag_fail(d, CJ_E_INPUT, MSG_VOCAB_SIZE, "%s" ARG "%d" ARG "%lld", e->opt.path, tokenizer_size(e->tokenizer), (long long)rows);
     return CJ_OK;
 }

@@ -92,6 +92,34 @@ void op_glu(kernel_ctx *ctx, float *y, const float *gate, const float *up, int64
     run_slices(ctx, glu_slices, &(vec_job){.t = &ctx->table.vec, .y = y, .x = gate, .x2 = up, .cols = n, .act = act});
 }
 
+/* Slice by slice, so that the sum of a long row is taken in double. */
+static void log_sum_exp_rows(void *arg, int64_t begin, int64_t end)
+{
+    vec_job *j = arg;
+    float part[SLICE], part_max;
+    for (int64_t r = begin; r < end; r++) {
+        double sum = 0;
+        float max = -INFINITY;
+        for (int64_t c = 0; c < j->cols; c += SLICE) {
+            int64_t n = i64_min(SLICE, j->cols - c);
+            memcpy(part, j->x + r * j->cols + c, (size_t)n * sizeof *part);
+            double part_sum = j->t->softmax_part(part, n, &part_max);
+            if (part_max == -INFINITY) continue;
+            if (part_max > max) {
+                sum = sum * exp((double)(max - part_max)) + part_sum;
+                max = part_max;
+            } else
+                sum += part_sum * exp((double)(part_max - max));
+        }
+        j->y[r] = (float)(max + log(sum));
+    }
+}
+
+void op_log_sum_exp(kernel_ctx *ctx, float *y, const float *x, int64_t rows, int64_t cols)
+{
+    kernel_rows_run(ctx, log_sum_exp_rows, &(vec_job){.t = &ctx->table.vec, .y = y, .x = x, .cols = cols}, rows, cols);
+}
+
 void op_zero(kernel_ctx *ctx, float *x, int64_t n) { memset(x, 0, (size_t)n * sizeof *x); }
 
 void op_gather(kernel_ctx *ctx, float *y, const float *x, const int32_t *idx, int64_t rows, int64_t cols)

@@ -65,6 +65,8 @@ void op_scale(kernel_ctx *ctx, float *x, float by, int64_t n);
 void op_zero(kernel_ctx *ctx, float *x, int64_t n);
 void op_glu(kernel_ctx *ctx, float *y, const float *gate, const float *up, int64_t n, vec_act act);
 void op_softcap(kernel_ctx *ctx, float *x, float cap, int64_t n);
+/* y[r] = log(sum(exp(x[r][cols]))) */
+void op_log_sum_exp(kernel_ctx *ctx, float *y, const float *x, int64_t rows, int64_t cols);
 /* Copies rows idx[r] of x to row r of y. */
 void op_gather(kernel_ctx *ctx, float *y, const float *x, const int32_t *idx, int64_t rows, int64_t cols);
 /* y[idx[r]] += weights[r] * x[r]; no index twice. */

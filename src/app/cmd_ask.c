@@ -1,0 +1,167 @@
+/* juan ask: a question about files, an answer, and the evidence. */
+#include <stdio.h>
+#include <string.h>
+
+#include "app/commands.h"
+#include "reader/ask.h"
+
+typedef struct asking {
+    const cli *c;
+    document *docs[ASK_DOCUMENTS_MAX];
+    int n_docs;
+    engine *engine;
+    cli_progress progress;
+    ask_result result;
+    bool answering;
+} asking;
+
+static bool on_progress(void *arg, ask_phase phase, int64_t done, int64_t total)
+{
+    asking *a = arg;
+    return phase == ASK_READING ? cli_progress_step(&a->progress, done, total) : !cli_interrupted();
+}
+
+static void print_place(const asking *a, const ask_evidence *e)
+{
+    const document *doc = a->docs[e->document];
+    if (a->n_docs > 1) printf("%s ", document_name(doc));
+    if (e->chapter >= 0) {
+        const document_chapter *ch = document_chapter_at(doc, e->chapter);
+        printf("%.*s ", (int)(ch->title_end - ch->title_byte), document_text(doc) + ch->title_byte);
+    }
+    char text[128], args[64];
+    snprintf(args, sizeof args, "%lld" ARG "%lld", (long long)e->start, (long long)e->end);
+    msg_format(cli_text(a->c, MSG_ASK_PLACE), args, text, sizeof text);
+    printf("%s", text);
+}
+
+static void on_evidence(void *arg, const ask_evidence *evidence, int n)
+{
+    asking *a = arg;
+    cli_progress_end(&a->progress);
+    if (a->c->json) return;
+    printf("%s\n", cli_text(a->c, MSG_ASK_EVIDENCE));
+    for (int i = 0; i < n; i++) {
+        const ask_evidence *e = &evidence[i];
+        printf(" %d. 「%.*s」\n    —— ", i + 1, (int)(e->end_byte - e->byte), document_text(a->docs[e->document]) + e->byte);
+        print_place(a, e);
+        printf("\n");
+    }
+    printf("%s", cli_text(a->c, MSG_ASK_ANSWER));
+    fflush(stdout);
+}
+
+static bool on_text(void *arg, const char *text, size_t n)
+{
+    asking *a = arg;
+    if (!a->c->json) {
+        fwrite(text, 1, n, stdout);
+        fflush(stdout);
+    }
+    return !cli_interrupted();
+}
+
+static json_object *evidence_json(const asking *a, const ask_evidence *e)
+{
+    const document *doc = a->docs[e->document];
+    json_object *o = json_object_new_object();
+    json_object_object_add(o, "quote", json_object_new_string_len(document_text(doc) + e->byte, (int)(e->end_byte - e->byte)));
+    json_object_object_add(o, "document", json_object_new_string(document_name(doc)));
+    json_object *chapter = NULL;
+    if (e->chapter >= 0) {
+        const document_chapter *ch = document_chapter_at(doc, e->chapter);
+        chapter = json_object_new_string_len(document_text(doc) + ch->title_byte, (int)(ch->title_end - ch->title_byte));
+    }
+    json_object_object_add(o, "chapter", chapter);
+    json_object_object_add(o, "paragraph", json_object_new_int64(e->paragraph));
+    json_object_object_add(o, "page", NULL);
+    json_object_object_add(o, "start", json_object_new_int64(e->start));
+    json_object_object_add(o, "end", json_object_new_int64(e->end));
+    json_object_object_add(o, "verified", json_object_new_boolean(e->verified));
+    json_object_object_add(o, "score", json_object_new_double((double)e->score));
+    json_object_object_add(o, "found_by", json_object_new_string("reading"));
+    return o;
+}
+
+static void print_json(const asking *a)
+{
+    const ask_result *r = &a->result;
+    json_object *o = json_object_new_object(), *list = json_object_new_array(), *t = json_object_new_object();
+    json_object_object_add(o, "answer", json_object_new_string_len(r->answer.data ? r->answer.data : "", (int)r->answer.len));
+    for (int i = 0; i < r->n_evidence; i++) json_object_array_add(list, evidence_json(a, &r->evidence[i]));
+    json_object_object_add(o, "evidence", list);
+    json_object_object_add(o, "mode", json_object_new_string(r->read_twice ? "find" : "close"));
+    json_object_object_add(t, "first_token_seconds", json_object_new_double(r->first_token_seconds));
+    json_object_object_add(t, "read_seconds", json_object_new_double(r->read_seconds));
+    json_object_object_add(t, "write_seconds", json_object_new_double(r->write_seconds));
+    json_object_object_add(t, "total_seconds", json_object_new_double(r->total_seconds));
+    json_object_object_add(t, "read_tokens", json_object_new_int64(r->read_tokens));
+    json_object_object_add(t, "reused_tokens", json_object_new_int64(r->reused_tokens));
+    json_object_object_add(t, "written_tokens", json_object_new_int64(r->written_tokens));
+    json_object_object_add(o, "timings", t);
+    cli_json(o);
+}
+
+static void print_speed(const asking *a)
+{
+    const ask_result *r = &a->result;
+    cli_say(a->c, MSG_ASK_SPEED, "%lld" ARG "%.0f" ARG "%lld" ARG "%.0f" ARG "%.1f" ARG "%lld", (long long)r->read_tokens,
+            r->read_seconds > 0 ? (double)r->read_tokens / r->read_seconds : 0, (long long)r->written_tokens,
+            r->write_seconds > 0 ? (double)r->written_tokens / r->write_seconds : 0, r->total_seconds,
+            (long long)(cpu_memory_peak() >> 20));
+}
+
+static cj_err open_documents(asking *a, cj_diag *d)
+{
+    for (int i = 0; i + 1 < a->c->argc; i++) {
+        TRY(document_open(&a->docs[a->n_docs], a->c->argv[i], d));
+        const document *doc = a->docs[a->n_docs++];
+        if (document_converted_from(doc)) cli_say(a->c, MSG_ASK_CONVERTED, "%s" ARG "%s", document_name(doc), document_converted_from(doc));
+    }
+    return CJ_OK;
+}
+
+static cj_err run(asking *a, const engine_options *opt, const ask_options *ask_opt, cj_diag *d)
+{
+    TRY(open_documents(a, d));
+    TRY(engine_open(&a->engine, opt, d));
+    return ask(a->engine, a->docs, a->n_docs, a->c->argv[a->c->argc - 1], ask_opt, &a->result, d);
+}
+
+int cmd_ask(cli *c)
+{
+    asking a = {.c = c};
+    const char *model_name = "gemma-3-270m";
+    int64_t evidence = 0, tokens = 0;
+    cj_diag d = {0};
+    const cli_option options[] = {
+        {"model", 'm', CLI_TEXT, &model_name, "MODEL", MSG_OPT_MODEL},
+        {"evidence", 'e', CLI_INT, &evidence, "N", MSG_OPT_EVIDENCE},
+        {"tokens", 'n', CLI_INT, &tokens, "N", MSG_OPT_TOKENS},
+    };
+    const cli_help help = {"FILE... \"QUESTION\"", MSG_CMD_ASK_ABOUT, "ask contract.txt \"违约金是多少？\"\nask a.txt b.txt \"Who signed?\" --json", 2,
+                           ASK_DOCUMENTS_MAX + 1};
+    int code = cli_parse(c, &help, options, sizeof options / sizeof *options);
+    if (code) return code;
+    engine_options opt = {.path = model_name};
+    code = cli_engine_options(c, &opt);
+    if (code) return code;
+    char *home = file_home(), *snapshots = home ? file_join(home, "snapshots") : NULL;
+    ask_options ask_opt = {.evidence = (int)evidence, .max_tokens = tokens, .snapshots = snapshots, .on_progress = on_progress,
+                           .on_evidence = on_evidence, .on_text = on_text, .arg = &a};
+    cli_progress_begin(&a.progress, c, MSG_READING);
+    cj_err e = run(&a, &opt, &ask_opt, &d);
+    cli_progress_end(&a.progress);
+    if (!e && c->json) print_json(&a);
+    if (!e && !c->json) {
+        printf("\n");
+        fflush(stdout);
+        print_speed(&a);
+    }
+    ask_deinit(&a.result);
+    engine_close(&a.engine);
+    for (int i = 0; i < a.n_docs; i++) document_close(&a.docs[i]);
+    mem_free(home);
+    mem_free(snapshots);
+    return e ? cli_fail(c, &d) : EXIT_DONE;
+}

@@ -1,0 +1,274 @@
+/* ask: find, quote, answer. */
+#include "reader/ask.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "reader/find.h"
+#include "reader/prompt.h"
+
+enum {
+    CLOSE_TOKENS = 1024,     /* a text up to this long is read once, in the prompt that asks for the answer */
+    EVIDENCE_DEFAULT = 3,
+    ANSWER_TOKENS = 64,
+    CONTEXT_CHARS = 240,     /* what is read again around a passage */
+    REREAD_PASSAGES = 3,
+};
+
+/* All documents as one text; document i lies at [begin[i], begin[i + 1]). */
+typedef struct corpus {
+    buf text;
+    size_t begin[ASK_DOCUMENTS_MAX + 1];
+} corpus;
+
+typedef struct asker {
+    engine *e;
+    document *const *docs;
+    int n_docs;
+    const char *question;
+    const ask_options *opt;
+    ask_result *out;
+    corpus corpus;
+    passage_list passages;
+    ask_head heads[ASK_HEADS_MAX];
+    int n_heads;
+    float *mass[ASK_HEADS_MAX];
+    float *score;          /* [passages.n] */
+    session *session;
+    prompt prompt;
+    ask_phase phase;
+    double start;
+} asker;
+
+static bool on_progress(void *arg, int64_t done, int64_t total)
+{
+    asker *a = arg;
+    return !a->opt->on_progress || a->opt->on_progress(a->opt->arg, a->phase, done, total);
+}
+
+/* ---- the text ---- */
+
+static cj_err join_documents(asker *a, cj_diag *d)
+{
+    buf *t = &a->corpus.text;
+    buf_init(t, DOCUMENT_BYTES_MAX * 4);
+    for (int i = 0; i < a->n_docs; i++) {
+        a->corpus.begin[i] = t->len;
+        TRY(buf_append(t, document_text(a->docs[i]), document_bytes(a->docs[i]), d));
+        if (i + 1 < a->n_docs) TRY(buf_puts(t, "\n\n", d));
+    }
+    a->corpus.begin[a->n_docs] = t->len;
+    TRY(passages_cut(t->data, t->len, &a->passages, d));
+    if (!a->passages.n) return diag_fail(d, CJ_E_INPUT, MSG_NO_TOKENS, "%s", "");
+    a->score = mem_array((size_t)a->passages.n, sizeof *a->score);
+    return a->score ? CJ_OK : diag_nomem(d, (size_t)a->passages.n * sizeof *a->score);
+}
+
+static int document_of(const asker *a, size_t byte)
+{
+    int i = 0;
+    while (i + 1 < a->n_docs && a->corpus.begin[i + 1] <= byte) i++;
+    return i;
+}
+
+/* ---- finding ---- */
+
+static void choose_heads(asker *a)
+{
+    const model_spec *m = model_spec_of(engine_model(a->e));
+    for (int i = 0; i < a->opt->n_heads && a->n_heads < ASK_HEADS_MAX; i++) {
+        ask_head h = a->opt->heads[i];
+        if (h.layer >= 0 && h.layer < m->n_layers && h.head >= 0 && h.head < m->layers[h.layer].gqa.heads) a->heads[a->n_heads++] = h;
+    }
+    if (a->n_heads) return;
+    for (int l = m->n_layers - 1; l >= 0; l--) /* none known: later layers first, as far as there is room */
+        for (int h = 0; !m->layers[l].gqa.window && h < m->layers[l].gqa.heads && a->n_heads < ASK_HEADS_MAX; h++)
+            a->heads[a->n_heads++] = (ask_head){l, h};
+}
+
+/* Reads a->prompt into the session with the finding heads watching; afterwards score says where the question looked. */
+static cj_err read_and_score(asker *a, model_want want, cj_diag *d)
+{
+    session_probe probes[ASK_HEADS_MAX];
+    int64_t n = (int64_t)a->prompt.tokens.count;
+    for (int i = 0; i < a->n_heads; i++) {
+        a->mass[i] = mem_array((size_t)n, sizeof *a->mass[i]);
+        if (!a->mass[i]) return diag_nomem(d, (size_t)n * sizeof *a->mass[i]);
+        probes[i] = (session_probe){a->heads[i].layer, a->heads[i].head, a->prompt.question, a->mass[i]};
+    }
+    session_call call = {.want = want, .on_progress = on_progress, .arg = a, .probes = probes, .n_probes = a->n_heads};
+    int64_t reused = 0;
+    double start = clock_now();
+    TRY(session_eval(a->session, a->prompt.tokens.ids, n, &call, &reused, d));
+    a->out->read_seconds += clock_now() - start;
+    a->out->read_tokens += n - reused;
+    a->out->reused_tokens += reused;
+    find_input in = {.mass = (const float *const *)a->mass, .n_heads = a->n_heads, .spans = a->prompt.tokens.spans, .text = a->prompt.text,
+                     .text_end = a->prompt.text_end, .passages = a->passages.item, .n_passages = a->passages.n};
+    find_score(&in, a->score);
+    return CJ_OK;
+}
+
+/* The best passages as evidence, and to the caller. */
+static void take_evidence(asker *a)
+{
+    int64_t best[ASK_EVIDENCE_MAX];
+    int most = a->opt->evidence ? a->opt->evidence : EVIDENCE_DEFAULT;
+    int n = find_best(a->score, a->passages.n, best, most < ASK_EVIDENCE_MAX ? most : ASK_EVIDENCE_MAX);
+    for (int i = 0; i < n; i++) {
+        passage p = a->passages.item[best[i]];
+        int doc = document_of(a, p.byte);
+        const document *from = a->docs[doc];
+        size_t byte = p.byte - a->corpus.begin[doc], end = p.end - a->corpus.begin[doc];
+        a->out->evidence[i] = (ask_evidence){
+            .document = doc, .byte = byte, .end_byte = end, .start = document_char_at(from, byte), .end = document_char_at(from, end),
+            .chapter = document_chapter_of(from, byte), .paragraph = document_paragraph_of(from, byte), .score = a->score[best[i]],
+            .verified = end <= document_bytes(from) && !memcmp(document_text(from) + byte, a->corpus.text.data + p.byte, end - byte),
+        };
+    }
+    a->out->n_evidence = n;
+    if (a->opt->on_evidence) a->opt->on_evidence(a->opt->arg, a->out->evidence, n);
+}
+
+/* ---- snapshot of what every question begins with ---- */
+
+/* mem_free it; NULL when there is no folder or no memory. */
+static char *snapshot_path(const asker *a)
+{
+    char name[96];
+    if (!a->opt->snapshots) return NULL;
+    snprintf(name, sizeof name, "ask-%016llx-%d%s.snap", (unsigned long long)model_fingerprint(engine_model(a->e)),
+             (int)engine_options_of(a->e)->kv, engine_options_of(a->e)->exact ? "-exact" : "");
+    return file_join(a->opt->snapshots, name);
+}
+
+/* Fills the session with the prompt's beginning: from the snapshot when it is there and good, else by reading it and keeping it.
+ * A snapshot that cannot be read or written costs time, not the answer. */
+static cj_err begin_session(asker *a, cj_diag *d)
+{
+    char *path = snapshot_path(a);
+    bool loaded = path && !session_load(a->session, path, NULL);
+    const int32_t *ids = a->prompt.tokens.ids;
+    int64_t n = a->prompt.fixed;
+    loaded = loaded && session_count(a->session) == n && !memcmp(session_ids(a->session), ids, (size_t)n * sizeof *ids);
+    cj_err e = CJ_OK;
+    if (!loaded) {
+        session_call call = {.want = WANT_NONE, .on_progress = on_progress, .arg = a};
+        double start = clock_now();
+        e = session_eval(a->session, ids, n, &call, NULL, d);
+        a->out->read_seconds += clock_now() - start;
+        a->out->read_tokens += n;
+        if (!e && path && !file_make_dirs(a->opt->snapshots, NULL)) (void)!session_save(a->session, path, NULL);
+    }
+    mem_free(path);
+    return e;
+}
+
+/* ---- answering ---- */
+
+static bool on_piece(void *arg, const generate_piece *p)
+{
+    asker *a = arg;
+    if (a->out->first_token_seconds == 0 && p->n) a->out->first_token_seconds = clock_now() - a->start;
+    return !a->opt->on_text || !p->n || a->opt->on_text(a->opt->arg, p->text, p->n);
+}
+
+static cj_err write_answer(asker *a, cj_diag *d)
+{
+    generate_result r;
+    const char *stops[] = {a->prompt.stop};
+    generate_options g = {
+        .sampling = SAMPLER_GREEDY, .max_tokens = a->opt->max_tokens ? a->opt->max_tokens : ANSWER_TOKENS, .stops = stops, .n_stops = 1,
+        .on_piece = on_piece, .on_progress = on_progress, .arg = a,
+    };
+    a->phase = ASK_ANSWERING;
+    TRY(generate(a->session, a->prompt.tokens.ids, (int64_t)a->prompt.tokens.count, &g, &a->out->answer, &r, d));
+    a->out->read_seconds += r.prompt_seconds;
+    a->out->read_tokens += r.prompt_tokens - r.reused_tokens;
+    a->out->write_seconds = r.write_seconds;
+    a->out->written_tokens = r.written_tokens;
+    return CJ_OK;
+}
+
+/* What is read again: the best passages with some text around them, in the order of the book, without overlaps. */
+static cj_err gather_passages(asker *a, buf *text, cj_diag *d)
+{
+    int64_t best[REREAD_PASSAGES];
+    int n = find_best(a->score, a->passages.n, best, REREAD_PASSAGES);
+    const passage *p = a->passages.item;
+    size_t done = 0; /* bytes before this have been taken */
+    buf_init(text, 1 << 20);
+    for (int64_t i = 0; i < a->passages.n; i++) {
+        bool chosen = false;
+        for (int k = 0; k < n; k++) chosen |= best[k] == i;
+        if (!chosen) continue;
+        int64_t from = i, to = i;
+        while (from > 0 && p[i].byte - p[from - 1].byte < CONTEXT_CHARS * 3 / 2) from--;
+        while (to + 1 < a->passages.n && p[to + 1].end - p[i].end < CONTEXT_CHARS * 3 / 2) to++;
+        size_t byte = p[from].byte > done ? p[from].byte : done;
+        if (byte >= p[to].end) continue;
+        if (text->len) TRY(buf_puts(text, "\n", d));
+        TRY(buf_append(text, a->corpus.text.data + byte, p[to].end - byte, d));
+        done = p[to].end;
+    }
+    return CJ_OK;
+}
+
+/* Short text: one reading finds and answers. */
+static cj_err ask_close(asker *a, cj_diag *d)
+{
+    TRY(begin_session(a, d));
+    TRY(read_and_score(a, WANT_LAST, d));
+    take_evidence(a);
+    return write_answer(a, d);
+}
+
+/* Long text: read it, find, then read the best passages again and answer. */
+static cj_err ask_far(asker *a, cj_diag *d)
+{
+    prompt_deinit(&a->prompt);
+    TRY(prompt_find(&a->prompt, a->e, a->corpus.text.data, a->corpus.text.len, a->question, d));
+    TRY(read_and_score(a, WANT_NONE, d));
+    take_evidence(a);
+    buf again;
+    cj_err e = gather_passages(a, &again, d);
+    if (!e) {
+        prompt_deinit(&a->prompt);
+        e = prompt_close(&a->prompt, a->e, again.data, again.len, a->question, d);
+    }
+    buf_deinit(&again);
+    if (!e) e = begin_session(a, d);
+    if (!e) e = write_answer(a, d);
+    return e;
+}
+
+static cj_err run(asker *a, cj_diag *d)
+{
+    TRY(join_documents(a, d));
+    choose_heads(a);
+    TRY(session_open(&a->session, a->e, 0, d));
+    TRY(prompt_close(&a->prompt, a->e, a->corpus.text.data, a->corpus.text.len, a->question, d));
+    a->out->read_twice = a->prompt.text_end - a->prompt.text > CLOSE_TOKENS;
+    return a->out->read_twice ? ask_far(a, d) : ask_close(a, d);
+}
+
+cj_err ask(engine *e, document *const *docs, int n_docs, const char *question, const ask_options *opt, ask_result *out, cj_diag *d)
+{
+    asker a = {.e = e, .docs = docs, .n_docs = n_docs, .question = question, .opt = opt, .out = out, .start = clock_now()};
+    *out = (ask_result){0};
+    buf_init(&out->answer, 1 << 20);
+    if (n_docs < 1 || n_docs > ASK_DOCUMENTS_MAX) return diag_fail(d, CJ_E_LIMIT, MSG_LIMIT, "%s" ARG "%d", "documents", ASK_DOCUMENTS_MAX);
+    cj_err err = run(&a, d);
+    out->total_seconds = clock_now() - a.start;
+    session_close(&a.session);
+    prompt_deinit(&a.prompt);
+    passages_deinit(&a.passages);
+    buf_deinit(&a.corpus.text);
+    mem_free(a.score);
+    for (int i = 0; i < a.n_heads; i++) mem_free(a.mass[i]);
+    return err;
+}
+
+void ask_deinit(ask_result *r) { buf_deinit(&r->answer); }

@@ -1,0 +1,59 @@
+/* Answering a question about documents, with evidence quoted from them.
+ *
+ * The model reads the documents and the question; the attention that the question's own tokens pay to the text (on a few heads
+ * that are known to find things) ranks the sentences: that is the evidence, and every quote is cut from the document itself.
+ * What fits at close range is read once, in the prompt that also asks for the answer. Of a longer text the best passages are
+ * read again at close range, and the answer is written from them.
+ */
+#ifndef READER_ASK_H
+#define READER_ASK_H
+
+#include "document/document.h"
+#include "engine/generate.h"
+
+enum { ASK_EVIDENCE_MAX = 16, ASK_HEADS_MAX = 64, ASK_DOCUMENTS_MAX = 64 };
+
+typedef struct ask_head {
+    int layer, head;
+} ask_head;
+
+typedef struct ask_evidence {
+    int document;          /* index into the documents given */
+    size_t byte, end_byte; /* of the quote in its text */
+    int64_t start, end;    /* the same in characters */
+    int chapter;           /* -1: none */
+    int64_t paragraph;
+    float score;           /* share of the finding heads' attention, 0..1 */
+    bool verified;         /* the quote is document[start:end], letter for letter */
+} ask_evidence;
+
+typedef enum ask_phase { ASK_READING, ASK_ANSWERING } ask_phase;
+
+typedef struct ask_options {
+    const ask_head *heads;       /* the heads that find; n_heads 0: all heads of layers without a window */
+    int n_heads;
+    int evidence;                /* how many quotes at most; 0: 3 */
+    int64_t max_tokens;          /* of the answer; 0: 64 */
+    const char *snapshots;       /* folder that keeps what every question begins with; NULL: none */
+    uint64_t seed;
+    /* Callbacks; any may be NULL. */
+    bool (*on_progress)(void *arg, ask_phase phase, int64_t done, int64_t total); /* false cancels */
+    void (*on_evidence)(void *arg, const ask_evidence *evidence, int n);          /* once, before the answer */
+    bool (*on_text)(void *arg, const char *text, size_t n);                       /* the answer as it is written */
+    void *arg;
+} ask_options;
+
+typedef struct ask_result {
+    buf answer;
+    ask_evidence evidence[ASK_EVIDENCE_MAX];
+    int n_evidence;
+    bool read_twice;             /* the text was too long for one reading at close range */
+    int64_t read_tokens, reused_tokens, written_tokens;
+    double read_seconds, write_seconds, first_token_seconds, total_seconds;
+} ask_result;
+
+/* The result must be given to ask_deinit whatever comes back. */
+CJ_NODISCARD cj_err ask(engine *e, document *const *docs, int n_docs, const char *question, const ask_options *opt, ask_result *out, cj_diag *d);
+void ask_deinit(ask_result *r);
+
+#endif
