@@ -3,16 +3,17 @@
 #include <string.h>
 
 #include "app/commands.h"
+#include "hub/hub.h"
 #include "reader/ask.h"
 
 typedef struct asking {
     const cli *c;
     document *docs[ASK_DOCUMENTS_MAX];
     int n_docs;
+    hub *hub;
     engine *engine;
     cli_progress progress;
     ask_result result;
-    bool answering;
 } asking;
 
 static bool on_progress(void *arg, ask_phase phase, int64_t done, int64_t total)
@@ -121,17 +122,39 @@ static cj_err open_documents(asking *a, cj_diag *d)
     return CJ_OK;
 }
 
-static cj_err run(asking *a, const engine_options *opt, const ask_options *ask_opt, cj_diag *d)
+/* The heads that the catalogue knows for a model; a file is known by its name and size. */
+static void known_heads(const asking *a, const char *model_name, const char *path, ask_head *heads, ask_options *opt)
 {
+    const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path;
+    const hub_model *m = hub_find(a->hub, model_name);
+    for (size_t i = 0; !m && i < hub_count(a->hub); i++) {
+        const hub_file *f = hub_at(a->hub, i)->files;
+        if (!strcmp(f->name, base) && f->size == file_size(path)) m = hub_at(a->hub, i);
+    }
+    for (size_t i = 0; m && i < m->head_count && i < ASK_HEADS_MAX; i++) heads[opt->n_heads++] = (ask_head){m->heads[i].layer, m->heads[i].head};
+    opt->heads = heads;
+}
+
+static cj_err run(asking *a, const char *model_name, engine_options *opt, ask_options *ask_opt, cj_diag *d)
+{
+    ask_head heads[ASK_HEADS_MAX];
+    char *path = NULL;
     TRY(open_documents(a, d));
-    TRY(engine_open(&a->engine, opt, d));
+    TRY(hub_open(&a->hub, NULL, NULL, d));
+    if (!model_name) model_name = hub_default(a->hub);
+    TRY(hub_model_path(a->hub, model_name, &path, d));
+    known_heads(a, model_name, path, heads, ask_opt);
+    opt->path = path;
+    cj_err e = engine_open(&a->engine, opt, d);
+    mem_free(path);
+    TRY(e);
     return ask(a->engine, a->docs, a->n_docs, a->c->argv[a->c->argc - 1], ask_opt, &a->result, d);
 }
 
 int cmd_ask(cli *c)
 {
     asking a = {.c = c};
-    const char *model_name = "gemma-3-270m";
+    const char *model_name = NULL;
     int64_t evidence = 0, tokens = 0;
     cj_diag d = {0};
     const cli_option options[] = {
@@ -143,14 +166,14 @@ int cmd_ask(cli *c)
                            ASK_DOCUMENTS_MAX + 1};
     int code = cli_parse(c, &help, options, sizeof options / sizeof *options);
     if (code) return code;
-    engine_options opt = {.path = model_name};
+    engine_options opt = {0};
     code = cli_engine_options(c, &opt);
     if (code) return code;
     char *home = file_home(), *snapshots = home ? file_join(home, "snapshots") : NULL;
     ask_options ask_opt = {.evidence = (int)evidence, .max_tokens = tokens, .snapshots = snapshots, .on_progress = on_progress,
                            .on_evidence = on_evidence, .on_text = on_text, .arg = &a};
     cli_progress_begin(&a.progress, c, MSG_READING);
-    cj_err e = run(&a, &opt, &ask_opt, &d);
+    cj_err e = run(&a, model_name, &opt, &ask_opt, &d);
     cli_progress_end(&a.progress);
     if (!e && c->json) print_json(&a);
     if (!e && !c->json) {
@@ -160,6 +183,7 @@ int cmd_ask(cli *c)
     }
     ask_deinit(&a.result);
     engine_close(&a.engine);
+    hub_close(&a.hub);
     for (int i = 0; i < a.n_docs; i++) document_close(&a.docs[i]);
     mem_free(home);
     mem_free(snapshots);

@@ -59,7 +59,7 @@ int cmd_perplexity(cli *c)
         {"windows", 0, CLI_INT, &windows, "N", MSG_OPT_WINDOWS},
         {"against-exact", 0, CLI_FLAG, &compare, NULL, MSG_OPT_AGAINST_EXACT},
     };
-    const cli_help help = {"MODEL FILE [--ctx N] [--chars N]", MSG_CMD_PERPLEXITY_ABOUT, "perplexity gemma-3-270m book.txt --chars 100000 --json", 2, 2};
+    const cli_help help = {"MODEL FILE [--ctx N] [--chars N]", MSG_CMD_PERPLEXITY_ABOUT, "perplexity model.gguf book.txt --chars 100000 --json", 2, 2};
     int code = cli_parse(c, &help, options, sizeof options / sizeof *options);
     if (code) return code;
     engine_options opt = {.path = c->argv[0]};

@@ -1,4 +1,4 @@
-/* Rotary frequencies: plain, linear, YaRN (Peng et al. 2023), or a table of divisors (Llama 3). */
+/* Rotary frequencies: plain, linear, YaRN (Peng et al. 2023), or a table of divisors (rope_freqs). */
 #include <math.h>
 
 #include "model/load.h"

@@ -57,7 +57,7 @@ typedef struct layer_spec {
 } layer_spec;
 
 typedef struct model_spec {
-    const char *family; /* static, e.g. "gemma3" */
+    const char *family; /* static: the architecture's name */
     char name[128];
     int n_layers;
     int64_t hidden, vocab, context; /* context: trained window in tokens */
