@@ -2,6 +2,7 @@
  *
  * Bytes, little-endian:  header { "CJKV", u32 version, u32 layers, u32 page_tokens, i64 count }
  *                        a layer { u32 type, heads, dk, dv; i64 window; i64 first page present }
+ *                        u64 xxh3 of all that
  *                        then, layer by layer, each page from `first` on: { u64 xxh3 of the bytes, bytes }
  * A snapshot holds only what kv holds; it is read back into a context of the same layers.
  */
@@ -32,14 +33,25 @@ static snapshot_layer layer_for(const layer_pages *l)
     return (snapshot_layer){(uint32_t)y->type, (uint32_t)y->heads, (uint32_t)y->dk, (uint32_t)y->dv, l->spec.window, l->first};
 }
 
+/* Bytes before the checksum that ends the front. */
+static size_t heads_bytes(const kv_cache *kv) { return sizeof(snapshot_head) + (size_t)kv->n_layers * sizeof(snapshot_layer); }
+
 cj_err kv_save(const kv_cache *kv, file_out *f, cj_diag *d)
 {
+    size_t heads = heads_bytes(kv);
+    uint8_t *front = mem_alloc(heads + sizeof(uint64_t));
+    if (!front) return diag_nomem(d, heads);
     snapshot_head h = head_for(kv);
-    TRY(file_out_write(f, &h, sizeof h, d));
+    memcpy(front, &h, sizeof h);
     for (int i = 0; i < kv->n_layers; i++) {
         snapshot_layer l = layer_for(&kv->layer[i]);
-        TRY(file_out_write(f, &l, sizeof l, d));
+        memcpy(front + sizeof h + (size_t)i * sizeof l, &l, sizeof l);
     }
+    uint64_t front_sum = hash_xxh3(front, heads);
+    memcpy(front + heads, &front_sum, sizeof front_sum);
+    cj_err e = file_out_write(f, front, heads + sizeof front_sum, d);
+    mem_free(front);
+    TRY(e);
     for (int i = 0; i < kv->n_layers; i++) {
         const layer_pages *l = &kv->layer[i];
         size_t bytes = kv_page_bytes(&l->spec.layout);
@@ -70,6 +82,11 @@ static bool take(reader *r, void *out, size_t n)
 static bool read_heads(kv_cache *kv, reader *r, int64_t *count)
 {
     snapshot_head h, want = head_for(kv);
+    size_t heads = heads_bytes(kv);
+    uint64_t front_sum;
+    if (r->left < heads + sizeof front_sum) return false;
+    memcpy(&front_sum, r->at + heads, sizeof front_sum);
+    if (front_sum != hash_xxh3(r->at, heads)) return false;
     if (!take(r, &h, sizeof h) || h.count < 0) return false;
     want.count = h.count;
     if (memcmp(&h, &want, sizeof h)) return false;
@@ -83,7 +100,7 @@ static bool read_heads(kv_cache *kv, reader *r, int64_t *count)
         kv->layer[i].first = l.first;
     }
     *count = h.count;
-    return true;
+    return take(r, &front_sum, sizeof front_sum);
 }
 
 cj_err kv_load(kv_cache *kv, const uint8_t *data, size_t size, size_t *used, const char *name, cj_diag *d)

@@ -1,0 +1,88 @@
+#!/usr/bin/env python3
+"""The golden models (tests/golden): exact mode agrees with the makers' own code, whole, in chunks and split, at every level that
+runs here; the fast path stays close to exact mode."""
+import json
+import math
+import os
+import struct
+import subprocess
+import sys
+import tempfile
+from array import array
+
+ROOT = os.environ["CJ_SOURCE"]
+sys.path.insert(0, os.path.join(ROOT, "tests", "support"))
+import tap
+
+JUAN = os.path.join(os.environ["CJ_BUILD"], "juan")
+GOLDEN = os.path.join(ROOT, "tests", "golden")
+CASES = sorted(n for n in os.listdir(GOLDEN) if os.path.isdir(os.path.join(GOLDEN, n)))
+SPLITS = ([], ["--chunk", "1"], ["--chunk", "7"], ["--chunk", "16"], ["--chunk", "33"], ["--decode", "12"])
+LEVELS = ("ref", "avx2", "avx512", "amx", "neon")
+VOCAB = 320
+
+
+def tensors(path):
+    data = open(path, "rb").read()
+    n = struct.unpack("<Q", data[:8])[0]
+    head = json.loads(data[8:8 + n])
+    return {k: data[8 + n + v["data_offsets"][0]:8 + n + v["data_offsets"][1]] for k, v in head.items() if k != "__metadata__"}
+
+
+def logits(case, *options):
+    """Our logits for the case's tokens; None when this machine has not the level asked for."""
+    folder = os.path.join(GOLDEN, case)
+    with tempfile.TemporaryDirectory() as d:
+        with open(d + "/ids", "wb") as f:
+            f.write(tensors(folder + "/golden.safetensors")["input_ids"])
+        r = subprocess.run([JUAN, "logits", folder + "/model.gguf", "--ids", d + "/ids", "--out", d + "/out", "--lang", "en", *options],
+                           capture_output=True, text=True)
+        if "cannot run the level" in r.stderr:
+            return None
+        assert r.returncode == 0, r.stderr
+        return array("f", open(d + "/out", "rb").read())
+
+
+def error(got, want):
+    return math.sqrt(sum((a - b) ** 2 for a, b in zip(got, want)) / sum(b * b for b in want))
+
+
+def exact_at(case, level):
+    def test():
+        want = array("f", tensors(os.path.join(GOLDEN, case, "golden.safetensors"))["logits"])
+        for split in SPLITS:
+            got = logits(case, "--exact-math", "--kv", "f32", "--cpu", level, *split)
+            if got is None:
+                raise tap.Skip(f"this processor has no {level}")
+            assert len(got) == len(want), f"{len(got)} values, {len(want)} wanted"
+            e = error(got, want)
+            assert e <= 1e-5, f"{' '.join(split) or 'whole'}: normalised error {e:.1e}, at most 1e-5"
+    return test
+
+
+def log_softmax(row):
+    top = max(row)
+    total = top + math.log(sum(math.exp(x - top) for x in row))
+    return [x - total for x in row]
+
+
+def divergence(got, want):
+    kl = 0
+    for i in range(0, len(want), VOCAB):
+        p, q = log_softmax(want[i:i + VOCAB]), log_softmax(got[i:i + VOCAB])
+        kl += sum(math.exp(a) * (a - b) for a, b in zip(p, q))
+    return kl / (len(want) // VOCAB)
+
+
+def fast_is_close(kv):
+    def test():
+        for case in CASES:
+            want = array("f", tensors(os.path.join(GOLDEN, case, "golden.safetensors"))["logits"])
+            for split in SPLITS[:1] + SPLITS[4:]:
+                kl = divergence(logits(case, "--kv", kv, *split), want)
+                assert kl <= 1e-3, f"{case} {' '.join(split)}: mean KL {kl:.1e}, at most 1e-3"
+    return test
+
+
+tap.run([(f"{case} exact at {level}", exact_at(case, level)) for level in LEVELS for case in CASES]
+        + [(f"fast path, {kv} pages, is close", fast_is_close(kv)) for kv in ("bf16", "q8")])

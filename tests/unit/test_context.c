@@ -1,0 +1,160 @@
+/* context/: pages are shared, copied before they are written, dropped behind windows, cut, saved and read back. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "context/kv.h"
+
+static const kv_layer layers[] = {
+    {.layout = {KV_Q8, 2, 16, 8}, .window = 0},
+    {.layout = {KV_Q8, 1, 16, 16}, .window = 200},
+};
+
+static kv_cache *open_cache(void)
+{
+    kv_cache *kv = NULL;
+    assert_int_equal(kv_open(&kv, layers, 2, NULL), CJ_OK);
+    return kv;
+}
+
+/* Adds n tokens; every page touched gets a byte that tells its position and `mark`. */
+static void add(kv_cache *kv, int64_t n, uint8_t mark)
+{
+    assert_int_equal(kv_extend(kv, n, NULL), CJ_OK);
+    for (int l = 0; l < 2; l++)
+        for (int64_t p = kv_count(kv); p < kv_count(kv) + n; p++) kv_pages(kv, l)[p / KV_PAGE][p % KV_PAGE] = (uint8_t)(mark + p);
+    kv_advance(kv, n);
+}
+
+static void assert_marks(const kv_cache *kv, int64_t from, int64_t to, uint8_t mark)
+{
+    for (int64_t p = from; p < to; p++) assert_int_equal(kv_pages(kv, 0)[p / KV_PAGE][p % KV_PAGE], (uint8_t)(mark + p));
+}
+
+static void windows_drop_what_is_behind(void **state)
+{
+    (void)state;
+    kv_cache *kv = open_cache();
+    size_t per_page = 0;
+    for (int l = 0; l < 2; l++) per_page += kv_page_bytes(&layers[l].layout);
+    add(kv, 1000, 0);
+    assert_int_equal(kv_bytes(kv), 8 * per_page);
+    for (int i = 0; i < 20; i++) add(kv, 1000, 0);
+    assert_null(kv_pages(kv, 1)[0]);
+    assert_non_null(kv_pages(kv, 0)[0]);
+    int64_t first = (kv_count(kv) - 200 - KV_SLACK) / KV_PAGE;
+    assert_null(kv_pages(kv, 1)[first - 1]);
+    assert_non_null(kv_pages(kv, 1)[first]);
+    assert_int_equal(kv_cut(kv, kv_count(kv) - 4000), 17000);
+    assert_marks(kv, 0, 17000, 0);
+    assert_int_equal(kv_cut(kv, 100), 0); /* the window has left it: nothing can be kept */
+    assert_int_equal(kv_bytes(kv), 0);
+    add(kv, 10, 3);
+    assert_marks(kv, 0, 10, 3);
+    kv_close(&kv);
+}
+
+static void forks_share_and_copy(void **state)
+{
+    (void)state;
+    kv_cache *a = open_cache(), *b = NULL;
+    add(a, 200, 0);
+    assert_int_equal(kv_fork(&b, a, NULL), CJ_OK);
+    assert_ptr_equal(kv_pages(a, 0)[0], kv_pages(b, 0)[0]);
+    add(b, 100, 50);
+    assert_ptr_equal(kv_pages(a, 0)[0], kv_pages(b, 0)[0]);
+    assert_ptr_not_equal(kv_pages(a, 0)[1], kv_pages(b, 0)[1]);
+    assert_marks(b, 0, 200, 0);
+    assert_marks(b, 200, 300, 50);
+    add(a, 100, 90);
+    assert_marks(a, 200, 300, 90);
+    assert_marks(b, 200, 300, 50);
+    kv_close(&a);
+    assert_marks(b, 0, 200, 0); /* pages live as long as someone holds them */
+    kv_close(&b);
+}
+
+static char *snapshot_file(const kv_cache *kv)
+{
+    static char path[64];
+    file_out f;
+    snprintf(path, sizeof path, "/tmp/cj-kv-%ld", (long)getpid());
+    assert_int_equal(file_out_open(&f, path, NULL), CJ_OK);
+    assert_int_equal(kv_save(kv, &f, NULL), CJ_OK);
+    assert_int_equal(file_out_commit(&f, NULL), CJ_OK);
+    return path;
+}
+
+static void snapshots_come_back_or_are_refused(void **state)
+{
+    (void)state;
+    kv_cache *kv = open_cache(), *back = open_cache();
+    add(kv, 6000, 7);
+    char *path = snapshot_file(kv);
+    buf b;
+    size_t used = 0;
+    assert_int_equal(file_read(path, 1 << 24, &b, NULL), CJ_OK);
+    unlink(path);
+    uint8_t *bytes = (uint8_t *)b.data;
+    assert_int_equal(kv_load(back, bytes, b.len, &used, "x", NULL), CJ_OK);
+    assert_int_equal(used, b.len);
+    assert_int_equal(kv_count(back), 6000);
+    assert_int_equal(kv_bytes(back), kv_bytes(kv));
+    assert_marks(back, 0, 6000, 7);
+    add(back, 500, 1); /* and can be written on */
+    srand(1);
+    for (int i = 0; i < 300; i++) { /* one flipped bit anywhere, one cut anywhere */
+        size_t at = i < 120 ? (size_t)i : (size_t)rand() % b.len;
+        bytes[at] ^= (uint8_t)(1 << i % 8);
+        assert_int_equal(kv_load(back, bytes, b.len, &used, "x", NULL), CJ_E_INPUT);
+        assert_int_equal(kv_count(back), 0);
+        bytes[at] ^= (uint8_t)(1 << i % 8);
+        assert_int_equal(kv_load(back, bytes, at, &used, "x", NULL), CJ_E_INPUT);
+    }
+    assert_int_equal(kv_load(back, bytes, b.len, &used, "x", NULL), CJ_OK);
+    kv_cache *other = NULL;
+    kv_layer changed[2] = {layers[0], layers[1]};
+    changed[1].window = 100;
+    assert_int_equal(kv_open(&other, changed, 2, NULL), CJ_OK);
+    assert_int_equal(kv_load(other, bytes, b.len, &used, "x", NULL), CJ_E_INPUT);
+    kv_close(&other);
+    buf_deinit(&b);
+    kv_close(&kv);
+    kv_close(&back);
+}
+
+static void no_memory_changes_nothing(void **state)
+{
+    (void)state;
+    for (int64_t n = 0;; n++) {
+        kv_cache *kv = open_cache();
+        add(kv, 300, 0);
+        mem_fail_after(n);
+        cj_err e = kv_extend(kv, 2000, NULL);
+        mem_fail_after(-1);
+        assert_int_equal(kv_count(kv), 300);
+        assert_marks(kv, 0, 300, 0);
+        if (!e) assert_true(n > 10);
+        else assert_int_equal(e, CJ_E_NOMEM);
+        add(kv, 2000, 0);
+        assert_marks(kv, 0, 2300, 0);
+        kv_close(&kv);
+        if (!e) return;
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(windows_drop_what_is_behind), cmocka_unit_test(forks_share_and_copy),
+        cmocka_unit_test(snapshots_come_back_or_are_refused), cmocka_unit_test(no_memory_changes_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
