@@ -1,4 +1,4 @@
-/* What all subcommands share: options, language, messages, progress, exit codes.
+/* What all subcommands share: options, language, messages, models, exit codes.
  *
  * A subcommand is one file cmd_NAME.c with one function int cmd_NAME(cli *c) that returns an exit code. Results go to standard
  * output, everything else to standard error. The language is that of the locale (zh* is Chinese), or --lang.
@@ -6,22 +6,26 @@
 #ifndef APP_CLI_H
 #define APP_CLI_H
 
+#include "app/progress.h"
 #include "base/json.h"
 #include "engine/engine.h"
 
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_INPUT = 3, EXIT_RESOURCES = 4, EXIT_INTERRUPTED = 130 };
 
-typedef struct cli {
+struct cli {
     const char *command;  /* the subcommand's name */
     int argc;             /* positional arguments left after cli_parse */
     char **argv;
     cj_lang lang;
-    bool json, quiet, terminal; /* terminal: standard error is one, so progress may be drawn */
+    bool json, quiet;
+    bool terminal;        /* standard error is one, so progress may be drawn */
     /* options that every command takes */
     int64_t threads, seed; /* seed: -1 when none was given */
     const char *cpu, *kv;
     bool exact_math;
-} cli;
+};
+
+/* ---- options ---- */
 
 typedef enum cli_kind { CLI_FLAG, CLI_INT, CLI_SIZE, CLI_FLOAT, CLI_TEXT, CLI_LIST } cli_kind;
 
@@ -41,46 +45,54 @@ typedef struct cli_option {
     msg_id help;
 } cli_option;
 
-/* Parses argv; what is no option stays in c->argc, c->argv ("--" ends the options). Common options are understood besides
- * `options` [n]. Returns EXIT_DONE, or the exit code to leave with (help was shown, or a usage error was reported).
- * usage is the line after "juan NAME", e.g. "MODEL --ids FILE"; about says what the command does; examples may be NULL. */
 typedef struct cli_help {
-    const char *usage;
-    msg_id about;
-    const char *examples; /* lines without the leading "  juan " */
+    const char *usage;    /* the line after "juan NAME", e.g. "MODEL --ids FILE" */
+    msg_id about;         /* what the command does */
+    const char *examples; /* lines without the leading "juan "; {0} is the name of the default model. NULL: none */
     int min_args, max_args; /* positional; max -1: any number */
 } cli_help;
-int cli_parse(cli *c, const cli_help *help, const cli_option *options, int n);
 
+/* Parses argv; what is no option stays in c->argc, c->argv ("--" ends the options). Common options are understood besides
+ * `options` [n]. Returns EXIT_DONE, or the exit code to leave with (negative: help was shown). */
+int cli_parse(cli *c, const cli_help *help, const cli_option *options, int n);
+/* The same for a command that runs no model: --threads, --cpu and the like are taken but not shown. */
+int cli_parse_plain(cli *c, const cli_help *help, const cli_option *options, int n);
+/* Whole numbers; with `size` also K, M, G, T (1024 each). False when text is none. */
+bool cli_number(const char *text, bool size, int64_t *out);
+
+/* ---- messages ---- */
+
+const char *cli_text(const cli *c, msg_id id);
+/* A translated text as a line on standard error, with arguments as in diag_fail. Nothing with --quiet. */
+void cli_say(const cli *c, msg_id id, const char *args, ...) __attribute__((format(printf, 3, 4)));
+/* The same on standard output: results for people. */
+void cli_print(const cli *c, msg_id id, const char *args, ...) __attribute__((format(printf, 3, 4)));
 /* Reports d on standard error and returns the exit code that goes with it. */
 int cli_fail(const cli *c, const cj_diag *d);
 /* A usage error about one argument: sentence and exit code. */
 int cli_usage(const cli *c, msg_id id, const char *arg);
-/* A translated text to standard error, with arguments as in diag_fail. Nothing with --quiet. */
-void cli_say(const cli *c, msg_id id, const char *args, ...) __attribute__((format(printf, 3, 4)));
-const char *cli_text(const cli *c, msg_id id);
-
-/* Ctrl-C: the first asks for an orderly stop (cli_interrupted becomes true), the second ends the process at once. */
-void cli_catch_interrupt(void);
-bool cli_interrupted(void);
-
-/* Engine options from the common options; path is the model's file. */
-int cli_engine_options(const cli *c, engine_options *out);
-
-/* Progress on standard error: a line that is drawn again, from one second on, with rate and time left. */
-typedef struct cli_progress {
-    const cli *cli;
-    msg_id label;
-    double start, drawn;
-    int64_t first; /* `done` at the first call, so that a resumed piece does not spoil the rate */
-    bool shown;
-} cli_progress;
-void cli_progress_begin(cli_progress *p, const cli *c, msg_id label);
-/* Has the form of session_call.on_progress; false once Ctrl-C was pressed. */
-bool cli_progress_step(void *progress, int64_t done, int64_t total);
-void cli_progress_end(cli_progress *p);
-
+/* A number as six digits; null when it is infinite or none. */
+json_object *cli_json_number(double v);
 /* Prints a JSON object and its newline to standard output, and puts it. */
 void cli_json(json_object *o);
+
+/* ---- Ctrl-C ---- */
+
+/* The first asks for an orderly stop (cli_interrupted becomes true), the second ends the process at once. */
+void cli_catch_interrupt(void);
+bool cli_interrupted(void);
+/* For a command that goes on after it: true when there had been a Ctrl-C, which is then forgotten. Never forgets SIGTERM. */
+bool cli_interrupt_take(void);
+
+/* ---- models ---- */
+
+/* The file or folder of a MODEL argument: a catalogue name, or a path. mem_free it. A model that is not here is told about. */
+int cli_model_path(const cli *c, const char *name, char **path);
+/* Engine options from the common options; path is the caller's. */
+int cli_engine_options(const cli *c, engine_options *out);
+/* The model's vocabulary alone; its file too unless `file` is NULL. */
+int cli_vocabulary_open(const cli *c, const char *name, gguf **file, tokenizer **out);
+/* Resolves the model and opens it with the common options; opt NULL: nothing beside them. */
+int cli_engine_open(const cli *c, const char *name, const engine_options *opt, engine **out);
 
 #endif

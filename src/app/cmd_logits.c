@@ -38,9 +38,8 @@ static cj_err run(logits_job *j, cj_diag *d)
     return CJ_OK;
 }
 
-static cj_err open_and_run(logits_job *j, const engine_options *opt, const char *out, cj_diag *d)
+static cj_err write_logits(logits_job *j, const char *out, cj_diag *d)
 {
-    TRY(engine_open(&j->engine, opt, d));
     TRY(session_open(&j->session, j->engine, 0, d));
     TRY(file_out_open(&j->out, out, d));
     cj_err e = run(j, d);
@@ -49,39 +48,46 @@ static cj_err open_and_run(logits_job *j, const engine_options *opt, const char 
     return e;
 }
 
-int cmd_logits(cli *c)
+static int read_ids(logits_job *j, const char *path)
 {
     enum { IDS_MAX = 1 << 28 };
+    cj_diag d = {0};
+    cj_err e = file_read(path, IDS_MAX, &j->ids, &d);
+    if (e) return cli_fail(j->c, &d);
+    j->n = (int64_t)(j->ids.len / sizeof(int32_t));
+    if (j->ids.len % sizeof(int32_t) || !j->n) e = diag_fail(&d, CJ_E_INPUT, MSG_IDS_BAD, "%s", path);
+    if (e) return cli_fail(j->c, &d);
+    return j->decode < 0 || j->decode > j->n ? cli_usage(j->c, MSG_CLI_BAD_VALUE, "--decode") : EXIT_DONE;
+}
+
+int cmd_logits(cli *c)
+{
     const char *ids = NULL, *out = NULL;
     logits_job j = {.c = c};
-    int64_t chunk = 0;
+    engine_options opt = {0};
     cj_diag d = {0};
     const cli_option options[] = {
         {"ids", 0, CLI_TEXT, &ids, "FILE", MSG_OPT_IDS},
         {"out", 0, CLI_TEXT, &out, "FILE", MSG_OPT_OUT},
-        {"chunk", 0, CLI_INT, &chunk, "N", MSG_OPT_CHUNK},
+        {"chunk", 0, CLI_INT, &opt.chunk, "N", MSG_OPT_CHUNK},
         {"decode", 0, CLI_INT, &j.decode, "N", MSG_OPT_DECODE},
     };
     const cli_help help = {"MODEL --ids FILE --out FILE [--chunk N] [--decode N]", MSG_CMD_LOGITS_ABOUT,
-                           "logits model.gguf --ids tokens.i32 --out logits.f32 --exact-math", 1, 1};
+                           "logits {0} --ids tokens.i32 --out logits.f32 --exact-math", 1, 1};
     int code = cli_parse(c, &help, options, sizeof options / sizeof *options);
     if (code) return code;
-    if (!ids || !out) return cli_usage(c, MSG_CLI_TOO_FEW, help.usage);
-    engine_options opt = {.path = c->argv[0], .chunk = chunk};
-    code = cli_engine_options(c, &opt);
-    if (code) return code;
-    if (chunk < 0 || chunk > MODEL_ROWS_MAX) return cli_usage(c, MSG_CLI_BAD_VALUE, "--chunk");
+    if (!ids || !out) return cli_usage(c, MSG_CLI_NEEDS_OPTION, ids ? "--out" : "--ids");
+    if (opt.chunk < 0 || opt.chunk > MODEL_ROWS_MAX) return cli_usage(c, MSG_CLI_BAD_VALUE, "--chunk");
     cli_progress_begin(&j.progress, c, MSG_READING);
-    cj_err e = file_read(ids, IDS_MAX, &j.ids, &d);
-    if (!e) {
-        j.n = (int64_t)(j.ids.len / sizeof(int32_t));
-        if (j.ids.len % sizeof(int32_t) || !j.n) e = diag_fail(&d, CJ_E_INPUT, MSG_IDS_BAD, "%s", ids);
-        else if (j.decode < 0 || j.decode > j.n) code = cli_usage(c, MSG_CLI_BAD_VALUE, "--decode");
-        else e = open_and_run(&j, &opt, out, &d);
+    code = read_ids(&j, ids);
+    if (!code) code = cli_engine_open(c, c->argv[0], &opt, &j.engine);
+    if (!code && write_logits(&j, out, &d)) {
+        cli_progress_end(&j.progress);
+        code = cli_fail(c, &d);
     }
     cli_progress_end(&j.progress);
     session_close(&j.session);
     engine_close(&j.engine);
     buf_deinit(&j.ids);
-    return code ? code : e ? cli_fail(c, &d) : EXIT_DONE;
+    return code;
 }

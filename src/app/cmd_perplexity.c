@@ -59,12 +59,15 @@ int cmd_perplexity(cli *c)
         {"windows", 0, CLI_INT, &windows, "N", MSG_OPT_WINDOWS},
         {"against-exact", 0, CLI_FLAG, &compare, NULL, MSG_OPT_AGAINST_EXACT},
     };
-    const cli_help help = {"MODEL FILE [--ctx N] [--chars N]", MSG_CMD_PERPLEXITY_ABOUT, "perplexity model.gguf book.txt --chars 100000 --json", 2, 2};
+    const cli_help help = {"MODEL FILE [--ctx N] [--chars N]", MSG_CMD_PERPLEXITY_ABOUT, "perplexity {0} book.txt --chars 100000 --json", 2, 2};
     int code = cli_parse(c, &help, options, sizeof options / sizeof *options);
     if (code) return code;
-    engine_options opt = {.path = c->argv[0]};
+    engine_options opt = {0};
+    char *path = NULL;
     code = cli_engine_options(c, &opt);
+    if (!code) code = cli_model_path(c, c->argv[0], &path);
     if (code) return code;
+    opt.path = path;
     if (compare) opt.chunk = COMPARE_CHUNK; /* two sets of logits are in memory */
     engine_options exact = opt;
     exact.exact = true;
@@ -87,5 +90,6 @@ int cmd_perplexity(cli *c)
     engine_close(&e);
     engine_close(&reference);
     buf_deinit(&text);
+    mem_free(path);
     return err ? cli_fail(c, &d) : EXIT_DONE;
 }

@@ -1,4 +1,6 @@
 /* juan: the command. Finds the subcommand and hands over. */
+#include <errno.h>
+#include <langinfo.h>
 #include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -6,6 +8,7 @@
 #include <unistd.h>
 
 #include "app/commands.h"
+#include "app/term.h"
 
 static const struct {
     const char *name;
@@ -29,41 +32,109 @@ static cj_lang locale_language(void)
     return CJ_LANG_EN;
 }
 
+/* Text is UTF-8 whatever the locale says; numbers have a point. */
+static void set_locale(void)
+{
+    setlocale(LC_ALL, "");
+    setlocale(LC_NUMERIC, "C");
+    if (strcmp(nl_langinfo(CODESET), "UTF-8")) setlocale(LC_CTYPE, "C.UTF-8");
+}
+
 static void print_commands(const cli *c, FILE *to)
 {
-    fprintf(to, "%s\n\n%s juan %s\n\n", cli_text(c, MSG_APP_TITLE), cli_text(c, MSG_CLI_USAGE), cli_text(c, MSG_APP_USAGE));
-    for (int i = 0; i < COMMANDS; i++) fprintf(to, "  %-12s %s\n", commands[i].name, cli_text(c, commands[i].about));
+    const char *bold = term_style_code(to, TERM_BOLD), *plain = term_style_code(to, TERM_PLAIN);
+    fprintf(to, "%s\n\n%s%s%s juan %s\n\n", cli_text(c, MSG_APP_TITLE), bold, cli_text(c, MSG_CLI_USAGE), plain, cli_text(c, MSG_APP_USAGE));
+    for (int i = 0; i < COMMANDS; i++) {
+        fprintf(to, "  %s%-12s%s ", bold, commands[i].name, plain);
+        term_fold(to, cli_text(c, commands[i].about), 15, 15, term_columns(to));
+        fputc('\n', to);
+    }
     fprintf(to, "\n%s\n", cli_text(c, MSG_CLI_SEE_HELP_EACH));
+}
+
+/* How many letters have to be put in, left out, changed or swapped with the next one to make b of a. */
+static int distance(const char *a, const char *b)
+{
+    enum { MAX = 24 };
+    int d[MAX + 1][MAX + 1], n = (int)strlen(a), m = (int)strlen(b);
+    if (n > MAX || m > MAX) return MAX;
+    for (int i = 0; i <= n; i++)
+        for (int j = 0; j <= m; j++) {
+            if (!i || !j) {
+                d[i][j] = i + j;
+                continue;
+            }
+            int least = d[i - 1][j - 1] + (a[i - 1] != b[j - 1]);
+            if (d[i - 1][j] + 1 < least) least = d[i - 1][j] + 1;
+            if (d[i][j - 1] + 1 < least) least = d[i][j - 1] + 1;
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] && d[i - 2][j - 2] + 1 < least) least = d[i - 2][j - 2] + 1;
+            d[i][j] = least;
+        }
+    return d[n][m];
+}
+
+static int unknown_command(const cli *c, const char *name)
+{
+    int best = 0, least = 99;
+    for (int i = 0; i < COMMANDS; i++) {
+        int d = distance(name, commands[i].name);
+        if (d < least) least = d, best = i;
+    }
+    fprintf(stderr, "juan: ");
+    if (least <= 2) cli_say(c, MSG_CLI_UNKNOWN_COMMAND_BUT, "%s" ARG "%s", name, commands[best].name);
+    else {
+        cli_say(c, MSG_CLI_UNKNOWN_COMMAND, "%s", name);
+        print_commands(c, stderr);
+    }
+    return EXIT_USAGE;
+}
+
+/* A full disk or a closed pipe must not look like success. */
+static int flush_output(const cli *c, int code)
+{
+    errno = 0;
+    if (!fflush(stdout) && !ferror(stdout)) return code;
+    int why = errno ? errno : EIO;
+    if (code > EXIT_DONE) return code;
+    fprintf(stderr, "juan: ");
+    cli_say(c, MSG_OUTPUT_LOST, "%s", strerror(why));
+    return why == ENOSPC || why == EDQUOT || why == EFBIG ? EXIT_RESOURCES : EXIT_FAILED;
+}
+
+static int run_command(cli *c, const char *name, int argc, char **argv)
+{
+    for (int i = 0; i < COMMANDS; i++) {
+        if (strcmp(commands[i].name, name)) continue;
+        c->command = commands[i].name;
+        c->argc = argc;
+        c->argv = argv;
+        cli_catch_interrupt();
+        int code = commands[i].run(c);
+        return flush_output(c, code < 0 ? EXIT_DONE : code);
+    }
+    return unknown_command(c, name);
 }
 
 int main(int argc, char **argv)
 {
-    setlocale(LC_ALL, "");
-    setlocale(LC_NUMERIC, "C");
+    set_locale();
     cli c = {.command = "", .lang = locale_language(), .seed = -1, .terminal = isatty(STDERR_FILENO)};
-    const char *name = argc > 1 ? argv[1] : "--help";
+    int at = 1;
+    if (argc > 2 && !strcmp(argv[1], "--lang")) {
+        c.lang = strncmp(argv[2], "zh", 2) ? CJ_LANG_EN : CJ_LANG_ZH;
+        at = 3;
+    }
+    const char *name = at < argc ? argv[at++] : "--help";
+    bool help = !strcmp(name, "--help") || !strcmp(name, "-h") || !strcmp(name, "help");
     if (!strcmp(name, "--version")) {
         printf("juan %s\n", cj_version());
-        return EXIT_DONE;
+        return flush_output(&c, EXIT_DONE);
     }
-    if (!strcmp(name, "--help") || !strcmp(name, "-h") || !strcmp(name, "help")) {
-        print_commands(&c, stdout);
-        return EXIT_DONE;
+    if (!help) return run_command(&c, name, argc - at, argv + at);
+    if (at < argc) {
+        char wanted[] = "--help", *one[] = {wanted};
+        return run_command(&c, argv[at], 1, one);
     }
-    for (int i = 0; i < COMMANDS; i++) {
-        if (strcmp(commands[i].name, name)) continue;
-        c.command = commands[i].name;
-        c.argc = argc - 2;
-        c.argv = argv + 2;
-        cli_catch_interrupt();
-        int code = commands[i].run(&c);
-        if (fflush(stdout) || ferror(stdout)) { /* a full disk or a closed pipe must not look like success */
-            if (code == EXIT_DONE) code = EXIT_FAILED;
-        }
-        return code < 0 ? EXIT_DONE : code;
-    }
-    fprintf(stderr, "juan: ");
-    cli_say(&c, MSG_CLI_UNKNOWN_COMMAND, "%s", name);
-    print_commands(&c, stderr);
-    return EXIT_USAGE;
+    print_commands(&c, stdout);
+    return flush_output(&c, EXIT_DONE);
 }

@@ -1,0 +1,201 @@
+/* Options and --help. */
+#include "app/cli.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "app/term.h"
+#include "hub/hub.h"
+
+/* ---- values ---- */
+
+bool cli_number(const char *s, bool size, int64_t *out)
+{
+    char *end;
+    errno = 0;
+    long long v = strtoll(s, &end, 10);
+    if (end == s || errno) return false;
+    int shift = 0;
+    if (size && *end) {
+        const char *at = strchr("KMGT", *end & ~0x20);
+        if (!at || !*at) return false;
+        shift = 10 * (int)(at - "KMGT" + 1);
+        end++;
+        if (*end == 'B' || *end == 'b') end++;
+    }
+    if (*end || v > INT64_MAX >> shift || v < INT64_MIN >> shift) return false;
+    *out = (int64_t)((uint64_t)v << shift);
+    return true;
+}
+
+static bool set_value(const cli_option *o, const char *text)
+{
+    char *end;
+    switch (o->kind) {
+    case CLI_FLAG: *(bool *)o->value = true; return true;
+    case CLI_INT: case CLI_SIZE: return cli_number(text, o->kind == CLI_SIZE, o->value);
+    case CLI_FLOAT: {
+        double v = strtod(text, &end);
+        if (end == text || *end || !isfinite(v)) return false;
+        *(double *)o->value = v;
+        return true;
+    }
+    case CLI_TEXT: *(const char **)o->value = text; return true;
+    case CLI_LIST: {
+        cli_list *l = o->value;
+        if (l->n == CLI_LIST_MAX) return false;
+        l->item[l->n++] = text;
+        return true;
+    }
+    }
+    return false;
+}
+
+/* ---- help ---- */
+
+typedef struct option_set {
+    const cli_option *at;
+    int n;
+} option_set;
+
+static void print_options(const cli *c, option_set set)
+{
+    enum { LEFT = 28 };
+    for (int i = 0; i < set.n; i++) {
+        const cli_option *o = &set.at[i];
+        char left[64], letter[8] = "    ";
+        if (o->letter) snprintf(letter, sizeof letter, "-%c, ", o->letter);
+        snprintf(left, sizeof left, "  %s--%s%s%s", letter, o->name, o->what ? " " : "", o->what ? o->what : "");
+        term_pad(stdout, left, LEFT);
+        int at = (int)strlen(left) < LEFT ? LEFT : (int)strlen(left) + 1;
+        term_fold(stdout, cli_text(c, o->help), at, LEFT, term_columns(stdout));
+        putchar('\n');
+    }
+}
+
+/* {0} in an example is the model that somebody new would have. */
+static void print_examples(const char *examples)
+{
+    hub *h = NULL;
+    const char *name = hub_open(&h, NULL, NULL, NULL) ? NULL : hub_default(h);
+    for (const char *s = examples; *s;) {
+        char line[512], shown[512];
+        size_t n = strcspn(s, "\n");
+        snprintf(line, sizeof line, "%.*s", (int)n, s);
+        msg_format(line, name ? name : "model.gguf", shown, sizeof shown);
+        printf("  juan %s\n", shown);
+        s += n + (s[n] == '\n');
+    }
+    hub_close(&h);
+}
+
+static int print_help(const cli *c, const cli_help *h, option_set own, option_set common)
+{
+    const char *bold = term_style_code(stdout, TERM_BOLD), *plain = term_style_code(stdout, TERM_PLAIN);
+    printf("%s%s%s juan %s %s\n\n", bold, cli_text(c, MSG_CLI_USAGE), plain, c->command, h->usage);
+    term_fold(stdout, cli_text(c, h->about), 0, 0, term_columns(stdout));
+    if (own.n) {
+        printf("\n\n%s%s%s\n", bold, cli_text(c, MSG_CLI_OPTIONS), plain);
+        print_options(c, own);
+    } else
+        puts("\n");
+    printf("\n%s%s%s\n", bold, cli_text(c, MSG_CLI_COMMON), plain);
+    print_options(c, common);
+    if (h->examples) {
+        printf("\n%s%s%s\n", bold, cli_text(c, MSG_CLI_EXAMPLES), plain);
+        print_examples(h->examples);
+    }
+    return -1;
+}
+
+/* ---- parsing ---- */
+
+static const cli_option *find_option(const option_set sets[2], const char *name, size_t len, char letter)
+{
+    for (int s = 0; s < 2; s++)
+        for (int i = 0; i < sets[s].n; i++) {
+            const cli_option *o = &sets[s].at[i];
+            if (letter ? o->letter == letter : strlen(o->name) == len && !memcmp(o->name, name, len)) return o;
+        }
+    return NULL;
+}
+
+/* One "-x" or "--name" argument at argv[*i]; moves *i past its value. */
+static int parse_option(const cli *c, const option_set sets[2], int *i)
+{
+    char *a = c->argv[*i], *eq = NULL;
+    bool is_long = a[1] == '-';
+    const cli_option *o;
+    if (is_long) {
+        eq = strchr(a, '=');
+        o = find_option(sets, a + 2, eq ? (size_t)(eq - a - 2) : strlen(a + 2), 0);
+    } else
+        o = find_option(sets, NULL, 0, a[1]);
+    if (!o) return cli_usage(c, MSG_CLI_UNKNOWN_OPTION, a);
+    const char *value = is_long ? (eq ? eq + 1 : NULL) : (a[2] ? a + 2 : NULL);
+    if (o->kind == CLI_FLAG) {
+        if (value) return cli_usage(c, MSG_CLI_NO_VALUE, a);
+    } else if (!value) {
+        if (*i + 1 >= c->argc) return cli_usage(c, MSG_CLI_NEEDS_VALUE, a);
+        value = c->argv[++*i];
+    }
+    return set_value(o, value) ? EXIT_DONE : cli_usage(c, MSG_CLI_BAD_VALUE, a);
+}
+
+/* The language counts wherever it stands: a complaint about an argument before it is made in it. */
+static void look_ahead(cli *c)
+{
+    for (int i = 0; i < c->argc && strcmp(c->argv[i], "--"); i++) {
+        const char *a = c->argv[i], *lang = NULL;
+        if (!strncmp(a, "--lang=", 7)) lang = a + 7;
+        else if (!strcmp(a, "--lang") && i + 1 < c->argc) lang = c->argv[i + 1];
+        if (lang) c->lang = !strncmp(lang, "zh", 2) ? CJ_LANG_ZH : CJ_LANG_EN;
+    }
+}
+
+static int check_arguments(const cli *c, const cli_help *help, const char *lang)
+{
+    engine_options unused = {0};
+    char form[512];
+    snprintf(form, sizeof form, "juan %s %s", c->command, help->usage);
+    if (lang && strcmp(lang, "zh") && strcmp(lang, "en")) return cli_usage(c, MSG_CLI_BAD_VALUE, "--lang");
+    if (c->argc < help->min_args) return cli_usage(c, MSG_CLI_TOO_FEW, form);
+    if (help->max_args >= 0 && c->argc > help->max_args) return cli_usage(c, MSG_CLI_TOO_MANY, c->argv[help->max_args]);
+    return cli_engine_options(c, &unused);
+}
+
+static int parse(cli *c, const cli_help *help, const cli_option *options, int n, bool plain)
+{
+    bool want_help = false;
+    const char *lang = NULL;
+    const cli_option common[] = {
+        {"threads", 't', CLI_INT, &c->threads, "N", MSG_OPT_THREADS}, {"cpu", 0, CLI_TEXT, &c->cpu, "LEVEL", MSG_OPT_CPU},
+        {"seed", 0, CLI_INT, &c->seed, "N", MSG_OPT_SEED},            {"kv", 0, CLI_TEXT, &c->kv, "TYPE", MSG_OPT_KV},
+        {"exact-math", 0, CLI_FLAG, &c->exact_math, NULL, MSG_OPT_EXACT},
+        {"json", 0, CLI_FLAG, &c->json, NULL, MSG_OPT_JSON},          {"quiet", 'q', CLI_FLAG, &c->quiet, NULL, MSG_OPT_QUIET},
+        {"lang", 0, CLI_TEXT, &lang, "zh|en", MSG_OPT_LANG},          {"help", 'h', CLI_FLAG, &want_help, NULL, MSG_OPT_HELP},
+    };
+    enum { ALL = sizeof common / sizeof *common, SHOWN = 4 };
+    const option_set sets[2] = {{options, n}, {common, ALL}};
+    look_ahead(c);
+    int kept = 0;
+    bool ended = false;
+    for (int i = 0; i < c->argc; i++) {
+        char *a = c->argv[i];
+        if (!ended && !strcmp(a, "--")) ended = true;
+        else if (!ended && a[0] == '-' && a[1]) {
+            int code = parse_option(c, sets, &i);
+            if (code) return code;
+            if (want_help) return print_help(c, help, sets[0], plain ? (option_set){common + ALL - SHOWN, SHOWN} : sets[1]);
+        } else
+            c->argv[kept++] = a;
+    }
+    c->argc = kept;
+    return check_arguments(c, help, lang);
+}
+
+int cli_parse(cli *c, const cli_help *help, const cli_option *options, int n) { return parse(c, help, options, n, false); }
+int cli_parse_plain(cli *c, const cli_help *help, const cli_option *options, int n) { return parse(c, help, options, n, true); }

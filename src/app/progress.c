@@ -1,0 +1,52 @@
+/* Progress. */
+#include "app/cli.h"
+
+#include <stdio.h>
+
+#include "app/term.h"
+#include "base/clock.h"
+
+void cli_progress_begin(cli_progress *p, const cli *c, msg_id label)
+{
+    *p = (cli_progress){.cli = c, .label = label, .start = clock_now(), .first = -1};
+}
+
+/* "Reading  42%  1,234 of 5,678  456/s  0:09 left" into line. */
+static void describe(const cli_progress *p, int64_t done, int64_t total, double seconds, char *line, size_t size)
+{
+    char a[TERM_TEXT], b[TERM_TEXT], r[TERM_TEXT], left[TERM_TEXT], args[6 * TERM_TEXT];
+    const char *(*number)(char *, int64_t) = p->bytes ? term_bytes : term_count;
+    double rate = (double)(done - p->first) / seconds;
+    int percent = total > 0 ? (int)(100.0 * (double)done / (double)total) : 0;
+    term_seconds(left, rate > 0 ? (double)(total - done) / rate : 1e9);
+    snprintf(args, sizeof args, "%s" ARG "%d" ARG "%s" ARG "%s" ARG "%s" ARG "%s", cli_text(p->cli, p->label), percent,
+             number(a, done), number(b, total), number(r, (int64_t)rate), left);
+    msg_format(cli_text(p->cli, total > 0 ? MSG_PROGRESS : MSG_PROGRESS_OPEN), args, line, size);
+}
+
+bool cli_progress_step(void *progress, int64_t done, int64_t total)
+{
+    cli_progress *p = progress;
+    double now = clock_now();
+    if (p->first < 0) p->first = done;
+    bool terminal = p->cli->terminal;
+    double first_after = terminal ? 1 : 10, again_after = terminal ? 0.2 : 10;
+    if (!p->cli->quiet && now - p->start > first_after && now - p->drawn > again_after) {
+        char line[512];
+        describe(p, done, total, now - p->start, line, sizeof line);
+        if (terminal) {
+            fprintf(stderr, "\r\033[K%.*s", (int)term_fit(line, term_columns(stderr) - 1), line);
+            fflush(stderr);
+        } else
+            fprintf(stderr, "%s\n", line);
+        p->drawn = now;
+        p->shown = terminal;
+    }
+    return !cli_interrupted();
+}
+
+void cli_progress_end(cli_progress *p)
+{
+    if (p->shown) fprintf(stderr, "\r\033[K");
+    p->shown = false;
+}

@@ -1,0 +1,24 @@
+/* Progress on standard error: from one second on, with rate and time left. A line that is drawn again on a terminal, a new line
+ * every ten seconds elsewhere (a log). */
+#ifndef APP_PROGRESS_H
+#define APP_PROGRESS_H
+
+#include "base/err.h"
+
+typedef struct cli cli;
+
+typedef struct cli_progress {
+    const cli *cli;
+    msg_id label;
+    bool bytes;           /* what is counted: shown as MiB */
+    double start, drawn;
+    int64_t first;        /* `done` at the first call, so that a resumed piece does not spoil the rate */
+    bool shown;
+} cli_progress;
+
+void cli_progress_begin(cli_progress *p, const cli *c, msg_id label);
+/* Has the form of session_call.on_progress; false once Ctrl-C was pressed. total <= 0: not known. */
+bool cli_progress_step(void *progress, int64_t done, int64_t total);
+void cli_progress_end(cli_progress *p);
+
+#endif
