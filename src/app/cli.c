@@ -149,7 +149,7 @@ int cli_engine_options(const cli *c, engine_options *out)
     if (c->threads < 0 || c->threads > 256) return cli_usage(c, MSG_CLI_BAD_VALUE, "--threads");
     out->threads = (int)c->threads;
     out->exact = c->exact_math;
-    out->kv = c->exact_math ? KV_F32 : KV_Q8;
+    out->kv = c->exact_math ? KV_F32 : KV_BF16;
     if (!c->kv) return EXIT_DONE;
     for (int i = 0; i < KV_TYPES; i++)
         if (!strcmp(c->kv, kinds[i])) {
