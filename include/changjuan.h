@@ -65,6 +65,74 @@ CJ_API size_t cj_diag_text(const cj_diag *d, cj_lang lang, char *out, size_t out
 /* The library's version, "major.minor.patch"; static storage. */
 CJ_API const char *cj_version(void);
 
+/* ---- a model ---------------------------------------------------------------------------------------------------- */
+
+/* One model and what it has read last. Opening maps the file; nothing is copied, and no network is used. */
+typedef struct cj_engine cj_engine;
+
+typedef struct cj_engine_options {
+    const char *model; /* a catalogue name that is installed, or a path; NULL: the catalogue's default */
+    int threads;       /* 0: all */
+    const char *cpu;   /* "ref", "avx2", "avx512", "amx", "neon"; NULL: the best */
+    const char *kv;    /* keys and values as "f32", "bf16" or "q8"; NULL: "bf16", "f32" when exact */
+    bool exact;        /* float32 everywhere */
+} cj_engine_options;
+
+CJ_API CJ_NODISCARD cj_err cj_engine_open(cj_engine **out, const cj_engine_options *opt, cj_diag *d);
+CJ_API void cj_engine_close(cj_engine **e);
+
+/* ---- writing ---------------------------------------------------------------------------------------------------- */
+
+/* New text, whole UTF-8 characters, not terminated. Returning false ends the writing. */
+typedef bool (*cj_text_fn)(void *user, const char *text, size_t bytes);
+
+typedef struct cj_write_options {
+    double temperature; /* 0: the likeliest token each time */
+    double top_p;       /* 0 counts as 1 */
+    int64_t top_k;      /* 0: all */
+    uint64_t seed;      /* the same seed gives the same text */
+    int64_t max_tokens; /* 0: until the model ends or the context is full */
+    const char *stop;   /* the text ends before this; NULL: none */
+    cj_text_fn on_text; /* may be NULL */
+    void *user;
+} cj_write_options;
+
+/* Goes on writing after `prompt`. What the engine has read of the same beginning before is not read again. *out, if not NULL, gets
+ * the whole text; free it with cj_free. */
+CJ_API CJ_NODISCARD cj_err cj_write(cj_engine *e, const char *prompt, const cj_write_options *opt, char **out, cj_diag *d);
+
+/* ---- asking documents ------------------------------------------------------------------------------------------- */
+
+typedef struct cj_quote {
+    const char *text;     /* cut from the document, terminated */
+    size_t document;      /* index into the files */
+    const char *chapter;  /* its heading, terminated; NULL: none */
+    int64_t start, end;   /* characters of the document */
+    double score;         /* share of the attention of the question, 0..1 */
+    bool verified;        /* text is document[start:end], letter for letter */
+} cj_quote;
+
+typedef struct cj_answer {
+    const char *text;
+    const cj_quote *quotes; /* best first */
+    size_t n_quotes;
+} cj_answer;
+
+typedef struct cj_ask_options {
+    int quotes;         /* most quotes; 0: 3 */
+    int64_t max_tokens; /* of the answer; 0: 64 */
+    cj_text_fn on_text; /* the answer as it is written; may be NULL */
+    void *user;
+} cj_ask_options;
+
+/* Reads the files (text of any common encoding), finds what bears on the question, answers. Free *out with cj_answer_free. */
+CJ_API CJ_NODISCARD cj_err cj_ask(cj_engine *e, const char *const *files, size_t n_files, const char *question, const cj_ask_options *opt,
+                                  cj_answer **out, cj_diag *d);
+CJ_API void cj_answer_free(cj_answer **a);
+
+/* Frees text that the library handed out. */
+CJ_API void cj_free(void *block);
+
 #ifdef __cplusplus
 }
 #endif

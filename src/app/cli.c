@@ -143,19 +143,13 @@ int cli_model_path(const cli *c, const char *name, char **path)
 
 int cli_engine_options(const cli *c, engine_options *out)
 {
-    static const char *const kinds[KV_TYPES] = {"f32", "bf16", "q8"};
     out->level = kernel_level_by_name(c->cpu);
     if (out->level == KERNEL_LEVELS) return cli_usage(c, MSG_CLI_BAD_VALUE, "--cpu");
     if (c->threads < 0 || c->threads > 256) return cli_usage(c, MSG_CLI_BAD_VALUE, "--threads");
     out->threads = (int)c->threads;
     out->exact = c->exact_math;
     out->kv = c->exact_math ? KV_F32 : KV_BF16;
-    if (!c->kv) return EXIT_DONE;
-    for (int i = 0; i < KV_TYPES; i++)
-        if (!strcmp(c->kv, kinds[i])) {
-            out->kv = (kv_type)i;
-            return EXIT_DONE;
-        }
+    if (!c->kv || kv_type_by_name(c->kv, &out->kv)) return EXIT_DONE;
     return cli_usage(c, MSG_CLI_BAD_VALUE, "--kv");
 }
 

@@ -122,15 +122,10 @@ static cj_err open_documents(asking *a, cj_diag *d)
     return CJ_OK;
 }
 
-/* The heads that the catalogue knows for a model; a file is known by its name and size. */
+/* The heads that the catalogue knows for a model. */
 static void known_heads(const asking *a, const char *model_name, const char *path, ask_head *heads, ask_options *opt)
 {
-    const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path;
-    const hub_model *m = hub_find(a->hub, model_name);
-    for (size_t i = 0; !m && i < hub_count(a->hub); i++) {
-        const hub_file *f = hub_at(a->hub, i)->files;
-        if (!strcmp(f->name, base) && f->size == file_size(path)) m = hub_at(a->hub, i);
-    }
+    const hub_model *m = hub_find_file(a->hub, model_name, path);
     for (size_t i = 0; m && i < m->head_count && i < ASK_HEADS_MAX; i++) heads[opt->n_heads++] = (ask_head){m->heads[i].layer, m->heads[i].head};
     opt->heads = heads;
 }

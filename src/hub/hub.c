@@ -82,6 +82,17 @@ const hub_model *hub_find(const hub *h, const char *name)
     return NULL;
 }
 
+const hub_model *hub_find_file(const hub *h, const char *model, const char *path)
+{
+    const hub_model *m = hub_find(h, model);
+    const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path;
+    for (size_t i = 0; !m && i < hub_count(h); i++) {
+        const hub_file *f = hub_at(h, i)->files;
+        if (!strcmp(f->name, base) && f->size == file_size(path)) m = hub_at(h, i);
+    }
+    return m;
+}
+
 const char *hub_default(const hub *h)
 {
     if (h->catalogue.default_name) return h->catalogue.default_name;

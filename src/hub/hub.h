@@ -75,6 +75,8 @@ void hub_close(hub **h);
 size_t hub_count(const hub *h);
 const hub_model *hub_at(const hub *h, size_t i);       /* in the catalogue's order, the user's last */
 const hub_model *hub_find(const hub *h, const char *name); /* NULL: no such entry */
+/* The entry of `model` when it is a name, else the one whose first file has the base name and the size of the file at `path`. */
+const hub_model *hub_find_file(const hub *h, const char *model, const char *path);
 const char *hub_default(const hub *h);                 /* the name of the model used when none is named */
 /* The `can` bit named by s[0..n), 0 when there is none; and back ("" for 0). */
 unsigned hub_ability(const char *s, size_t n);

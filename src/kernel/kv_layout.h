@@ -13,12 +13,26 @@
 #ifndef KERNEL_KV_LAYOUT_H
 #define KERNEL_KV_LAYOUT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 enum { KV_PAGE = 128, KV_GROUP = 16, KV_LAYOUT_VERSION = 1 };
 
 typedef enum kv_type { KV_F32, KV_BF16, KV_Q8, KV_TYPES } kv_type;
+
+/* "f32", "bf16", "q8": NULL for a number that is none; false, and *out untouched, for a name that is none. */
+static inline const char *kv_type_name(int t) { return t == KV_F32 ? "f32" : t == KV_BF16 ? "bf16" : t == KV_Q8 ? "q8" : NULL; }
+static inline bool kv_type_by_name(const char *name, kv_type *out)
+{
+    for (int t = 0; t < KV_TYPES; t++)
+        if (!strcmp(kv_type_name(t), name)) {
+            *out = (kv_type)t;
+            return true;
+        }
+    return false;
+}
 
 typedef struct kv_layout {
     kv_type type;

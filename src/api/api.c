@@ -1,0 +1,183 @@
+/* The public functions: each checks its options and calls the room that does the work. */
+#include <string.h>
+
+#include "base/file.h"
+#include "hub/hub.h"
+#include "reader/ask.h"
+
+struct cj_engine {
+    engine *engine;
+    session *session;            /* what cj_write has read */
+    ask_head heads[ASK_HEADS_MAX];
+    int n_heads;
+    char *snapshots;
+};
+
+void cj_free(void *block) { mem_free(block); }
+
+static cj_err check_options(const cj_engine_options *opt, engine_options *out, cj_diag *d)
+{
+    *out = (engine_options){.threads = opt->threads, .exact = opt->exact, .level = kernel_level_by_name(opt->cpu)};
+    if (out->level == KERNEL_LEVELS) return diag_fail(d, CJ_E_USAGE, MSG_OPTION_BAD, "%s" ARG "%s", "cpu", opt->cpu);
+    if (opt->threads < 0) return diag_fail(d, CJ_E_USAGE, MSG_OPTION_BAD, "%s" ARG "%d", "threads", opt->threads);
+    out->kv = opt->exact ? KV_F32 : KV_BF16;
+    if (opt->kv && !kv_type_by_name(opt->kv, &out->kv)) return diag_fail(d, CJ_E_USAGE, MSG_OPTION_BAD, "%s" ARG "%s", "kv", opt->kv);
+    return CJ_OK;
+}
+
+static cj_err open_model(cj_engine *e, const char *name, engine_options *opt, cj_diag *d)
+{
+    hub *h = NULL;
+    char *path = NULL;
+    TRY(hub_open(&h, NULL, NULL, d));
+    if (!name) name = hub_default(h);
+    cj_err err = hub_model_path(h, name, &path, d);
+    if (!err) {
+        const hub_model *m = hub_find_file(h, name, path);
+        for (size_t i = 0; m && i < m->head_count && e->n_heads < ASK_HEADS_MAX; i++)
+            e->heads[e->n_heads++] = (ask_head){m->heads[i].layer, m->heads[i].head};
+        opt->path = path;
+        err = engine_open(&e->engine, opt, d);
+    }
+    mem_free(path);
+    hub_close(&h);
+    return err;
+}
+
+cj_err cj_engine_open(cj_engine **out, const cj_engine_options *opt, cj_diag *d)
+{
+    engine_options eo;
+    TRY(check_options(opt, &eo, d));
+    cj_engine *e = mem_zalloc(sizeof *e);
+    if (!e) return diag_nomem(d, sizeof *e);
+    cj_err err = open_model(e, opt->model, &eo, d);
+    if (!err) err = session_open(&e->session, e->engine, 0, d);
+    if (err) {
+        cj_engine_close(&e);
+        return err;
+    }
+    char *home = file_home();
+    e->snapshots = home ? file_join(home, "snapshots") : NULL; /* without it every question reads its examples again */
+    mem_free(home);
+    *out = e;
+    return CJ_OK;
+}
+
+void cj_engine_close(cj_engine **pe)
+{
+    cj_engine *e = *pe;
+    if (!e) return;
+    session_close(&e->session);
+    engine_close(&e->engine);
+    mem_free(e->snapshots);
+    mem_free(e);
+    *pe = NULL;
+}
+
+/* ---- writing ---- */
+
+typedef struct listener {
+    cj_text_fn on_text;
+    void *user;
+} listener;
+
+static bool pass_text(void *arg, const char *text, size_t n)
+{
+    listener *l = arg;
+    return !l->on_text || !n || l->on_text(l->user, text, n);
+}
+
+static bool pass_piece(void *arg, const generate_piece *p) { return pass_text(arg, p->text, p->n); }
+
+cj_err cj_write(cj_engine *e, const char *prompt, const cj_write_options *opt, char **out, cj_diag *d)
+{
+    const tokenizer *t;
+    token_list tokens;
+    generate_result r;
+    listener l = {opt->on_text, opt->user};
+    buf text;
+    const char *stops[] = {opt->stop};
+    generate_options g = {
+        .sampling = {.temperature = (float)opt->temperature, .top_k = (int32_t)i64_min(opt->top_k, INT32_MAX),
+                     .top_p = opt->top_p > 0 ? (float)opt->top_p : 1, .repetition = 1, .seed = opt->seed},
+        .max_tokens = opt->max_tokens, .stops = stops, .n_stops = opt->stop != NULL, .on_piece = pass_piece, .arg = &l,
+    };
+    TRY(engine_need_tokenizer(e->engine, &t, d));
+    token_list_init(&tokens);
+    buf_init(&text, SIZE_MAX / 2);
+    cj_err err = tokenizer_encode(t, prompt, strlen(prompt), TOKEN_ADD_SPECIAL, &tokens, d);
+    if (!err) err = generate(e->session, tokens.ids, (int64_t)tokens.count, &g, &text, &r, d);
+    if (!err && out) {
+        err = buf_reserve(&text, 1, d); /* so that an empty text is a string as well */
+        if (!err) *out = buf_take(&text);
+    }
+    buf_deinit(&text);
+    token_list_deinit(&tokens);
+    return err;
+}
+
+/* ---- asking ---- */
+
+/* The public answer, and the memory all of its pointers lie in. */
+typedef struct answer_box {
+    cj_answer answer; /* first: the caller holds a pointer to it */
+    arena mem;
+} answer_box;
+
+enum { ANSWER_MEMORY_MAX = 1 << 28 };
+
+static cj_err fill_quote(arena *mem, const document *doc, const ask_evidence *e, cj_quote *q, cj_diag *d)
+{
+    const char *text = document_text(doc);
+    *q = (cj_quote){.document = (size_t)e->document, .start = e->start, .end = e->end, .score = (double)e->score, .verified = e->verified};
+    q->text = arena_strndup(mem, text + e->byte, e->end_byte - e->byte);
+    if (!q->text) return diag_nomem(d, e->end_byte - e->byte);
+    if (e->chapter < 0) return CJ_OK;
+    const document_chapter *ch = document_chapter_at(doc, e->chapter);
+    q->chapter = arena_strndup(mem, text + ch->title_byte, ch->title_end - ch->title_byte);
+    return q->chapter ? CJ_OK : diag_nomem(d, ch->title_end - ch->title_byte);
+}
+
+static cj_err box_answer(document *const *docs, const ask_result *r, cj_answer **out, cj_diag *d)
+{
+    answer_box *box = mem_zalloc(sizeof *box);
+    if (!box) return diag_nomem(d, sizeof *box);
+    arena_init(&box->mem, ANSWER_MEMORY_MAX);
+    cj_answer *a = &box->answer;
+    cj_quote *quotes = arena_zalloc(&box->mem, ASK_EVIDENCE_MAX * sizeof *quotes);
+    a->quotes = quotes;
+    a->text = arena_strndup(&box->mem, r->answer.len ? r->answer.data : "", r->answer.len);
+    cj_err e = quotes && a->text ? CJ_OK : diag_nomem(d, r->answer.len + ASK_EVIDENCE_MAX * sizeof *quotes);
+    for (int i = 0; !e && i < r->n_evidence; i++, a->n_quotes++)
+        e = fill_quote(&box->mem, docs[r->evidence[i].document], &r->evidence[i], &quotes[i], d);
+    if (e) cj_answer_free(&a);
+    else *out = a;
+    return e;
+}
+
+void cj_answer_free(cj_answer **a)
+{
+    if (!*a) return;
+    answer_box *box = (answer_box *)(void *)*a;
+    arena_deinit(&box->mem);
+    mem_free(box);
+    *a = NULL;
+}
+
+cj_err cj_ask(cj_engine *e, const char *const *files, size_t n_files, const char *question, const cj_ask_options *opt, cj_answer **out,
+              cj_diag *d)
+{
+    if (n_files < 1 || n_files > ASK_DOCUMENTS_MAX) return diag_fail(d, CJ_E_LIMIT, MSG_LIMIT, "%s" ARG "%d", "files", ASK_DOCUMENTS_MAX);
+    document *docs[ASK_DOCUMENTS_MAX] = {0};
+    listener l = {opt->on_text, opt->user};
+    ask_options ao = {.heads = e->heads, .n_heads = e->n_heads, .evidence = opt->quotes, .max_tokens = opt->max_tokens,
+                      .snapshots = e->snapshots, .on_text = pass_text, .arg = &l};
+    ask_result r = {0};
+    cj_err err = CJ_OK;
+    for (size_t i = 0; !err && i < n_files; i++) err = document_open(&docs[i], files[i], d);
+    if (!err) err = ask(e->engine, docs, (int)n_files, question, &ao, &r, d);
+    if (!err) err = box_answer(docs, &r, out, d);
+    ask_deinit(&r);
+    for (size_t i = 0; i < n_files; i++) document_close(&docs[i]);
+    return err;
+}
