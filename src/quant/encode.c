@@ -6,15 +6,6 @@
 #include "quant/fit.h"
 #include "quant/quant.h"
 
-/* What an error in each value counts. */
-static void set_weights(const float *x, float *weight)
-{
-    float sum = 0;
-    for (int i = 0; i < QUANT_BLOCK; i++) sum += x[i] * x[i];
-    float typical = sqrtf(sum / QUANT_BLOCK);
-    for (int i = 0; i < QUANT_BLOCK; i++) weight[i] = typical + fabsf(x[i]);
-}
-
 static void pack_nibbles(const int8_t codes[QUANT_BLOCK], uint8_t qs[16])
 {
     for (int i = 0; i < 16; i++) qs[i] = (uint8_t)((codes[i] & 15) | (codes[i + 16] & 15) << 4);
@@ -33,7 +24,7 @@ static void pack_high_bits(const int8_t codes[QUANT_BLOCK], uint8_t qh[4])
 static void encode_symmetric(const float *x, int half, uint16_t *d, int8_t codes[QUANT_BLOCK])
 {
     float weight[QUANT_BLOCK];
-    set_weights(x, weight);
+    quant_fit_weights(x, QUANT_BLOCK, weight);
     quant_line line = quant_fit_symmetric(x, weight, QUANT_BLOCK, -half, half - 1);
     *d = quant_f32_to_f16_finite(line.step);
     line.step = quant_f16_to_f32(*d);
@@ -44,7 +35,7 @@ static void encode_symmetric(const float *x, int half, uint16_t *d, int8_t codes
 static void encode_affine(const float *x, int highest, uint16_t *d, uint16_t *m, int8_t codes[QUANT_BLOCK])
 {
     float weight[QUANT_BLOCK];
-    set_weights(x, weight);
+    quant_fit_weights(x, QUANT_BLOCK, weight);
     quant_line line = quant_fit_affine(x, weight, QUANT_BLOCK, highest, false);
     *d = quant_f32_to_f16_finite(line.step);
     *m = quant_f32_to_f16_finite(line.base);

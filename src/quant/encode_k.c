@@ -14,15 +14,6 @@
 
 enum { ROUNDS = 3, RUNS = 8, RUN = 32, Q6_RUNS = 16, Q6_RUN = 16 };
 
-/* What an error in each value counts: large weights matter more, but small ones are many. */
-static void set_weights(const float *x, int n, float *weight)
-{
-    float sum = 0;
-    for (int i = 0; i < n; i++) sum += x[i] * x[i];
-    float typical = sqrtf(sum / (float)n);
-    for (int i = 0; i < n; i++) weight[i] = typical + fabsf(x[i]);
-}
-
 static int clamp_round(float v, int lo, int hi)
 {
     v = v > (float)lo ? v : (float)lo;
@@ -92,7 +83,7 @@ static void encode_affine(const float *x, int highest, affine_block *best)
     float weight[QUANT_SUPER], d = 0, dmin = 0, least = INFINITY;
     quant_line wanted[RUNS];
     for (int r = 0; r < RUNS; r++) {
-        set_weights(x + r * RUN, RUN, weight + r * RUN);
+        quant_fit_weights(x + r * RUN, RUN, weight + r * RUN);
         wanted[r] = quant_fit_affine(x + r * RUN, weight + r * RUN, RUN, highest, true);
         d = fmaxf(d, wanted[r].step / 63);
         dmin = fmaxf(dmin, -wanted[r].base / 63);
@@ -190,7 +181,7 @@ static void encode_symmetric(const float *x, symmetric_block *best)
 {
     float weight[QUANT_SUPER], wanted[Q6_RUNS], largest = 0, least = INFINITY;
     for (int r = 0; r < Q6_RUNS; r++) {
-        set_weights(x + r * Q6_RUN, Q6_RUN, weight + r * Q6_RUN);
+        quant_fit_weights(x + r * Q6_RUN, Q6_RUN, weight + r * Q6_RUN);
         wanted[r] = quant_fit_symmetric(x + r * Q6_RUN, weight + r * Q6_RUN, Q6_RUN, -32, 31).step;
         if (fabsf(wanted[r]) > fabsf(largest)) largest = wanted[r];
     }

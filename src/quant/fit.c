@@ -8,7 +8,7 @@
  */
 #include "quant/fit.h"
 
-#include <stddef.h>
+#include <math.h>
 
 enum { LANES = 8, IMPROVEMENTS = 3 };
 
@@ -23,6 +23,14 @@ static inline float nearest(float v, float lo, float hi)
     v = v > lo ? v : lo;
     v = v < hi ? v : hi;
     return (v + 12582912.0f) - 12582912.0f;
+}
+
+void quant_fit_weights(const float *x, int n, float *weight)
+{
+    float sum = 0;
+    for (int i = 0; i < n; i++) sum += x[i] * x[i];
+    float typical = sqrtf(sum / (float)n);
+    for (int i = 0; i < n; i++) weight[i] = typical + fabsf(x[i]);
 }
 
 /* Weighted sums over values x and codes q. */

@@ -11,12 +11,13 @@
 
 #include "quant/quant.h"
 
-enum { QUANT_FIT_MAX = 32 };
-
 /* x ~ step * code + base */
 typedef struct quant_line {
     float step, base;
 } quant_line;
+
+/* What an error in each value counts: a large weight matters more, but the small ones are many. */
+void quant_fit_weights(const float *x, int n, float *weight);
 
 /* The line through 0 with the least weighted squared error for codes lo..hi (lo < 0 < hi). The step may be negative. */
 quant_line quant_fit_symmetric(const float *x, const float *weight, int n, int lo, int hi);
