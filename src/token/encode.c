@@ -165,22 +165,42 @@ static cj_err encode_between(encoder *e, const char *source, size_t start, size_
     return pre_tokenizer_split(e->t->pre, e->t->classes, e->text.text, e->text.size, emit_piece, e, e->d);
 }
 
+/* The white space around source[*begin..*end) inside [low, high), as far as the token takes it along. */
+static void take_space(const tokenizer *t, const special_token *s, const char *source, size_t low, size_t high, size_t *begin, size_t *end)
+{
+    uint32_t cp;
+    while ((s->strips & TOKEN_STRIP_RIGHT) && *end < high) {
+        int length = utf8_decode(source + *end, high - *end, &cp);
+        if (!(unicode_class(t->classes, cp) & UNI_SPACE)) break;
+        *end += (size_t)length;
+    }
+    while ((s->strips & TOKEN_STRIP_LEFT) && *begin > low) {
+        size_t before = *begin - 1;
+        while (before > low && ((unsigned char)source[before] & 0xC0) == 0x80) before--;
+        int length = utf8_decode(source + before, *begin - before, &cp);
+        if (!(unicode_class(t->classes, cp) & UNI_SPACE) || before + (size_t)length != *begin) break;
+        *begin = before;
+    }
+}
+
 static cj_err encode_all(encoder *e, const char *source, size_t n, unsigned flags)
 {
     const special_set *specials = &e->t->specials;
     const token_specials *ids = &e->t->special_ids;
     bool all = flags & TOKEN_PARSE_SPECIAL, add = flags & TOKEN_ADD_SPECIAL, verbatim = flags & TOKEN_VERBATIM, at_start = true;
     if (add && ids->add_bos) TRY(token_list_push(e->out, ids->bos, 0, 0, e->d));
-    size_t start = 0;
+    size_t start = 0; /* of the text that is not yet encoded */
     for (size_t at = 0; at < n;) {
         const special_token *s = specials->starts[all][(unsigned char)source[at]] ? special_match(specials, source, at, n, all) : NULL;
         if (!s) {
             at++;
             continue;
         }
-        if (start < at) TRY(encode_between(e, source, start, at, at_start, verbatim));
-        TRY(token_list_push(e->out, s->id, at, at + s->size, e->d));
-        at = start = at + s->size;
+        size_t begin = at, end = at + s->size;
+        if (s->strips) take_space(e->t, s, source, start, n, &begin, &end);
+        TRY(encode_between(e, source, start, begin, at_start, verbatim));
+        TRY(token_list_push(e->out, s->id, begin, end, e->d));
+        at = start = end;
         at_start = true;
     }
     TRY(encode_between(e, source, start, n, at_start, verbatim));

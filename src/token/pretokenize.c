@@ -92,6 +92,7 @@ bool pre_tokenizer_adds_bos(const pre_tokenizer *p) { return p->add_bos; }
 #define PATTERN_BASE(digits)                                                                                         \
     PATTERN_CONTRACTIONS "|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|" digits "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|" PATTERN_SPACE
 #define PATTERN_SPACE "\\s+(?!\\S)|\\s+"
+#define PATTERN_GPT2 "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|" PATTERN_SPACE
 #define PATTERN_UPPER "[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]"
 #define PATTERN_LOWER "[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]"
 #define PATTERN_CASED(suffix, digits)                                                                                   \
@@ -102,6 +103,8 @@ static const struct {
     const char *name;
     const char *patterns[PASSES_MAX];
 } recognised[] = {
+    {"gpt-2", {PATTERN_GPT2}},
+    {"smollm", {"\\p{N}", PATTERN_GPT2}},
     {"qwen2", {PATTERN_BASE("\\p{N}")}},
     {"glm4", {PATTERN_BASE("\\p{N}{1,3}")}},
     {"minicpm5", {"\\p{N}{1,3}", PATTERN_BASE("\\p{N}+")}},
@@ -114,6 +117,7 @@ static const struct {
      {"'(?i:[sdmt]|ll|ve|re)|[^\\r\\n\\p{L}\\p{N}]?+\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]++[\\r\\n]*|\\s*[\\r\\n]|" PATTERN_SPACE}},
     {"gpt-4o", {PATTERN_CASED(PATTERN_CONTRACTIONS "?", "\\p{N}{1,3}")}},
     {"tekken", {PATTERN_CASED("", "\\p{N}")}},
+    {"deepseek-coder", {"[\r\n]", "\\s?\\p{L}+", "\\s?\\p{P}+", "[一-龥ࠀ-一가-퟿]+", "\\p{N}"}},
     {"deepseek-v3",
      {"\\p{N}{1,3}", "[一-龥぀-ゟ゠-ヿ]+",
       "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\r\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| ?[\\p{P}\\p{S}]+[\r\n]*|"

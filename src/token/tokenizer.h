@@ -44,6 +44,11 @@ typedef enum token_type { /* numbered as in GGUF */
     TOKEN_BYTE = 6,     /* "<0x41>": one byte of a character without a token */
 } token_type;
 
+typedef enum token_strip { /* a special token found in text takes the white space beside it along */
+    TOKEN_STRIP_LEFT = 1,
+    TOKEN_STRIP_RIGHT = 2,
+} token_strip;
+
 typedef struct token_text { /* any bytes, no terminator */
     const char *data;
     size_t size;
@@ -63,6 +68,7 @@ typedef struct tokenizer_desc {
     const token_text *tokens;    /* an empty one is never found in a text and stands for none */
     const float *scores;         /* TOKEN_SPM; NULL: all the same */
     const uint8_t *types;        /* token_type; NULL: all normal */
+    const uint8_t *strips;       /* token_strip of special tokens; NULL: none */
     size_t merge_count;
     const token_merge *merges;   /* the first is merged first */
     int32_t bos, eos, eot, unk, pad; /* -1: none */

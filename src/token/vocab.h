@@ -33,6 +33,7 @@ typedef struct special_token {
     uint32_t offset, size; /* in special_set.bytes */
     int32_t id;
     bool always;           /* also without TOKEN_PARSE_SPECIAL */
+    uint8_t strips;        /* token_strip */
 } special_token;
 
 typedef struct special_set {

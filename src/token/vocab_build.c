@@ -355,7 +355,8 @@ static cj_err add_specials(vocab_builder *b)
     for (size_t i = 0; i < b->desc->count; i++) {
         token_text text = b->desc->tokens[i];
         if (!is_special(type_of(b, i)) || !text.size) continue;
-        s->tokens[s->count++] = (special_token){(uint32_t)fill, (uint32_t)text.size, (int32_t)i, type_of(b, i) == TOKEN_USER};
+        uint8_t strips = b->desc->strips ? b->desc->strips[i] : 0;
+        s->tokens[s->count++] = (special_token){(uint32_t)fill, (uint32_t)text.size, (int32_t)i, type_of(b, i) == TOKEN_USER, strips};
         memcpy(s->bytes + fill, text.data, text.size);
         fill += text.size;
     }
