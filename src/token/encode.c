@@ -107,6 +107,7 @@ static void remember(encoder *e, cached_piece *slot, const char *piece, size_t n
     memcpy(slot->bytes, piece, n);
 }
 
+/* Merges a piece that nothing joins to what stands around it. */
 static cj_err encode_piece(encoder *e, const char *piece, size_t n)
 {
     const tokenizer *t = e->t;
@@ -118,10 +119,9 @@ static cj_err encode_piece(encoder *e, const char *piece, size_t n)
             return CJ_OK;
         }
     }
-    merge_result whole = {t->ignore_merges ? vocab_find(t, piece, n) : -1, (uint32_t)n};
-    const merge_result *results = &whole;
-    size_t count = 1;
-    if (whole.id < 0) TRY(merge_piece(t, &e->room, piece, n, &results, &count, e->d));
+    const merge_result *results;
+    size_t count;
+    TRY(merge_piece(t, &e->room, piece, n, &results, &count, e->d));
     if (slot) remember(e, slot, piece, n, results, count);
     for (size_t i = 0; i < count; i++) {
         if (results[i].id >= 0) TRY(push(e, results[i].id, results[i].size));
@@ -132,27 +132,55 @@ static cj_err encode_piece(encoder *e, const char *piece, size_t n)
 
 /* ---- a text between special tokens ---- */
 
-static cj_err emit_piece(void *self, size_t start, size_t end, cj_diag *d)
+/* A character as it may stand inside tokens to the left, or to the right, of its neighbour. Tokens of bytes may hold a part. */
+static inline void left_sides(const tokenizer *t, const char *c, int length, uint32_t cp, join_sides *s)
 {
-    encoder *e = self;
-    return encode_piece(e, e->text.text + start, end - start);
+    s->keys[0] = cp;
+    s->count = t->kind == TOKEN_BPE_BYTES ? length : 1;
+    for (int i = 1; i < s->count; i++) s->keys[i] = join_part(c + i, length - i);
 }
 
-/* Cuts where no token has the two characters side by side. */
-static cj_err encode_joined(encoder *e)
+static inline bool may_join(const tokenizer *t, const join_sides *left, const char *c, int length, uint32_t cp)
 {
-    const char *text = e->text.text;
-    size_t n = e->text.size, start = 0;
-    uint32_t left = 0, right;
-    for (size_t at = 0; at < n; left = right) {
-        size_t length = (size_t)vocab_char(text + at, n - at, &right);
-        if (at > start && !vocab_may_join(e->t, left, right)) {
+    if (vocab_may_join(t, left->keys[0], cp)) return true;
+    if (t->kind != TOKEN_BPE_BYTES) return false;
+    for (int j = 0; j < length; j++) {
+        uint32_t right = j ? join_part(c, j) : cp;
+        for (int i = 0; i < left->count; i++)
+            if (vocab_may_join(t, left->keys[i], right)) return true;
+    }
+    return false;
+}
+
+/* Cuts text[start..end) where nothing can join and encodes what is between. Bytes that are no UTF-8 are left joined. */
+static cj_err encode_joined(encoder *e, const char *text, size_t start, size_t end)
+{
+    join_sides left = {.count = 0};
+    bool left_valid = false;
+    for (size_t at = start; at < end;) {
+        uint32_t cp;
+        int length = utf8_decode(text + at, end - at, &cp);
+        bool valid = cp != (uint32_t)UTF8_INVALID;
+        if (left_valid && valid && !may_join(e->t, &left, text + at, length, cp)) {
             TRY(encode_piece(e, text + start, at - start));
             start = at;
         }
-        at += length;
+        left_valid = valid;
+        if (valid) left_sides(e->t, text + at, length, cp, &left);
+        at += (size_t)length;
     }
-    return start < n ? encode_piece(e, text + start, n - start) : CJ_OK;
+    return start < end ? encode_piece(e, text + start, end - start) : CJ_OK;
+}
+
+static cj_err emit_piece(void *self, size_t start, size_t end, cj_diag *d)
+{
+    encoder *e = self;
+    const char *text = e->text.text;
+    if (e->t->ignore_merges) {
+        int32_t id = vocab_find(e->t, text + start, end - start);
+        if (id >= 0) return push(e, id, end - start);
+    }
+    return encode_joined(e, text, start, end);
 }
 
 static cj_err encode_between(encoder *e, const char *source, size_t start, size_t end, bool at_start, bool verbatim)
@@ -161,7 +189,7 @@ static cj_err encode_between(encoder *e, const char *source, size_t start, size_
     TRY(normal_text_set(&e->text, e->t, source + start, end - start, at_start, verbatim, e->d));
     e->at = 0;
     e->origin = e->source = start;
-    if (e->t->kind != TOKEN_BPE_BYTES) return encode_joined(e);
+    if (e->t->kind != TOKEN_BPE_BYTES) return encode_joined(e, e->text.text, 0, e->text.size);
     return pre_tokenizer_split(e->t->pre, e->t->classes, e->text.text, e->text.size, emit_piece, e, e->d);
 }
 

@@ -19,14 +19,6 @@ int32_t vocab_find(const tokenizer *t, const char *text, size_t n)
     return -1;
 }
 
-uint32_t vocab_score_key(float score)
-{
-    uint32_t bits;
-    score += 0.0f; /* -0 is 0 */
-    memcpy(&bits, &score, sizeof bits);
-    return bits >> 31 ? bits : ~(bits | 0x80000000u);
-}
-
 int32_t tokenizer_size(const tokenizer *t) { return t->count; }
 
 const token_specials *tokenizer_specials(const tokenizer *t) { return &t->special_ids; }

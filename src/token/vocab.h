@@ -51,7 +51,7 @@ const special_token *special_match(const special_set *s, const char *text, size_
 
 struct tokenizer {
     token_kind kind;
-    bool by_text;        /* two pieces merge where the vocabulary has their text, by priority; else by the pairs */
+    bool by_text;        /* two pieces merge where the vocabulary has their text, by priority (TOKEN_SPM); else by the pairs */
     bool spaces;         /* ' ' in the text is U+2581 in the file */
     bool space_prefix, ignore_merges, nfc;
     int32_t count;
@@ -70,7 +70,7 @@ struct tokenizer {
     token_specials special_ids;
     const pre_tokenizer *pre;
     unicode_table *classes;
-    uint64_t *bigrams;      /* Bloom filter of neighbouring characters inside tokens; NULL: not wanted */
+    uint64_t *bigrams;      /* Bloom filter of neighbours inside tokens, see vocab_may_join */
     unsigned bigram_shift;
 };
 enum { PIECE_TYPE = 0x0F, PIECE_END = 0x10 };
@@ -99,27 +99,30 @@ static inline const pair_slot *vocab_pair(const tokenizer *t, int32_t left, int3
     }
 }
 
-static inline uint64_t bigram_hash(uint32_t left, uint32_t right)
+/* What may stand on one side of a place between two characters inside a token: a whole character, or, where a token of bytes
+ * begins or ends within one, the part of it that the token has. */
+typedef struct join_sides {
+    uint32_t keys[4];
+    int count;
+} join_sides;
+
+static inline uint32_t join_part(const char *bytes, int n)
 {
-    return ((uint64_t)left << 21 ^ right) * UINT64_C(0xD6E8FEB86659FD93);
+    uint32_t key = 0x80000000u;
+    for (int i = 0; i < n; i++) key |= (uint32_t)(unsigned char)bytes[i] << 8 * i;
+    return key;
 }
 
-/* false: no token contains these two characters side by side, so no merge ever crosses the place between them. */
+static inline uint64_t join_bit(const tokenizer *t, uint32_t left, uint32_t right)
+{
+    return (((uint64_t)left << 32 | right) * UINT64_C(0xD6E8FEB86659FD93)) >> t->bigram_shift;
+}
+
+/* false: no token contains these two side by side, so no merge ever crosses the place between them. */
 static inline bool vocab_may_join(const tokenizer *t, uint32_t left, uint32_t right)
 {
-    uint64_t bit = bigram_hash(left, right) >> t->bigram_shift;
+    uint64_t bit = join_bit(t, left, right);
     return t->bigrams[bit >> 6] >> (bit & 63) & 1;
 }
-
-/* A character for vocab_may_join: a code point, or a byte that is no UTF-8 as one beyond Unicode. */
-static inline int vocab_char(const char *s, size_t n, uint32_t *cp)
-{
-    int length = utf8_decode(s, n, cp);
-    if (*cp == (uint32_t)UTF8_INVALID) *cp = 0x110000u + (unsigned char)*s;
-    return length;
-}
-
-/* What an unsigned key of a score is: the larger the score, the smaller. */
-uint32_t vocab_score_key(float score);
 
 #endif

@@ -9,6 +9,8 @@
 
 #define SPACE_MARK "\xE2\x96\x81" /* U+2581 */
 
+enum { SPLIT_BYTES_MAX = 256 }; /* of a token, where the merges have to be found by trying */
+
 typedef struct vocab_builder {
     const tokenizer_desc *desc;
     tokenizer *t;
@@ -208,32 +210,82 @@ static bool merge_half(const vocab_builder *b, token_text half, char *out, size_
     return true;
 }
 
-static cj_err add_merges(vocab_builder *b)
+static cj_err make_pairs(vocab_builder *b, size_t count)
 {
     tokenizer *t = b->t;
-    size_t size = table_size(b->desc->merge_count);
+    size_t size = table_size(count);
     t->pairs = mem_array(size, sizeof *t->pairs);
-    char *text = mem_alloc(2 * TOKEN_BYTES_MAX);
-    cj_err e = t->pairs && text ? CJ_OK : diag_nomem(b->d, size * sizeof *t->pairs);
-    if (!e)
-        for (size_t i = 0; i < size; i++) t->pairs[i].key = PAIR_EMPTY;
+    if (!t->pairs) return diag_nomem(b->d, size * sizeof *t->pairs);
+    for (size_t i = 0; i < size; i++) t->pairs[i].key = PAIR_EMPTY;
     t->pair_mask = size - 1;
+    return CJ_OK;
+}
+
+/* Of two merges of the same pair the first counts. */
+static void add_pair(tokenizer *t, int32_t left, int32_t right, uint32_t rank, int32_t merged)
+{
+    uint64_t key = (uint64_t)(uint32_t)left << 32 | (uint32_t)right;
+    size_t slot = pair_hash(key) & t->pair_mask;
+    while (t->pairs[slot].key != PAIR_EMPTY && t->pairs[slot].key != key) slot = (slot + 1) & t->pair_mask;
+    if (t->pairs[slot].key == PAIR_EMPTY) t->pairs[slot] = (pair_slot){key, rank, merged};
+}
+
+static cj_err add_merges(vocab_builder *b)
+{
+    TRY(make_pairs(b, b->desc->merge_count));
+    char *text = mem_alloc(2 * TOKEN_BYTES_MAX);
+    if (!text) return diag_nomem(b->d, 2 * TOKEN_BYTES_MAX);
+    cj_err e = CJ_OK;
     for (size_t i = 0; !e && i < b->desc->merge_count; i++) {
         size_t n, m;
         bool ok = merge_half(b, b->desc->merges[i].left, text, &n) && merge_half(b, b->desc->merges[i].right, text + n, &m);
-        int32_t left = ok ? vocab_find(t, text, n) : -1, right = ok ? vocab_find(t, text + n, m) : -1;
-        int32_t merged = left >= 0 && right >= 0 ? vocab_find(t, text, n + m) : -1;
-        if (merged < 0) {
-            e = merge_error(b, i);
-            break;
-        }
-        uint64_t key = (uint64_t)(uint32_t)left << 32 | (uint32_t)right;
-        size_t slot = pair_hash(key) & t->pair_mask;
-        while (t->pairs[slot].key != PAIR_EMPTY && t->pairs[slot].key != key) slot = (slot + 1) & t->pair_mask;
-        if (t->pairs[slot].key == PAIR_EMPTY) t->pairs[slot] = (pair_slot){key, (uint32_t)i, merged}; /* the first of two counts */
+        int32_t left = ok ? vocab_find(b->t, text, n) : -1, right = ok ? vocab_find(b->t, text + n, m) : -1;
+        int32_t merged = left >= 0 && right >= 0 ? vocab_find(b->t, text, n + m) : -1;
+        if (merged < 0) e = merge_error(b, i);
+        else add_pair(b->t, left, right, (uint32_t)i, merged);
     }
     mem_free(text);
     return e;
+}
+
+/* Without merges the ids are the order: any two tokens whose bytes together are a token merge, the lowest id first. With
+ * add false only counts such pairs. */
+static size_t pairs_by_id(vocab_builder *b, bool add)
+{
+    size_t count = 0;
+    for (int32_t id = 0; id < b->t->count; id++) {
+        token_text piece = vocab_piece(b->t, id);
+        if (!b->mergeable[id]) continue;
+        for (size_t n = 1; n < piece.size; n++) {
+            int32_t left = vocab_find(b->t, piece.data, n);
+            int32_t right = left < 0 ? -1 : vocab_find(b->t, piece.data + n, piece.size - n);
+            if (right < 0) continue;
+            count++;
+            if (add) add_pair(b->t, left, right, (uint32_t)id, id);
+        }
+    }
+    return count;
+}
+
+static cj_err add_pairs_by_id(vocab_builder *b)
+{
+    for (int32_t id = 0; id < b->t->count; id++) {
+        size_t size = vocab_piece(b->t, id).size;
+        if (b->mergeable[id] && size > SPLIT_BYTES_MAX) /* bounds the time of trying every split */
+            return diag_fail(b->d, CJ_E_INPUT, MSG_TOKEN_TOO_LONG, "%s" ARG "%d" ARG "%zu" ARG "%d", b->desc->name, id, size, SPLIT_BYTES_MAX);
+    }
+    TRY(make_pairs(b, pairs_by_id(b, false)));
+    pairs_by_id(b, true);
+    return CJ_OK;
+}
+
+/* The larger the score, the smaller the number. */
+static uint32_t score_key(float score)
+{
+    uint32_t bits;
+    score += 0.0f; /* -0 is 0 */
+    memcpy(&bits, &score, sizeof bits);
+    return bits >> 31 ? bits : ~(bits | 0x80000000u);
 }
 
 static cj_err add_priorities(vocab_builder *b)
@@ -242,13 +294,42 @@ static cj_err add_priorities(vocab_builder *b)
     t->by_text = true;
     t->priority = mem_array((size_t)t->count, sizeof *t->priority);
     if (!t->priority) return diag_nomem(b->d, (size_t)t->count * sizeof *t->priority);
-    for (int32_t id = 0; id < t->count; id++)
-        t->priority[id] = t->kind == TOKEN_BPE_BYTES ? (uint32_t)id : b->desc->scores ? vocab_score_key(b->desc->scores[id]) : 0;
+    for (int32_t id = 0; b->desc->scores && id < t->count; id++) t->priority[id] = score_key(b->desc->scores[id]);
     return CJ_OK;
 }
 
-/* Which characters stand side by side inside tokens. A false "yes" costs time only. */
-static cj_err add_bigrams(vocab_builder *b)
+/* ---- neighbours inside tokens ---- */
+
+static bool is_continuation(char byte) { return ((unsigned char)byte & 0xC0) == 0x80; }
+
+static void add_join(tokenizer *t, bool first, uint32_t left, uint32_t right)
+{
+    uint64_t bit = join_bit(t, left, right);
+    if (!first) t->bigrams[bit >> 6] |= UINT64_C(1) << (bit & 63);
+}
+
+/* The characters of one piece, whole ones and the parts at its ends. What is no UTF-8 in its middle never occurs in a text that
+ * is cut. */
+static void add_joins_of(tokenizer *t, token_text piece)
+{
+    uint32_t left = 0, right;
+    size_t at = 0;
+    while (at < piece.size && at < 3 && is_continuation(piece.data[at])) at++;
+    if (at) left = join_part(piece.data, (int)at);
+    for (bool first = at == 0; at < piece.size; left = right, first = false) {
+        size_t rest = piece.size - at;
+        int length = utf8_decode(piece.data + at, rest, &right);
+        if (right == (uint32_t)UTF8_INVALID && rest <= 3) { /* the beginning of a character, most likely */
+            length = (int)rest;
+            right = join_part(piece.data + at, length);
+        }
+        add_join(t, first, left, right);
+        at += (size_t)length;
+    }
+}
+
+/* Where texts can be cut without changing their tokens. A false "may join" of the filter costs time only. */
+static cj_err add_joins(vocab_builder *b)
 {
     tokenizer *t = b->t;
     unsigned log2 = 12;
@@ -256,18 +337,8 @@ static cj_err add_bigrams(vocab_builder *b)
     t->bigram_shift = 64 - log2;
     t->bigrams = mem_array((size_t)1 << (log2 - 6), sizeof *t->bigrams);
     if (!t->bigrams) return diag_nomem(b->d, (size_t)1 << (log2 - 3));
-    for (int32_t id = 0; id < t->count; id++) {
-        if (!b->mergeable[id]) continue;
-        token_text piece = vocab_piece(t, id);
-        uint32_t left = 0, right;
-        for (size_t at = 0; at < piece.size; left = right) {
-            bool first = at == 0;
-            at += (size_t)vocab_char(piece.data + at, piece.size - at, &right);
-            if (first) continue;
-            uint64_t bit = bigram_hash(left, right) >> t->bigram_shift;
-            t->bigrams[bit >> 6] |= UINT64_C(1) << (bit & 63);
-        }
-    }
+    for (int32_t id = 0; id < t->count; id++)
+        if (b->mergeable[id]) add_joins_of(t, vocab_piece(t, id));
     return CJ_OK;
 }
 
@@ -427,9 +498,9 @@ static cj_err build(vocab_builder *b)
     TRY(check_ids(b));
     TRY(add_pieces(b));
     TRY(index_pieces(b));
-    bool scored = desc->kind == TOKEN_SPM || (desc->kind == TOKEN_BPE_BYTES && !desc->merge_count);
-    TRY(scored ? add_priorities(b) : add_merges(b));
-    if (t->spaces) TRY(add_bigrams(b));
+    bool listed = desc->merge_count || desc->kind == TOKEN_BPE_CHARS;
+    TRY(desc->kind == TOKEN_SPM ? add_priorities(b) : listed ? add_merges(b) : add_pairs_by_id(b));
+    TRY(add_joins(b));
     TRY(add_lost(b));
     TRY(add_specials(b));
     mark_ends(t);
