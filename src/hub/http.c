@@ -15,6 +15,7 @@ enum {
     TRIES_MAX = 200,        /* of one file, however much each brings */
     PROGRESS_BYTES = 65536, /* a try that brought so much does not count as in vain */
     NOTE_EVERY = 8 << 20,
+    ERROR_PAGE_MAX = 1 << 16,
     WAIT_MAX = 60,          /* seconds, also when the server asks for more */
     SLOW_BYTES = 512,       /* a second */
 };
@@ -27,7 +28,9 @@ typedef struct transfer {
     cj_diag *d;
     CURL *curl;
     cj_err err;       /* what a callback found, CJ_OK while all is well */
+    bool answered;    /* a server spoke */
     bool begun;       /* the body has started and is being kept */
+    size_t page;      /* bytes of a body that is not the file */
     bool again;       /* err is to be cured by starting from nothing */
     int64_t asked;    /* the Range asked for, 0: all */
     /* of the last answer's headers */
@@ -73,6 +76,7 @@ static size_t on_header(char *line, size_t size, size_t count, void *user)
     transfer *t = user;
     size_t n = size * count;
     if (n > 5 && !strncmp(line, "HTTP/", 5)) { /* a new answer, after a redirect for one */
+        t->answered = true;
         t->from.etag[0] = t->from.modified[0] = 0;
         t->from.total = t->first = t->retry_after = -1;
         return n;
@@ -92,6 +96,9 @@ static size_t on_header(char *line, size_t size, size_t count, void *user)
 }
 
 /* ---- the body ---- */
+
+/* How long the file is to be, -1 when nobody says. */
+static int64_t wanted(const transfer *t) { return t->file->size >= 0 ? t->file->size : t->out->from.total; }
 
 /* The answer is about the same remote file as the bytes that are here. */
 static bool same_file(const part_origin *here, const part_origin *there)
@@ -124,13 +131,13 @@ static size_t on_body(char *data, size_t size, size_t count, void *user)
     size_t n = size * count;
     long status = 0;
     curl_easy_getinfo(t->curl, CURLINFO_RESPONSE_CODE, &status);
-    if (status != 200 && status != 206) return n; /* an error page; on_progress bounds it */
+    if (status != 200 && status != 206) return (t->page += n) > ERROR_PAGE_MAX ? 0 : n;
     if (!t->begun) {
         t->err = begin_body(t, status);
         if (t->err) return 0;
         t->begun = true;
     }
-    int64_t limit = t->file->size >= 0 ? t->file->size : t->out->from.total >= 0 ? t->out->from.total : INT64_C(1) << 50;
+    int64_t limit = wanted(t) >= 0 ? wanted(t) : INT64_C(1) << 50;
     if ((int64_t)n > limit - t->out->file.size)
         t->err = diag_fail(t->d, CJ_E_INPUT, MSG_HUB_SIZE, "%s" ARG ">%lld" ARG "%lld", t->file->name, (long long)limit, (long long)limit);
     if (!t->err) t->err = part_write(t->out, data, n, t->d);
@@ -141,8 +148,6 @@ static size_t on_body(char *data, size_t size, size_t count, void *user)
 static int on_progress(void *user, curl_off_t total, curl_off_t now, curl_off_t up_total, curl_off_t up)
 {
     transfer *t = user;
-    if (!t->begun && now > 1 << 20 && !t->err) /* an endless error page */
-        t->err = diag_fail(t->d, CJ_E_NETWORK, MSG_HUB_HTTP, "%s" ARG "%d", t->from.address, 500);
     if (!t->err) t->err = pull_report(t->p, HUB_DOWNLOADING, t->out->file.size, t->d);
     return t->err != CJ_OK;
 }
@@ -216,13 +221,6 @@ static bool connection_failed(transfer *t, CURLcode code)
     }
 }
 
-/* Whether the part is all that the server has. */
-static bool whole(const transfer *t)
-{
-    int64_t want = t->file->size >= 0 ? t->file->size : t->out->from.total;
-    return want < 0 || t->out->file.size == want;
-}
-
 /* Runs one try. CJ_OK: the part is whole. *retry: another try may help. */
 static cj_err run(transfer *t, const char *address, bool *retry)
 {
@@ -241,12 +239,12 @@ static cj_err run(transfer *t, const char *address, bool *retry)
     curl_easy_cleanup(t->curl);
     curl_slist_free_all(headers);
     if (t->err) *retry = t->again;
-    else if (code != CURLE_OK) *retry = connection_failed(t, code);
+    else if (code != CURLE_OK && !t->page) *retry = connection_failed(t, code);
     else if (status == 416 && t->asked) { /* our bytes are not of the file that is there now */
         t->err = diag_fail(t->d, CJ_E_NETWORK, MSG_HUB_CHANGED_THERE, "%s", t->from.address);
         *retry = t->again = true;
     } else if (status != 200 && status != 206) *retry = status_failed(t, status);
-    else if (!whole(t)) *retry = connection_failed(t, CURLE_PARTIAL_FILE);
+    else if (wanted(t) >= 0 && t->out->file.size != wanted(t)) *retry = connection_failed(t, CURLE_PARTIAL_FILE);
     return t->err;
 }
 
@@ -259,16 +257,16 @@ static bool resumable(const part *out, const char *address, const hub_file *file
     return *out->from.etag || *out->from.modified || (out->from.total >= 0 && file->sha256);
 }
 
-/* A server that cannot be found or reached at all is given up sooner than one that breaks off. */
+/* A server that cannot be found or does not speak at all is given up sooner than one that breaks off. */
 static int tries_in_vain(const transfer *t, int retries)
 {
-    bool nothing = !t->begun && t->from.total < 0 && t->out->file.size == 0;
-    return nothing ? (retries + 1) / 2 : retries;
+    return t->answered || t->out->file.size ? retries : (retries + 1) / 2;
 }
 
 static cj_err try_on(pull *p, const char *address, const hub_file *file, part *out, cj_diag *d)
 {
     double wait = p->opts.retry_seconds;
+    int64_t most = out->file.size; /* what was ever reached: coming so far again is no progress */
     for (int tries = 0, in_vain = 0;; tries++) {
         transfer t = {.p = p, .out = out, .file = file, .d = d, .first = -1, .retry_after = -1, .from.total = -1};
         cj_diag why = {0};
@@ -276,13 +274,14 @@ static cj_err try_on(pull *p, const char *address, const hub_file *file, part *o
         snprintf(t.from.address, sizeof t.from.address, "%s", address);
         if (!resumable(out, address, file)) TRY(part_restart(out, &t.from, d));
         t.asked = out->file.size;
-        if (t.asked && whole(&t)) return CJ_OK; /* all of it was here before it could be put in its place */
+        if (t.asked && t.asked == wanted(&t)) return CJ_OK; /* all of it was here before it could be put in its place */
         bool retry;
         cj_err e = run(&t, address, &retry);
         if (!e) return CJ_OK;
         if (out->file.size > out->safe && e != CJ_E_NOSPACE) TRY(part_note(out, d));
+        bool brought = out->file.size - most >= PROGRESS_BYTES;
+        most = i64_max(most, out->file.size);
         if (t.again) TRY(part_restart(out, &t.from, d));
-        bool brought = t.begun && out->file.size - t.asked >= PROGRESS_BYTES;
         in_vain = brought ? 0 : in_vain + 1;
         if (brought) wait = p->opts.retry_seconds;
         if (!retry || in_vain >= tries_in_vain(&t, p->opts.retries) || tries >= TRIES_MAX) return e;

@@ -81,6 +81,13 @@ static char *with_ending(const char *path, const char *ending)
     return s;
 }
 
+static void close_part(part *p)
+{
+    grow_close(&p->file);
+    mem_free(p->note);
+    *p = (part){.file.fd = -1};
+}
+
 cj_err part_open(part *p, const char *path, part_progress progress, void *user, cj_diag *d)
 {
     *p = (part){.file.fd = -1, .note = with_ending(path, ".note")};
@@ -94,7 +101,7 @@ cj_err part_open(part *p, const char *path, part_progress progress, void *user, 
     }
     if (!e) e = hash_all(&p->file, &p->hash, progress, user, d);
     mem_free(growing);
-    if (e) part_close(p);
+    if (e) part_leave(p);
     return e;
 }
 
@@ -141,15 +148,8 @@ cj_err part_finish(part *p, const char *path, char sha256[65], cj_diag *d)
     hash_sha256_hex(&p->hash, sha256);
     cj_err e = grow_finish(&p->file, path, d);
     if (!e) e = folder_remove(p->note, d);
-    part_close(p);
+    close_part(p);
     return e;
-}
-
-void part_close(part *p)
-{
-    grow_close(&p->file);
-    mem_free(p->note);
-    *p = (part){.file.fd = -1};
 }
 
 void part_drop(part *p)
@@ -158,7 +158,14 @@ void part_drop(part *p)
     cj_err ignored = p->note ? folder_remove(p->note, NULL) : CJ_OK;
     if (p->file.path) ignored = folder_remove(p->file.path, NULL);
     (void)ignored;
-    part_close(p);
+    close_part(p);
+}
+
+void part_leave(part *p)
+{
+    bool cut = p->file.fd < 0 || p->file.size <= p->safe || !grow_cut(&p->file, p->safe, NULL);
+    if (p->file.fd >= 0 && (!cut || p->safe == 0)) part_drop(p);
+    else close_part(p);
 }
 
 cj_err part_hash_file(const char *path, char sha256[65], part_progress progress, void *user, cj_diag *d)

@@ -34,8 +34,8 @@ CJ_NODISCARD cj_err part_write(part *p, const void *data, size_t n, cj_diag *d);
 CJ_NODISCARD cj_err part_note(part *p, cj_diag *d);
 /* Gives the hash and moves the file to path; the note goes. Closes p whatever happens. */
 CJ_NODISCARD cj_err part_finish(part *p, const char *path, char sha256[65], cj_diag *d);
-void part_close(part *p); /* keeps the bytes for another time */
-void part_drop(part *p);  /* throws them away and closes */
+void part_leave(part *p); /* closes; what is noted stays for another time, and nothing else */
+void part_drop(part *p);  /* closes and throws all away */
 
 /* The sha256 of a whole file that is there already. */
 CJ_NODISCARD cj_err part_hash_file(const char *path, char sha256[65], part_progress progress, void *user, cj_diag *d);

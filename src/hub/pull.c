@@ -88,6 +88,7 @@ static cj_err have_file(pull *p, const char *path, const hub_file *f, char sha25
     if (!f->sha256 || !folder_stamp_of(path, &stamp) || (f->size >= 0 && stamp.size != f->size)) return CJ_OK;
     TRY(part_hash_file(path, sha256, report_checking, p, d));
     *have = strcmp(sha256, f->sha256) == 0;
+    if (*have) p->finished += stamp.size;
     return CJ_OK;
 }
 
@@ -140,7 +141,7 @@ static cj_err fetch_file(pull *p, const hub_file *f, const char *path, char sha2
     cj_err e = f->size >= 0 ? pull_space(path, f->size - out.file.size, d) : CJ_OK;
     if (!e) e = fill(p, f, &out, d);
     if (e) {
-        part_close(&out); /* what is noted is kept for another time */
+        part_leave(&out);
         return e;
     }
     int64_t size = out.file.size;
@@ -170,7 +171,6 @@ static cj_err take_stock(pull *p, arrival *files, cj_diag *d)
         mem_free(path);
         mem_free(partial);
         if (e) return e;
-        if (files[i].in_place || files[i].ready) p->finished += i64_max(f->size, 0);
     }
     return CJ_OK;
 }
@@ -241,8 +241,8 @@ static cj_err install(pull *p, const arrival *files, cj_diag *d)
     return e;
 }
 
-/* Whether what is installed is what the catalogue asks for; the first file's hash goes to sha256. */
-static bool up_to_date(const hub *h, const hub_model *m, char sha256[65])
+/* Whether what is installed is what the catalogue asks for; the first file's hash goes to sha256, the size of all to *bytes. */
+static bool up_to_date(const hub *h, const hub_model *m, char sha256[65], int64_t *bytes)
 {
     store_record r;
     bool same = false;
@@ -251,6 +251,7 @@ static bool up_to_date(const hub *h, const hub_model *m, char sha256[65])
     same = same && r.count == m->file_count && (r.verified || !hub_model_verifiable(m));
     for (size_t i = 0; same && i < r.count; i++)
         same = !strcmp(r.files[i].name, m->files[i].name) && (!m->files[i].sha256 || !strcmp(r.files[i].sha256, m->files[i].sha256));
+    for (size_t i = 0; same && i < r.count; i++) *bytes += r.files[i].stamp.size;
     if (same) memcpy(sha256, r.files[0].sha256, 65);
     store_record_deinit(&r);
     return same;
@@ -266,8 +267,8 @@ static cj_err pull_locked(pull *p, char sha256[65], cj_diag *d)
     if (!e) e = install(p, files, d);
     if (!e) memcpy(sha256, files[0].sha256, 65);
     if (partial && (!e || folder_size(partial) == 0)) { /* nothing to go on from: leave no empty folder */
-        cj_err left = folder_remove(partial, e ? NULL : d);
-        if (!e) e = left;
+        cj_err left = folder_remove(partial, NULL);
+        (void)left; /* an empty folder does no harm */
     }
     mem_free(files);
     mem_free(partial);
@@ -283,7 +284,7 @@ cj_err hub_pull(hub *h, const char *name, const hub_pull_opts *opts, cj_diag *d)
     if (p.opts.retry_seconds <= 0) p.opts.retry_seconds = 1;
     if (p.opts.stall_seconds <= 0) p.opts.stall_seconds = 30;
     char sha256[65] = "";
-    if (!up_to_date(h, m, sha256)) {
+    if (!up_to_date(h, m, sha256, &p.finished)) {
         if (!hub_model_verifiable(m) && !p.opts.unverified) return diag_fail(d, CJ_E_USAGE, MSG_HUB_UNVERIFIED, "%s", name);
         int lock;
         TRY(hub_lock(h, name, &lock, d));
@@ -291,10 +292,8 @@ cj_err hub_pull(hub *h, const char *name, const hub_pull_opts *opts, cj_diag *d)
         folder_unlock(lock);
         if (e) return e;
     }
-    hub_status now;
-    TRY(hub_status_of(h, name, &now, d));
     p.source = NULL;
-    cj_err too_late = tell(&p, &(hub_progress){.phase = HUB_DONE, .bytes = now.bytes, .sha256 = sha256}, NULL);
+    cj_err too_late = tell(&p, &(hub_progress){.phase = HUB_DONE, .bytes = p.finished, .sha256 = sha256}, NULL);
     (void)too_late; /* to cancel */
     return CJ_OK;
 }

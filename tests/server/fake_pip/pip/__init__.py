@@ -1,0 +1,1 @@
+"""Stands in for pip in tests: see __main__.py."""
