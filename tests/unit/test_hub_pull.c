@@ -33,7 +33,7 @@
 enum { SMALL = 400000, LARGE = 24 << 20 };
 
 static char root[64], home[96], source[256];
-static bool own_network, can_mount;
+static bool can_mount;
 
 /* ---- the surroundings ---- */
 
@@ -47,16 +47,16 @@ static void write_text(const char *path, const char *text)
 static void leave_the_network(void)
 {
     int wanted = CLONE_NEWNET | CLONE_NEWNS;
-    uid_t uid = getuid();
+    unsigned uid = getuid(), gid = getgid();
     if (unshare(wanted)) {
         if (unshare(CLONE_NEWUSER | wanted)) return;
         char map[64];
-        snprintf(map, sizeof map, "0 %u 1", (unsigned)uid);
-        int fd = open("/proc/self/uid_map", O_WRONLY);
-        if (fd >= 0 && write(fd, map, strlen(map)) < 0) print_message("no uid map: %s\n", strerror(errno));
-        if (fd >= 0) close(fd);
+        write_text("/proc/self/setgroups", "deny");
+        snprintf(map, sizeof map, "0 %u 1", uid);
+        write_text("/proc/self/uid_map", map);
+        snprintf(map, sizeof map, "0 %u 1", gid);
+        write_text("/proc/self/gid_map", map);
     }
-    own_network = true;
     can_mount = mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
     struct ifreq loopback = {.ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING};
     int s = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
