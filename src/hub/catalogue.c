@@ -183,7 +183,7 @@ static const struct key {
     {"memory", set_bytes, offsetof(hub_model, memory), true, false},
     {"can", set_can, offsetof(hub_model, can), true, false},
     {"heads", set_heads, 0, false, false},
-    {"file", add_file, 0, true, true},
+    {"file", add_file, 0, false, true},
     {"size", set_size, 0, false, true},
     {"sha256", set_sha256, 0, false, true},
     {"source", add_source, 0, true, true},
@@ -229,8 +229,9 @@ static cj_err finish_section(section *s)
     for (size_t k = 0; k < KEYS; k++)
         if (keys[k].needed && !(s->seen & 1u << k)) return catalogue_bad(&s->r, MSG_CATALOGUE_MISSING, keys[k].name);
     hub_model *m = &s->model;
+    if (!m->file_count && m->ready) return catalogue_bad(&s->r, MSG_CATALOGUE_MISSING, "file");
     for (size_t i = 0; i < m->source_count; i++)
-        if (m->file_count > 1 && takes_one_file(&s->sources[i])) return catalogue_bad(&s->r, MSG_CATALOGUE_ONE_FILE, s->sources[i].text);
+        if (m->file_count != 1 && takes_one_file(&s->sources[i])) return catalogue_bad(&s->r, MSG_CATALOGUE_ONE_FILE, s->sources[i].text);
     cj_err e = CJ_OK;
     m->files = keep(s, s->files, m->file_count, sizeof *s->files, &e);
     m->sources = keep(s, s->sources, m->source_count, sizeof *s->sources, &e);

@@ -101,7 +101,7 @@ const char *hub_default(const hub *h)
 
 int64_t hub_model_size(const hub_model *m)
 {
-    int64_t sum = 0;
+    int64_t sum = m->file_count ? 0 : -1;
     for (size_t i = 0; i < m->file_count; i++)
         if (m->files[i].size < 0 || !i64_add(sum, m->files[i].size, &sum)) return -1;
     return sum;
@@ -111,7 +111,7 @@ bool hub_model_verifiable(const hub_model *m)
 {
     for (size_t i = 0; i < m->file_count; i++)
         if (!m->files[i].sha256) return false;
-    return true;
+    return m->file_count > 0;
 }
 
 /* ---- advice ---- */

@@ -62,7 +62,7 @@ typedef struct hub_model {
     int64_t memory;              /* bytes that it wants to run in */
     const hub_head *heads;       /* retrieval heads, [head_count] */
     size_t head_count;
-    const hub_file *files;       /* [file_count], at least one; the first is what is opened */
+    const hub_file *files;       /* [file_count], none only while it is not ready; the first is what is opened */
     size_t file_count;
     const hub_source *sources;   /* [source_count], at least one; tried in turn */
     size_t source_count;

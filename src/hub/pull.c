@@ -279,6 +279,7 @@ cj_err hub_pull(hub *h, const char *name, const hub_pull_opts *opts, cj_diag *d)
 {
     const hub_model *m = hub_find(h, name);
     if (!m) return diag_fail(d, CJ_E_NOT_FOUND, MSG_HUB_UNKNOWN, "%s", name);
+    if (!m->file_count) return diag_fail(d, CJ_E_UNSUPPORTED, MSG_HUB_NOT_READY, "%s" ARG "%s", name, m->sources[0].text);
     pull p = {.h = h, .m = m, .opts = opts ? *opts : (hub_pull_opts){0}, .total = hub_model_size(m), .phase = HUB_DONE};
     if (p.opts.retries <= 0) p.opts.retries = 5;
     if (p.opts.retry_seconds <= 0) p.opts.retry_seconds = 1;

@@ -13,7 +13,7 @@ static void check_source(const hub_source *s, size_t files)
         assert(s->parts[i].requirement[0] != '-' && strstr(s->parts[i].requirement, "=="));
         assert(s->parts[i].member[0] != '/' && !strstr(s->parts[i].member, ".."));
     }
-    if (s->kind == HUB_REPO) assert(s->hub && strchr(s->repo, '/') && !strstr(s->repo, "..") && (s->file || files));
+    if (s->kind == HUB_REPO) assert(s->hub && strchr(s->repo, '/') && !strstr(s->repo, "..") && (!s->file || files == 1));
     if (s->kind == HUB_PATH) assert(s->file[0] == '/');
     if (s->kind == HUB_PACKAGES) assert(s->part_count > 0);
 }
@@ -30,7 +30,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     for (size_t i = 0; i < c.count; i++) {
         const hub_model *m = &c.entries[i].model;
-        assert(catalogue_name_ok(m->name) && m->file_count && m->source_count && m->title && m->licence);
+        assert(catalogue_name_ok(m->name) && (m->file_count || !m->ready) && m->source_count && m->title && m->licence);
         for (size_t k = 0; k < m->file_count; k++) assert(catalogue_file_ok(m->files[k].name) && m->files[k].size >= -1);
         for (size_t k = 0; k < m->source_count; k++) check_source(&m->sources[k], m->file_count);
     }

@@ -72,6 +72,9 @@ static void the_shipped_catalogue_is_right(void **state)
     for (size_t i = 0; i < hub_count(h); i++) {
         m = hub_at(h, i);
         assert_true(m->memory > 0 && m->context > 0 && m->can);
+        assert_true(m->chinese || i < 2);
+        assert_true(!m->ready || m->file_count);
+        if (!m->file_count) assert_int_equal(hub_pull(h, m->name, NULL, &d), CJ_E_UNSUPPORTED);
         for (size_t k = 0; k < m->source_count; k++) assert_true(m->sources[k].kind == HUB_PACKAGES || m->sources[k].kind == HUB_REPO);
     }
     hub_close(&h);
@@ -159,6 +162,9 @@ static void hostile_lines_are_named(void **state)
         {"[m]\ntitle = a\x1b[31m\n", 2, MSG_CATALOGUE_BYTES},
         {"[m]\ntitle = \xff\n", 2, MSG_CATALOGUE_BYTES},
         {"[m]\n" MODEL "file = f\n", 1, MSG_CATALOGUE_MISSING},
+        {"[m]\n" MODEL "source = https://x/y\n", 1, MSG_CATALOGUE_MISSING},
+        {"[m]\n" MODEL "ready = no\nsource = https://x/y\n", 1, MSG_CATALOGUE_ONE_FILE},
+        {"[catalogue]\nhub.h = https://x/{repo}/{file}\n[m]\n" MODEL "ready = no\nsource = h:a/b\n", 0, 0},
         {"[m]\ntitle = T\n[n]\n", 1, MSG_CATALOGUE_MISSING},
         {"# one\n[m]\n" MODEL "file = f\nsource = https://x/y\n[m]\n" MODEL "file = f\nsource = https://x/y\n", 13, MSG_CATALOGUE_TWICE},
         {"[m]\n" MODEL "file = f\nfile = g\nsource = https://x/y\n", 1, MSG_CATALOGUE_ONE_FILE},

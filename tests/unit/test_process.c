@@ -1,0 +1,239 @@
+/* base/: other programs, whole folders, growing files. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/folder.h"
+#include "base/grow.h"
+#include "base/process.h"
+#include "base/share.h"
+
+static char root[32];
+
+static int make_root(void **state)
+{
+    (void)state;
+    strcpy(root, "/tmp/cj-proc-XXXXXX");
+    return !mkdtemp(root);
+}
+
+static int remove_root(void **state)
+{
+    (void)state;
+    return folder_remove(root, NULL);
+}
+
+static char *in_root(const char *name) { return file_join(root, name); }
+
+static void write_text(const char *path, const char *text)
+{
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    fputs(text, f);
+    fclose(f);
+}
+
+/* Runs a shell line to its end; the last words go to words. */
+static int run(const char *line, const char *const env[], char *words, size_t size)
+{
+    const char *argv[] = {"sh", "-c", line, NULL};
+    process p;
+    bool ended;
+    int status = -1;
+    assert_int_equal(process_start(&p, argv, env, NULL), CJ_OK);
+    assert_int_equal(process_wait(&p, 20, &ended, &status, NULL), CJ_OK);
+    assert_true(ended);
+    process_last_words(&p, words, size);
+    process_stop(&p);
+    return status;
+}
+
+static void a_program_ends_with_its_status(void **state)
+{
+    (void)state;
+    char words[64];
+    assert_int_equal(run("exit 7", NULL, words, sizeof words), 7);
+    assert_string_equal(words, "");
+    assert_int_equal(run("kill -9 $$", NULL, words, sizeof words), 128 + 9);
+    assert_int_equal(run("echo first >&2; echo ' second ' >&2; echo out; echo >&2", NULL, words, sizeof words), 0);
+    assert_string_equal(words, " second");
+    assert_int_equal(run("printf 'bad\\033[31m\\377红\\n' >&2", NULL, words, sizeof words), 0);
+    assert_string_equal(words, "bad [31m 红");
+    assert_int_equal(run("for i in 1 2 3 4 5 6 7 8 9; do printf '%01000d\\n' $i >&2; done", NULL, words, 11), 0);
+    assert_int_equal(strlen(words), 7); /* what fits, a character's length kept free */
+    assert_int_equal(run("cat; echo read >&2", NULL, words, sizeof words), 0); /* there is nothing to read */
+    assert_string_equal(words, "read");
+}
+
+static void the_environment_is_added_to(void **state)
+{
+    (void)state;
+    char words[64];
+    setenv("CJ_OLD", "old", 1);
+    setenv("CJ_KEPT", "kept", 1);
+    const char *env[] = {"CJ_OLD=new", "CJ_MORE=more", NULL};
+    assert_int_equal(run("echo $CJ_OLD $CJ_KEPT $CJ_MORE >&2", env, words, sizeof words), 0);
+    assert_string_equal(words, "new kept more");
+}
+
+static void what_is_not_there_is_named(void **state)
+{
+    (void)state;
+    const char *argv[] = {"no-such-program-here", NULL};
+    process p;
+    cj_diag d = {0};
+    assert_int_equal(process_start(&p, argv, NULL, &d), CJ_E_NOT_FOUND);
+    assert_int_equal(d.message, MSG_PROGRAM_MISSING);
+    process_stop(&p); /* nothing runs: fine */
+    mem_fail_after(0);
+    assert_int_equal(process_start(&p, argv, NULL, &d), CJ_E_NOMEM);
+    mem_fail_after(-1);
+}
+
+/* A child that ignores the polite signal, with a child of its own: both end, within the two seconds it is given. */
+static void stopping_ends_the_whole_group(void **state)
+{
+    (void)state;
+    char line[160];
+    char *pids = in_root("pids");
+    snprintf(line, sizeof line, "trap '' TERM; sh -c \"trap '' TERM; echo \\$\\$ > %s; sleep 60\"; sleep 60", pids);
+    const char *argv[] = {"sh", "-c", line, NULL};
+    process p;
+    bool ended = true;
+    int status;
+    assert_int_equal(process_start(&p, argv, NULL, NULL), CJ_OK);
+    for (double until = clock_now() + 10; clock_now() < until && file_size(pids) < 2;) clock_sleep(0.02);
+    assert_int_equal(process_wait(&p, 0.05, &ended, &status, NULL), CJ_OK);
+    assert_false(ended);
+    double began = clock_now();
+    process_stop(&p);
+    assert_in_range((int)(clock_now() - began), 1, 4);
+    buf text;
+    assert_int_equal(file_read(pids, 100, &text, NULL), CJ_OK);
+    int grandchild = atoi(text.data);
+    buf_deinit(&text);
+    for (double until = clock_now() + 5; clock_now() < until && kill(grandchild, 0) == 0;) clock_sleep(0.02);
+    char path[64], stat[64] = "";
+    snprintf(path, sizeof path, "/proc/%d/stat", grandchild);
+    FILE *f = fopen(path, "r"); /* in a container without an init it may stay as a zombie */
+    if (f) assert_int_equal(fscanf(f, "%*d %*s %63s", stat), 1);
+    if (f) fclose(f);
+    assert_true(!f || !strcmp(stat, "Z"));
+    mem_free(pids);
+}
+
+static void folders_go_without_following_links(void **state)
+{
+    (void)state;
+    char *outside = in_root("outside"), *inside = in_root("a/b/c"), *kept = in_root("outside/kept"), *top = in_root("a");
+    char *link = in_root("a/b/link"), *file = in_root("a/file"), *moved = in_root("moved");
+    assert_int_equal(file_make_dirs(outside, NULL), CJ_OK);
+    assert_int_equal(file_make_dirs(inside, NULL), CJ_OK);
+    write_text(kept, "12345");
+    write_text(file, "123");
+    assert_int_equal(folder_link(outside, link, NULL), CJ_OK);
+    assert_int_equal(folder_link(outside, link, NULL), CJ_OK); /* replaces */
+    assert_int_equal(folder_size(top), 3 + (int64_t)strlen(outside));
+    folder_stamp one, two;
+    assert_true(folder_stamp_of(file, &one));
+    assert_int_equal(folder_move(file, moved, NULL), CJ_OK);
+    assert_false(folder_stamp_of(file, &two));
+    assert_true(folder_stamp_of(moved, &two));
+    assert_true(one.size == 3 && one.size == two.size && one.modified == two.modified);
+    assert_int_equal(folder_remove(top, NULL), CJ_OK);
+    assert_false(file_exists(top));
+    assert_true(file_exists(kept));
+    assert_int_equal(folder_remove(top, NULL), CJ_OK); /* nothing there is fine */
+    assert_int_equal(folder_size(top), 0);
+    char *all[] = {outside, inside, kept, top, link, file, moved};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) mem_free(all[i]);
+}
+
+static void a_lock_is_for_one(void **state)
+{
+    (void)state;
+    char *path = in_root("lock");
+    int one = -1, two = -1;
+    assert_int_equal(folder_lock(path, &one, NULL), CJ_OK);
+    assert_true(one >= 0);
+    assert_int_equal(folder_lock(path, &two, NULL), CJ_OK);
+    assert_int_equal(two, -1);
+    folder_unlock(one);
+    assert_int_equal(folder_lock(path, &two, NULL), CJ_OK);
+    assert_true(two >= 0);
+    folder_unlock(two);
+    mem_free(path);
+}
+
+static void growing_files_keep_what_they_are_told(void **state)
+{
+    (void)state;
+    char *path = in_root("f.part"), *place = in_root("f"), out[16];
+    grow_file g;
+    size_t got;
+    assert_int_equal(grow_open(&g, path, 0, NULL), CJ_OK);
+    assert_int_equal(grow_write(&g, "hello world", 11, NULL), CJ_OK);
+    grow_close(&g);
+    assert_int_equal(grow_open(&g, path, 5, NULL), CJ_OK);
+    assert_int_equal(g.size, 5);
+    assert_int_equal(grow_write(&g, "!", 1, NULL), CJ_OK);
+    assert_int_equal(grow_read(&g, 3, out, sizeof out, &got, NULL), CJ_OK);
+    assert_int_equal(got, 3);
+    assert_memory_equal(out, "lo!", 3);
+    assert_int_equal(grow_finish(&g, place, NULL), CJ_OK);
+    assert_false(file_exists(path));
+    assert_int_equal(file_size(place), 6);
+    assert_int_equal(grow_open(&g, path, 99, NULL), CJ_OK); /* fewer are there: the size says so */
+    assert_int_equal(g.size, 0);
+    char *nowhere = in_root("none/f");
+    assert_int_equal(grow_finish(&g, nowhere, NULL), CJ_E_NOT_FOUND);
+    assert_true(file_exists(path)); /* a failure leaves it where it was */
+    assert_int_equal(folder_remove(path, NULL), CJ_OK);
+    assert_int_equal(folder_link(place, path, NULL), CJ_OK);
+    assert_int_not_equal(grow_open(&g, path, 0, NULL), CJ_OK); /* a link that somebody put there is not followed */
+    assert_int_equal(file_size(place), 6);
+    assert_int_equal(grow_read_only(&g, path, NULL), CJ_OK);
+    assert_int_equal(g.size, 6);
+    grow_close(&g);
+    mem_free(path);
+    mem_free(place);
+    mem_free(nowhere);
+}
+
+static void the_share_folder_can_be_named(void **state)
+{
+    (void)state;
+    setenv("JUAN_SHARE", "/some/where", 1);
+    char *p = share_folder();
+    assert_string_equal(p, "/some/where");
+    mem_free(p);
+    unsetenv("JUAN_SHARE");
+    p = share_folder(); /* nothing lies beside this test: the place it was to be installed to */
+    assert_non_null(p);
+    assert_string_equal(p + strlen(p) - 5, "/juan");
+    mem_free(p);
+    mem_fail_after(0);
+    assert_null(share_folder());
+    mem_fail_after(-1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_program_ends_with_its_status), cmocka_unit_test(the_environment_is_added_to),
+        cmocka_unit_test(what_is_not_there_is_named), cmocka_unit_test(stopping_ends_the_whole_group),
+        cmocka_unit_test(folders_go_without_following_links), cmocka_unit_test(a_lock_is_for_one),
+        cmocka_unit_test(growing_files_keep_what_they_are_told), cmocka_unit_test(the_share_folder_can_be_named),
+    };
+    return cmocka_run_group_tests(tests, make_root, remove_root);
+}
