@@ -3,8 +3,9 @@
  * x is laid out as panels once for all outputs of a call. The work is then cut into items, each of which computes its part of y from
  * beginning to end, so that nothing depends on which thread takes it:
  *   few rows:  some rows of w against all rows of x, straight from the stored blocks
- *   many rows: one tile column (nr rows of w) against up to ROWS_STEP rows of x; w is laid out GEMM_K_STEP elements at a time
- * Scratch: the x panels, then for each thread a w panel and the sums of its item.
+ *   many rows: up to COLUMNS tile columns (nr rows of w each) against up to ROWS_STEP rows of x. For GEMM_K_STEP elements at a time
+ *              w is laid out; then a tile of x stays in the first-level cache while the w panels come from the second
+ * Scratch: the x panels, then for each thread the sums of its item and its w panels.
  */
 #include <assert.h>
 #include <string.h>
@@ -12,7 +13,8 @@
 #include "kernel/ctx.h"
 
 enum {
-    ROWS_STEP = 512,       /* rows of x for each laying out of a w panel */
+    ROWS_STEP = 512,       /* rows of x for each laying out of w */
+    COLUMNS = 4,
     FEW_BYTES = 32 * 1024, /* of w in an item of few rows */
     FEW_COLS = 256,        /* rows of w in such an item, at most */
 };
@@ -25,15 +27,17 @@ static size_t w_panel_bytes(const gemm_form *f) { return GEMM_K_STEP / GEMM_BLOC
 
 static size_t sums_bytes(const gemm_form *f)
 {
-    int64_t tiles = (ROWS_STEP + f->mr - 1) / f->mr * f->mr * f->nr, few = GEMM_TILE_MAX * FEW_COLS;
+    int64_t tiles = i64_ceil_div(ROWS_STEP, f->mr) * f->mr * f->nr * COLUMNS, few = GEMM_TILE_MAX * FEW_COLS;
     return size_round_up((size_t)i64_max(tiles, few) * sizeof(float), MEM_ALIGN);
 }
+
+static size_t thread_bytes(const gemm_form *f) { return sums_bytes(f) + COLUMNS * w_panel_bytes(f); }
 
 size_t op_linear_scratch(const kernel_ctx *ctx, const kernel_limits *l)
 {
     const gemm_form *f = form_of(ctx);
     size_t x = (size_t)i64_ceil_div(l->rows, f->mr) * x_panel_bytes(f, l->cols);
-    return x + (size_t)kernel_threads(ctx) * (w_panel_bytes(f) + sums_bytes(f));
+    return x + (size_t)kernel_threads(ctx) * thread_bytes(f);
 }
 
 typedef struct linear_job {
@@ -44,11 +48,11 @@ typedef struct linear_job {
     const float *x;
     int64_t ldx, rows, k;
     char *x_panels, *thread_memory;
-    size_t x_panel, thread_bytes;
-    int64_t rows_step; /* rows of x in an item: a multiple of mr */
+    size_t x_panel;
+    int64_t rows_step, cols_step; /* rows of x and of w in an item: multiples of mr and nr */
 } linear_job;
 
-static float *item_sums(const linear_job *j, int worker) { return (float *)(void *)(j->thread_memory + (size_t)worker * j->thread_bytes); }
+static float *item_sums(const linear_job *j, int worker) { return (float *)(void *)(j->thread_memory + (size_t)worker * thread_bytes(j->form)); }
 
 /* y (=, +=) c + bias for `rows` rows and `cols` columns from (r0, n0) on. */
 static void write_out(const op_linear_out *o, int64_t r0, int64_t rows, int64_t n0, int64_t cols, const float *c, int64_t ldc)
@@ -77,7 +81,22 @@ static void pack_item(void *arg, int64_t item, int worker)
 
 static int64_t tile_items(const linear_job *j, int out)
 {
-    return i64_ceil_div(j->outs[out].w->rows, j->form->nr) * i64_ceil_div(j->rows, j->rows_step);
+    return i64_ceil_div(j->outs[out].w->rows, j->cols_step) * i64_ceil_div(j->rows, j->rows_step);
+}
+
+/* sums[tile of x][column of tiles][mr][nr] += for elements [k0, k0 + k). */
+static void add_step(const linear_job *j, const kernel_weight *w, int64_t n0, int64_t cols, int64_t r0, int64_t rows, int64_t k0, float *sums)
+{
+    const gemm_form *f = j->form;
+    char *panels = (char *)sums + sums_bytes(f);
+    int64_t k = i64_min(GEMM_K_STEP, j->k - k0), columns = i64_ceil_div(cols, f->nr);
+    for (int64_t c = 0; c < columns; c++)
+        f->pack_w[w->type](panels + (size_t)c * w_panel_bytes(f), kernel_weight_row(w, n0 + c * f->nr), quant_row_bytes(w->type, w->cols),
+                           (int)i64_min(f->nr, cols - c * f->nr), k0, k);
+    const char *x = j->x_panels + (size_t)(r0 / f->mr) * j->x_panel + (size_t)(k0 / GEMM_BLOCK) * f->x_block;
+    for (int64_t r = 0; r < rows; r += f->mr, x += j->x_panel)
+        for (int64_t c = 0; c < columns; c++, sums += f->mr * f->nr)
+            f->tile(sums, x, panels + (size_t)c * w_panel_bytes(f), k, (int)i64_min(f->mr, rows - r));
 }
 
 static void tile_item(void *arg, int64_t item, int worker)
@@ -87,32 +106,28 @@ static void tile_item(void *arg, int64_t item, int worker)
     int out = 0;
     for (; item >= tile_items(j, out); out++) item -= tile_items(j, out);
     const op_linear_out *o = &j->outs[out];
-    const kernel_weight *w = o->w;
 
     int64_t steps = i64_ceil_div(j->rows, j->rows_step);
-    int64_t n0 = item / steps * f->nr, cols = i64_min(f->nr, w->rows - n0);
+    int64_t n0 = item / steps * j->cols_step, cols = i64_min(j->cols_step, o->w->rows - n0), columns = i64_ceil_div(cols, f->nr);
     int64_t r0 = item % steps * j->rows_step, rows = i64_min(j->rows_step, j->rows - r0);
-    int64_t tiles = i64_ceil_div(rows, f->mr), tile_size = (int64_t)f->mr * f->nr;
     float *sums = item_sums(j, worker);
-    void *panel = (char *)sums + sums_bytes(f);
-    memset(sums, 0, (size_t)(tiles * tile_size) * sizeof *sums);
-    for (int64_t k0 = 0; k0 < j->k; k0 += GEMM_K_STEP) {
-        int64_t k = i64_min(GEMM_K_STEP, j->k - k0);
-        f->pack_w[w->type](panel, kernel_weight_row(w, n0), quant_row_bytes(w->type, w->cols), (int)cols, k0, k);
-        const char *x = j->x_panels + (size_t)(r0 / f->mr) * j->x_panel + (size_t)(k0 / GEMM_BLOCK) * f->x_block;
-        for (int64_t t = 0; t < tiles; t++, x += j->x_panel)
-            f->tile(sums + t * tile_size, x, panel, k, (int)i64_min(f->mr, rows - t * f->mr));
-    }
-    write_out(o, r0, rows, n0, cols, sums, f->nr);
+    memset(sums, 0, (size_t)(i64_ceil_div(rows, f->mr) * columns * f->mr * f->nr) * sizeof *sums);
+    for (int64_t k0 = 0; k0 < j->k; k0 += GEMM_K_STEP) add_step(j, o->w, n0, cols, r0, rows, k0, sums);
+    for (int64_t r = 0; r < rows; r += f->mr)
+        for (int64_t c = 0; c < columns; c++, sums += f->mr * f->nr)
+            write_out(o, r0 + r, i64_min(f->mr, rows - r), n0 + c * f->nr, i64_min(f->nr, cols - c * f->nr), sums, f->nr);
 }
 
+/* Cuts the job into items large enough to reuse what they lay out, and enough of them for balance. */
 static void run_tiles(kernel_ctx *ctx, linear_job *j)
 {
-    enum { ITEMS_A_THREAD = 4 }; /* for balance */
-    int64_t columns = 0, want = ITEMS_A_THREAD * (int64_t)kernel_threads(ctx), tiles = i64_ceil_div(j->rows, j->form->mr);
-    for (int i = 0; i < j->n_outs; i++) columns += i64_ceil_div(j->outs[i].w->rows, j->form->nr);
-    int64_t steps = i64_max(i64_ceil_div(j->rows, ROWS_STEP), kernel_threads(ctx) > 1 ? i64_ceil_div(want, columns) : 1);
-    j->rows_step = i64_ceil_div(tiles, steps) * j->form->mr;
+    enum { ITEMS_A_THREAD = 4 };
+    const gemm_form *f = j->form;
+    int64_t columns = 0, threads = kernel_threads(ctx), want = threads > 1 ? ITEMS_A_THREAD * threads : 1;
+    for (int i = 0; i < j->n_outs; i++) columns += i64_ceil_div(j->outs[i].w->rows, f->nr);
+    int64_t steps = i64_max(i64_ceil_div(j->rows, ROWS_STEP), i64_ceil_div(want, columns));
+    j->rows_step = i64_ceil_div(i64_ceil_div(j->rows, f->mr), steps) * f->mr;
+    j->cols_step = i64_max(1, i64_min(COLUMNS, columns * steps / want)) * f->nr;
     int64_t items = 0;
     for (int i = 0; i < j->n_outs; i++) items += tile_items(j, i);
     pool_run(ctx->pool, tile_item, j, items);
@@ -167,7 +182,7 @@ void op_linear(kernel_ctx *ctx, const op_linear_out *outs, int n_outs, const flo
     for (int i = 1; i < n_outs; i++) assert(outs[i].w->cols == k);
     linear_job j = {
         .gemm = &ctx->table.gemm, .form = f, .outs = outs, .n_outs = n_outs, .x = x, .ldx = ldx, .rows = rows, .k = k,
-        .x_panels = ctx->linear.block, .x_panel = x_panel_bytes(f, k), .thread_bytes = w_panel_bytes(f) + sums_bytes(f),
+        .x_panels = ctx->linear.block, .x_panel = x_panel_bytes(f, k),
     };
     j.thread_memory = j.x_panels + (size_t)i64_ceil_div(ctx->limits.rows, f->mr) * x_panel_bytes(f, ctx->limits.cols);
     pack_rows(ctx, &j);

@@ -1,5 +1,5 @@
 /* Products with weights at every level, and at levels this processor lacks through the plain-C vocabulary, against double precision:
- * every type, odd shapes, 1 to 40 rows. `check_gemm --bench [LEVEL]` times them instead (bench_gemm.c). */
+ * every type, odd shapes, 1 to 40 rows. `check_gemm --bench [LEVEL [THREADS]]` times them instead (bench_gemm.c). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -252,7 +252,7 @@ static void rows_are_embedded(void **state)
 
 int main(int argc, char **argv)
 {
-    if (argc > 1 && !strcmp(argv[1], "--bench")) return bench_gemm(argc > 2 ? argv[2] : NULL);
+    if (argc > 1 && !strcmp(argv[1], "--bench")) return bench_gemm(argc > 2 ? argv[2] : NULL, argc > 3 ? atoi(argv[3]) : 0);
     static const struct {
         const char *name;
         CMUnitTestFunction run;

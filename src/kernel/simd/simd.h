@@ -24,8 +24,10 @@
  * i8x32   load store set1 sub or field(v, shift, mask): bytes (v >> shift) & mask
  *         shl(v, n): no byte may lose a bit     nibbles(16 bytes): low halves, then high halves
  *         bits(word, value): byte i = bit i of the word ? value : 0
- * simd_f16: one float16 to float32
+ * simd_f16: one float16 to float32        simd_round_i32: one float32 to int32
  * simd_transpose16: sixteen rows of sixteen 4-byte units        simd_prefetch
+ * f32x16_fma_into(&acc, a, b), i32x16_dot_into(&acc, a, b): for the inner loops of tiles. They keep acc in its register and happen in
+ * the order written; given plain arithmetic, gcc computes all the products of a tile at once and spills them.
  */
 #ifndef KERNEL_SIMD_SIMD_H
 #define KERNEL_SIMD_SIMD_H
