@@ -87,8 +87,9 @@ const hub_model *hub_find_file(const hub *h, const char *model, const char *path
     const hub_model *m = hub_find(h, model);
     const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path;
     for (size_t i = 0; !m && i < hub_count(h); i++) {
-        const hub_file *f = hub_at(h, i)->files;
-        if (!strcmp(f->name, base) && f->size == file_size(path)) m = hub_at(h, i);
+        const hub_model *candidate = hub_at(h, i);
+        if (!candidate->file_count || strcmp(candidate->files[0].name, base)) continue;
+        if (candidate->files[0].size >= 0 && candidate->files[0].size == file_size(path)) m = candidate;
     }
     return m;
 }

@@ -341,6 +341,23 @@ static void installed_means_checked_and_unchanged(void **state)
     hub_close(&h);
 }
 
+/* The heads of a model are wanted also when it is opened by its path. */
+static void a_file_is_known_by_name_and_size(void **state)
+{
+    (void)state;
+    hub *h = NULL;
+    assert_int_equal(hub_open(&h, home, share, NULL), CJ_OK);
+    char *path = file_join(home, "gemma-3-270m-q4_k_m.gguf");
+    assert_null(hub_find_file(h, path, path));
+    write_file(home, "gemma-3-270m-q4_k_m.gguf", "x");
+    assert_null(hub_find_file(h, path, path));
+    assert_int_equal(truncate(path, 253113024), 0);
+    assert_string_equal(hub_find_file(h, path, path)->name, "gemma-3-270m");
+    assert_string_equal(hub_find_file(h, "smollm2-135m-instruct", path)->name, "smollm2-135m-instruct");
+    mem_free(path);
+    hub_close(&h);
+}
+
 static void names_and_paths_are_told_apart(void **state)
 {
     (void)state;
@@ -415,6 +432,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_user_adds_and_replaces, make_home, remove_home),
         cmocka_unit_test_setup_teardown(advice_fits_and_prefers, make_home, remove_home),
         cmocka_unit_test_setup_teardown(installed_means_checked_and_unchanged, make_home, remove_home),
+        cmocka_unit_test_setup_teardown(a_file_is_known_by_name_and_size, make_home, remove_home),
         cmocka_unit_test_setup_teardown(names_and_paths_are_told_apart, make_home, remove_home),
         cmocka_unit_test_setup_teardown(a_second_one_waits_outside, make_home, remove_home),
         cmocka_unit_test_setup_teardown(no_memory_is_said, make_home, remove_home),
