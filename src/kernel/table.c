@@ -45,10 +45,12 @@ void kernel_table_fill(kernel_table *t, kernel_level level, const cpu_info *cpu)
     attn_fill_ref(&t->attn);
 #if defined(__x86_64__)
     if (level >= KERNEL_AVX2 && level <= KERNEL_AMX) {
+        vec_fill_avx2(&t->vec);
         gemm_fill_avx2(&t->gemm);
         if (cpu->avx_vnni) gemm_fill_avxvnni(&t->gemm);
     }
     if (level >= KERNEL_AVX512 && level <= KERNEL_AMX) {
+        vec_fill_avx512(&t->vec);
         gemm_fill_avx512(&t->gemm);
         if (cpu->avx512_vnni) gemm_fill_avx512vnni(&t->gemm);
     }

@@ -13,6 +13,7 @@
  * Rounding is to nearest even, fma(a, b, c) is a * b + c rounded once, in every backend.
  *
  * f32x16  zero set1 load load_part store store_part add sub mul div min max fma fnma(a,b,c)=c-a*b abs round sqrt
+ *         unzip(32 floats in memory, &even, &odd) zip(to memory, even, odd)
  *         sum max_lane (over lanes, halves folded: 8, 4, 2, 1) less(a,b) select(mask,yes,no)
  *         from_i32 from_f16 from_bf16 from_i8 (from memory) to_f16 (to memory) pow2(i32x16 n) as_i32
  *         dot_bf16(acc, a, b): acc + the products of both elements of each lane's pair
