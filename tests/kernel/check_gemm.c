@@ -24,17 +24,18 @@ typedef struct subject {
     kernel_level level;
     void (*fill)(gemm_table *t);
     double fast_error; /* of a fast product, relative to the root of the sum of squared products */
+    bool slow;         /* plain C: fewer sizes */
 } subject;
 
 static const subject subjects[] = {
-    {"ref", KERNEL_REF, NULL, 1e-5},
+    {"ref", KERNEL_REF, NULL, 1e-5, true},
 #if defined(__x86_64__)
-    {"avx2", KERNEL_AVX2, NULL, 2e-3},
-    {"avx512", KERNEL_AVX512, NULL, 2e-3},
-    {"avx512 without VNNI", KERNEL_AVX512, gemm_fill_avx512, 2e-3},
-    {"amx", KERNEL_AMX, NULL, 3e-2},
+    {"avx2", KERNEL_AVX2, NULL, 2e-3, false},
+    {"avx512", KERNEL_AVX512, NULL, 2e-3, false},
+    {"avx512 without VNNI", KERNEL_AVX512, gemm_fill_avx512, 2e-3, false},
+    {"amx", KERNEL_AMX, NULL, 3e-2, false},
 #endif
-    {"avx512 emulated", KERNEL_REF, gemm_fill_avx512_emulated, 2e-3},
+    {"avx512 emulated", KERNEL_REF, gemm_fill_avx512_emulated, 2e-3, true},
 };
 enum { SUBJECTS = sizeof subjects / sizeof *subjects };
 
@@ -76,6 +77,7 @@ static void check_subject(const subject *s, bool exact)
     kernel_ctx *ctx = open_subject(s, 2, exact);
     for (int t = 0; t < GEMM_TYPES; t++)
         for (int i = 0; i < SHAPES * ROW_COUNTS; i++) {
+            if (s->slow && (i % ROW_COUNTS) % 3 != i / ROW_COUNTS % 3) continue;
             gemm_case c;
             int64_t n = shapes[i / ROW_COUNTS][0], k = shapes[i / ROW_COUNTS][1], rows = row_counts[i % ROW_COUNTS];
             if (!gemm_case_init(&c, gemm_types[t], n, k, rows, (uint64_t)(100 * t + i), true)) continue;
@@ -91,7 +93,6 @@ static void check_subject(const subject *s, bool exact)
 static void products_are_right(void **state)
 {
     const subject *s = *state;
-    if (!runs(s)) skip_because("this processor has no such level; its arithmetic is checked in plain C");
     check_subject(s, true);
     check_subject(s, false);
 }
@@ -153,7 +154,6 @@ static void emulation_is_faithful(void **state)
 static void threads_do_not_matter(void **state)
 {
     const subject *s = *state;
-    if (!runs(s)) skip_because("this processor has no such level");
     for (int t = 0; t < GEMM_TYPES; t++)
         for (int64_t rows = 1; rows <= 601; rows += 300) {
             gemm_case c;
@@ -176,7 +176,6 @@ static void threads_do_not_matter(void **state)
 static void outputs_are_placed(void **state)
 {
     const subject *s = *state;
-    if (!runs(s)) skip_because("this processor has no such level");
     kernel_ctx *ctx = open_subject(s, 2, true);
     enum { K = 256, ROWS = 21, LDY = 90 };
     for (int rows = 1; rows <= ROWS; rows += 20) {
@@ -206,7 +205,6 @@ static void outputs_are_placed(void **state)
 static void bad_rows_stay_alone(void **state)
 {
     const subject *s = *state;
-    if (!runs(s)) skip_because("this processor has no such level");
     for (int exact = 0; exact < 2; exact++) {
         kernel_ctx *ctx = open_subject(s, 1, exact);
         for (int t = 0; t < GEMM_TYPES; t++)
@@ -232,7 +230,6 @@ static void bad_rows_stay_alone(void **state)
 static void rows_are_embedded(void **state)
 {
     const subject *s = *state;
-    if (!runs(s)) skip_because("this processor has no such level");
     kernel_ctx *ctx = open_subject(s, 1, false);
     for (int t = 0; t < GEMM_TYPES; t++) {
         enum { N = 9, K = 512 };
@@ -250,6 +247,12 @@ static void rows_are_embedded(void **state)
     kernel_close(&ctx);
 }
 
+static void level_runs(void **state)
+{
+    const subject *s = *state;
+    skip_because("this processor has no level %s; its arithmetic is checked in plain C", s->name);
+}
+
 int main(int argc, char **argv)
 {
     if (argc > 1 && !strcmp(argv[1], "--bench")) return bench_gemm(argc > 2 ? argv[2] : NULL, argc > 3 ? atoi(argv[3]) : 0);
@@ -261,10 +264,14 @@ int main(int argc, char **argv)
                 {"rows_are_embedded", rows_are_embedded}};
     enum { EACH = sizeof each / sizeof *each };
     static char names[SUBJECTS * EACH][64];
-    struct CMUnitTest tests[SUBJECTS * EACH + 2] = {cmocka_unit_test(exact_is_exact), cmocka_unit_test(emulation_is_faithful)};
+    static struct CMUnitTest tests[SUBJECTS * EACH + 2] = {cmocka_unit_test(exact_is_exact), cmocka_unit_test(emulation_is_faithful)};
+    size_t n = 2;
     for (int i = 0; i < SUBJECTS * EACH; i++) {
-        snprintf(names[i], sizeof names[i], "%s: %s", subjects[i / EACH].name, each[i % EACH].name);
-        tests[i + 2] = (struct CMUnitTest){.name = names[i], .test_func = each[i % EACH].run, .initial_state = (void *)&subjects[i / EACH]};
+        const subject *s = &subjects[i / EACH];
+        bool can = runs(s);
+        if (!can && i % EACH) continue;
+        snprintf(names[i], sizeof names[i], "%s: %s", s->name, can ? each[i % EACH].name : "level_runs");
+        tests[n++] = (struct CMUnitTest){.name = names[i], .test_func = can ? each[i % EACH].run : level_runs, .initial_state = (void *)s};
     }
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return _cmocka_run_group_tests("gemm", tests, n, NULL, NULL);
 }

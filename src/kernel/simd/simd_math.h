@@ -4,7 +4,7 @@
 
 #include "kernel/simd/simd.h"
 
-/* e^r for |r| <= ln 2 / 2: the minimax polynomial of degree 6 (relative error 3e-9). */
+/* e^r for |r| <= ln 2 / 2: the polynomial of degree 6 that is best throughout (relative error 3e-9). */
 SIMD_FN f32x16 simd_exp_poly(f32x16 r)
 {
     f32x16 p = f32x16_set1(0x1.6a2358p-10f);
