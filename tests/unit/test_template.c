@@ -13,6 +13,7 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "parallel/pool.h"
+#include "support/skip.h"
 #include "token/template.h"
 
 static const struct tm noon = {.tm_year = 125, .tm_mon = 6, .tm_mday = 28, .tm_hour = 8, .tm_wday = 1, .tm_yday = 208};
@@ -149,10 +150,7 @@ static void models_templates_print_as_in_python(void **state)
 {
     (void)state;
     const char *shared = getenv("CJ_SHARED");
-    if (!shared || !file_is_dir(shared)) {
-        print_message("skipped: the chat templates of %s are not here (CJ_SHARED)\n", shared ? shared : "shared");
-        skip();
-    }
+    if (!shared || !file_is_dir(shared)) skip_because("the models' chat templates are not at %s (CJ_SHARED)", shared ? shared : "../shared");
     json_object *models = fixture("models"), *requests = fixture("requests");
     for (size_t i = 0; i < json_object_array_length(models); i++) {
         json_object *m = json_object_array_get_idx(models, i), *digests = member(m, "digests");
