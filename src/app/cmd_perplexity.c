@@ -62,34 +62,29 @@ int cmd_perplexity(cli *c)
     const cli_help help = {"MODEL FILE [--ctx N] [--chars N]", MSG_CMD_PERPLEXITY_ABOUT, "perplexity {0} book.txt --chars 100000 --json", 2, 2};
     int code = cli_parse(c, &help, options, sizeof options / sizeof *options);
     if (code) return code;
-    engine_options opt = {0};
-    char *path = NULL;
-    code = cli_engine_options(c, &opt);
-    if (!code) code = cli_model_path(c, c->argv[0], &path);
-    if (code) return code;
-    opt.path = path;
-    if (compare) opt.chunk = COMPARE_CHUNK; /* two sets of logits are in memory */
-    engine_options exact = opt;
-    exact.exact = true;
-    exact.kv = KV_F32;
+    engine_options opt = {.chunk = compare ? COMPARE_CHUNK : 0}; /* when comparing, two sets of logits are in memory */
     engine *e = NULL, *reference = NULL;
     buf text = {0};
     cli_progress progress;
     perplexity_result r;
+    code = cli_engine_open(c, c->argv[0], &opt, &e);
+    if (!code && compare) {
+        cli exact = *c;
+        exact.exact_math = true;
+        exact.kv = NULL;
+        code = cli_engine_open(&exact, c->argv[0], &opt, &reference);
+    }
     cli_progress_begin(&progress, c, MSG_READING);
-    cj_err err = file_read(c->argv[1], TEXT_MAX, &text, &d);
-    if (!err) err = engine_open(&e, &opt, &d);
-    if (!err && compare) err = engine_open(&reference, &exact, &d);
-    if (!err) {
+    cj_err err = code ? CJ_OK : file_read(c->argv[1], TEXT_MAX, &text, &d);
+    if (!code && !err) {
         perplexity_options po = {.ctx = ctx, .max_windows = windows, .reference = reference, .on_progress = cli_progress_step, .arg = &progress};
         err = perplexity_run(e, text.data, first_chars(&text, chars), &po, &r, &d);
     }
     cli_progress_end(&progress);
-    if (!err && c->json) print_json(&r, compare);
-    if (!err && !c->json) print_text(c, &r, compare);
+    if (!code && !err && c->json) print_json(&r, compare);
+    if (!code && !err && !c->json) print_text(c, &r, compare);
     engine_close(&e);
     engine_close(&reference);
     buf_deinit(&text);
-    mem_free(path);
-    return err ? cli_fail(c, &d) : EXIT_DONE;
+    return err ? cli_fail(c, &d) : code;
 }

@@ -1,0 +1,175 @@
+/* The benchmark: random tokens, real work. */
+#include "eval/bench.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+
+typedef struct bench {
+    const bench_options *opt;
+    const kernel_ceilings *ceilings;
+    engine *e;
+    session *s;
+    int32_t *ids;
+    int64_t done, total; /* tokens, for progress */
+} bench;
+
+static bool step(void *arg, int64_t at, int64_t of)
+{
+    bench *b = arg;
+    (void)at;
+    (void)of;
+    return !b->opt->on_progress || b->opt->on_progress(b->opt->arg, b->done, b->total);
+}
+
+static cj_err eval(bench *b, int64_t n, model_want want, cj_diag *d)
+{
+    session_call call = {.want = want, .on_progress = step, .arg = b};
+    int64_t reused = 0;
+    TRY(session_eval(b->s, b->ids, n, &call, &reused, d));
+    b->done += n - reused;
+    return CJ_OK;
+}
+
+/* Pairs of query and key that `rows` tokens from `pos` on look at, in a layer with this window (0: all). */
+static double visible(int64_t pos, int64_t rows, int64_t window)
+{
+    double pairs = 0;
+    for (int64_t i = pos; i < pos + rows; i++) pairs += (double)(window ? i64_min(i + 1, window) : i + 1);
+    return pairs;
+}
+
+static double matrix_ops(const kernel_weight *w) { return 2.0 * (double)w->rows * (double)w->cols; }
+
+/* Multiplications of one token with the weights that a layer's keys and values need, and with the rest. */
+static void layer_ops(const layer_spec *y, double *kv, double *rest)
+{
+    const gqa_spec *a = &y->gqa;
+    *kv = matrix_ops(&a->k.w) + matrix_ops(&a->v.w);
+    *rest = matrix_ops(&a->q.w) + matrix_ops(&a->o.w);
+    if (y->ffn == FFN_MOE) *rest += y->moe.used * 3 * matrix_ops(&y->moe.gate[0]) + matrix_ops(&y->moe.router.w);
+    else *rest += 3 * matrix_ops(&y->dense.gate.w);
+}
+
+static double prefill_seconds(const bench *b, int64_t pos, int64_t rows)
+{
+    const model_spec *m = model_spec_of(engine_model(b->e));
+    double linear = matrix_ops(&m->head.w), attention = 0;
+    for (int i = 0; i < m->n_layers; i++) {
+        const gqa_spec *a = &m->layers[i].gqa;
+        bool last = i == m->n_layers - 1;
+        double kv, rest, n = last ? 1 : (double)rows;
+        layer_ops(&m->layers[i], &kv, &rest);
+        linear += (double)rows * kv + n * rest;
+        attention += 2.0 * a->heads * (a->dk + a->dv) * (last ? visible(pos + rows - 1, 1, a->window) : visible(pos, rows, a->window));
+    }
+    const kernel_ceilings *c = b->ceilings;
+    kernel_level level = kernel_table_of(engine_kernel(b->e))->level;
+    bool exact = kernel_exact(engine_kernel(b->e)), amx = level == KERNEL_AMX && !exact;
+    double linear_rate = exact || level == KERNEL_REF ? c->f32_gflops : amx ? c->bf16_gflops : c->int8_gops;
+    return linear / (linear_rate * 1e9) + attention / ((amx ? c->bf16_gflops : c->f32_gflops) * 1e9);
+}
+
+/* Bytes that one written token reads: each weight once (one row of the embedding), and what it sees of keys and values. */
+static double decode_bytes(const bench *b, int64_t pos)
+{
+    const model *mo = engine_model(b->e);
+    const model_spec *m = model_spec_of(mo);
+    double bytes = (double)model_weight_bytes(mo);
+    if (m->head.w.data != m->embed.data) bytes -= (double)quant_row_bytes(m->embed.type, m->embed.cols) * (double)m->embed.rows;
+    for (int i = 0; i < m->n_layers; i++) {
+        const layer_spec *y = &m->layers[i];
+        kv_layout l = {engine_options_of(b->e)->kv, y->gqa.kv_heads, y->gqa.dk, y->gqa.dv};
+        bytes += (double)kv_page_bytes(&l) / KV_PAGE * visible(pos, 1, y->gqa.window);
+        if (y->ffn == FFN_MOE)
+            bytes -= (double)(y->moe.experts - y->moe.used) * 3 * (double)quant_row_bytes(y->moe.gate[0].type, y->moe.gate[0].cols) * (double)y->moe.width;
+    }
+    return bytes;
+}
+
+static int ascending(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static bench_result summary(double *rates, int n)
+{
+    qsort(rates, (size_t)n, sizeof *rates, ascending);
+    return (bench_result){.min = rates[0], .max = rates[n - 1], .median = n % 2 ? rates[n / 2] : (rates[n / 2 - 1] + rates[n / 2]) / 2};
+}
+
+/* Back to `depth` tokens: the session keeps the longest common prefix, so changing the token after it cuts there. */
+static cj_err go_to_depth(bench *b, int64_t depth, cj_diag *d)
+{
+    if (session_count(b->s) > depth) b->ids[depth] = b->ids[depth] ? 0 : 1;
+    return depth ? eval(b, depth, WANT_NONE, d) : CJ_OK;
+}
+
+static cj_err run_prefill(bench *b, int64_t depth, double *rate, cj_diag *d)
+{
+    TRY(go_to_depth(b, depth, d));
+    double start = clock_now();
+    TRY(eval(b, depth + b->opt->prefill, WANT_LAST, d));
+    *rate = (double)b->opt->prefill / (clock_now() - start);
+    return CJ_OK;
+}
+
+static cj_err run_decode(bench *b, int64_t depth, double *rate, cj_diag *d)
+{
+    TRY(go_to_depth(b, i64_max(depth, 1), d));
+    depth = i64_max(depth, 1);
+    double start = clock_now();
+    for (int64_t i = 1; i <= b->opt->decode; i++) TRY(eval(b, depth + i, WANT_LAST, d));
+    *rate = (double)b->opt->decode / (clock_now() - start);
+    return CJ_OK;
+}
+
+static cj_err run_test(bench *b, bool decode, int64_t depth, bench_result *out, cj_diag *d)
+{
+    double rates[BENCH_REPEATS_MAX];
+    for (int i = -1; i < b->opt->repeats; i++) { /* the first is a warm-up */
+        double rate;
+        TRY(decode ? run_decode(b, depth, &rate, d) : run_prefill(b, depth, &rate, d));
+        if (i >= 0) rates[i] = rate;
+    }
+    *out = summary(rates, b->opt->repeats);
+    out->decode = decode;
+    out->depth = depth;
+    out->tokens = decode ? b->opt->decode : b->opt->prefill;
+    if (decode) out->share = decode_bytes(b, depth + out->tokens / 2) * out->median / (b->ceilings->read_gbytes * 1e9);
+    else out->share = prefill_seconds(b, depth, out->tokens) / ((double)out->tokens / out->median);
+    return CJ_OK;
+}
+
+static cj_err run_all(bench *b, bench_result *results, int *n, cj_diag *d)
+{
+    *n = 0;
+    for (int i = 0; i < b->opt->n_depths; i++)
+        for (int decode = 0; decode < 2; decode++) {
+            if (!(decode ? b->opt->decode : b->opt->prefill) || *n == BENCH_RESULTS_MAX) continue;
+            TRY(run_test(b, decode, b->opt->depths[i], &results[*n], d));
+            ++*n;
+        }
+    return CJ_OK;
+}
+
+cj_err bench_run(engine *e, const bench_options *opt, const kernel_ceilings *ceilings, bench_result *results, int *n, cj_diag *d)
+{
+    bench b = {.opt = opt, .ceilings = ceilings, .e = e};
+    int64_t longest = i64_max(opt->prefill, opt->decode) + 1, deepest = 0, vocab = model_spec_of(engine_model(e))->vocab;
+    for (int i = 0; i < opt->n_depths; i++) {
+        deepest = i64_max(deepest, opt->depths[i]);
+        b.total += opt->depths[i] + (opt->repeats + 1) * (opt->prefill + opt->decode);
+    }
+    b.ids = mem_array((size_t)(deepest + longest + 1), sizeof *b.ids);
+    if (!b.ids) return diag_nomem(d, (size_t)(deepest + longest) * sizeof *b.ids);
+    uint64_t x = opt->seed;
+    for (int64_t i = 0; i <= deepest + longest; i++) b.ids[i] = (int32_t)(((x = x * 6364136223846793005u + 1442695040888963407u) >> 33) % (uint64_t)vocab);
+    cj_err err = session_open(&b.s, e, deepest + longest, d);
+    if (!err) err = run_all(&b, results, n, d);
+    session_close(&b.s);
+    mem_free(b.ids);
+    return err;
+}

@@ -1,0 +1,36 @@
+/* Speed of one engine: reading (prefill) and writing (decode) at given depths, as a share of what the machine could do.
+ *
+ * A share is the time that the executed operations would take at the measured ceilings over the time they took. Reading counts
+ * products with weights at the int8 ceiling (bf16 at level amx, float32 in exact mode and at level ref) and attention at the float32
+ * ceiling (bf16 at level amx); writing counts the bytes of weights, keys and values at the read ceiling. What is not computed (the
+ * last layer of tokens without logits) is not counted.
+ */
+#ifndef EVAL_BENCH_H
+#define EVAL_BENCH_H
+
+#include "engine/engine.h"
+#include "kernel/ceiling.h"
+
+typedef struct bench_options {
+    int64_t prefill, decode;       /* tokens of each test; 0: leave it out */
+    const int64_t *depths;
+    int n_depths;
+    int repeats;
+    uint64_t seed;
+    bool (*on_progress)(void *arg, int64_t done, int64_t total); /* in tokens, over everything; false cancels */
+    void *arg;
+} bench_options;
+
+typedef struct bench_result {
+    bool decode;
+    int64_t tokens, depth;
+    double median, min, max; /* tokens a second */
+    double share;
+} bench_result;
+
+enum { BENCH_RESULTS_MAX = 64, BENCH_REPEATS_MAX = 100 };
+
+/* Fills results [*n], at most BENCH_RESULTS_MAX: for every depth prefill, then decode. */
+CJ_NODISCARD cj_err bench_run(engine *e, const bench_options *opt, const kernel_ceilings *ceilings, bench_result *results, int *n, cj_diag *d);
+
+#endif
