@@ -14,7 +14,7 @@ static cj_err piece_after(const tokenizer *t, int32_t id, unsigned flags, bool *
         *at_start = true; /* encode put a space before what follows */
         return CJ_OK;
     }
-    if (*at_start && t->space_prefix && type == TOKEN_NORMAL && out->size && *out->data == ' ') {
+    if (*at_start && t->space_prefix && out->size && *out->data == ' ') {
         out->data++;
         out->size--;
     }

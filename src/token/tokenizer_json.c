@@ -44,6 +44,8 @@ static const char *string_at(json_object *o, const char *key)
     return json_object_is_type(s, json_type_string) ? json_object_get_string(s) : NULL;
 }
 
+static size_t length_of(json_object *array) { return array ? json_object_array_length(array) : 0; }
+
 static bool says(json_object *o, const char *key, const char *value)
 {
     const char *s = string_at(o, key);
@@ -155,7 +157,7 @@ static cj_err count_tokens(json_reader *r, json_object *vocab, json_object *adde
         if (!id_in_range(value, &id)) return malformed(r, key);
         count = i64_max(count, id + 1);
     }
-    for (size_t i = 0; i < json_object_array_length(added); i++) {
+    for (size_t i = 0; i < length_of(added); i++) {
         if (!id_in_range(get(json_object_array_get_idx(added, i), "id"), &id)) return malformed(r, "added_tokens");
         count = i64_max(count, id + 1);
     }
@@ -214,7 +216,7 @@ static cj_err read_tokens(json_reader *r, json_object *root, json_object *model)
         token_text text = {key, strlen(key)};
         TRY(set_token(r, json_object_get_int64(value), text, bytes && reads_as_byte(text) ? TOKEN_BYTE : TOKEN_NORMAL));
     }
-    for (size_t i = 0; i < json_object_array_length(added); i++) TRY(read_added(r, json_object_array_get_idx(added, i)));
+    for (size_t i = 0; i < length_of(added); i++) TRY(read_added(r, json_object_array_get_idx(added, i)));
     for (size_t i = 0; i < r->desc.count; i++)
         if (!r->tokens[i].data) r->types[i] = TOKEN_UNUSED; /* a number that the file gives to nothing */
     r->desc.tokens = r->tokens;
