@@ -129,6 +129,19 @@ def quiet(tree):
     return bad
 
 
+def doors(tree):
+    """Only hub/http.c opens connections and only base/process.c starts programs."""
+    bad = []
+    opened = (("src/hub/http.c", "opens connections", r"[<\"](curl/curl|sys/socket|netdb|netinet/\w+|arpa/\w+|sys/un)\.h[>\"]|\b(socket|connect|getaddrinfo)\s*\("),
+              ("src/base/process.c", "starts programs", r"[<\"]spawn\.h[>\"]|\b(fork|vfork|system|popen|posix_spawnp?|execl?[vpe]*)\s*\("))
+    for path, text in sources(tree, ".c", ".h").items():
+        for place, what, pattern in opened:
+            if path != place:
+                code = code_only(text, keep_strings=True)
+                bad += [(path, n, f"{m.group()}: only {place} {what}") for n, m in lines_with(re.compile(pattern), code)]
+    return bad
+
+
 STRINGS = r'((?:"(?:\\.|[^"\\])*"\s*)+)'
 MESSAGE = re.compile(r"\bMSG\(\s*(\w+)\s*,\s*" + STRINGS + r",\s*" + STRINGS + r"\)")
 
@@ -207,7 +220,7 @@ def heads(tree):
     return bad
 
 
-RULES = [ranks, limits, families, quiet, messages, markers, places, listed, heads]
+RULES = [ranks, limits, families, quiet, doors, messages, markers, places, listed, heads]
 
 
 def main(names):

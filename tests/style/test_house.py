@@ -45,6 +45,12 @@ PLANTED = {
         [{"src/app/a.c": "printf(x); exit(1);\n", "src/base/a.c": '/* exit(1) */ char *s = "printf(x)"; snprintf(b, n, s); _exit(1);\n'}],
         [{"src/base/a.c": f"void f(void) {{ {c}; }}\n"} for c in
          ("printf(x)", "puts (x)", "fprintf(stderr, x)", "fflush(stdout)", "exit(1)", "abort()", "perror(x)")]),
+    house.doors: (
+        [{"src/hub/http.c": "#include <curl/curl.h>\n", "src/base/process.c": "#include <spawn.h>\nposix_spawnp(a);\n",
+          "src/base/a.c": "/* fork() */ reconnect(a); file_system(b); executor(c);\n"}],
+        [{"src/app/a.c": f"{c}\n"} for c in
+         ("#include <curl/curl.h>", "#include <sys/socket.h>", "int s = socket(a, b, c);", "getaddrinfo(a);", "if (fork()) f();", "system(a);",
+          "popen(a, b);", "execvp(a, b);", "#include <spawn.h>")]),
     house.messages: (
         [sentences('/* Sentences of a. MSG(...) */\nMSG(MSG_A, "{0} is \\"bad\\", "\n    "{1}.", "{1}{0} 错了。")\n')],
         [sentences(t) for t in (
