@@ -3,6 +3,8 @@
 #include <string.h>
 
 #include "app/commands.h"
+#include "app/term.h"
+#include "eval/bench.h"
 #include "hub/hub.h"
 #include "reader/ask.h"
 
@@ -28,7 +30,8 @@ static void print_place(const asking *a, const ask_evidence *e)
     if (a->n_docs > 1) printf("%s ", document_name(doc));
     if (e->chapter >= 0) {
         const document_chapter *ch = document_chapter_at(doc, e->chapter);
-        printf("%.*s ", (int)(ch->title_end - ch->title_byte), document_text(doc) + ch->title_byte);
+        term_write(stdout, document_text(doc) + ch->title_byte, ch->title_end - ch->title_byte);
+        printf(" ");
     }
     char text[128], args[64];
     snprintf(args, sizeof args, "%lld" ARG "%lld", (long long)e->start, (long long)e->end);
@@ -44,7 +47,9 @@ static void on_evidence(void *arg, const ask_evidence *evidence, int n)
     printf("%s\n", cli_text(a->c, MSG_ASK_EVIDENCE));
     for (int i = 0; i < n; i++) {
         const ask_evidence *e = &evidence[i];
-        printf(" %d. 「%.*s」\n    —— ", i + 1, (int)(e->end_byte - e->byte), document_text(a->docs[e->document]) + e->byte);
+        printf(" %d. 「", i + 1);
+        term_write(stdout, document_text(a->docs[e->document]) + e->byte, e->end_byte - e->byte);
+        printf("」\n    —— ");
         print_place(a, e);
         printf("\n");
     }
@@ -56,7 +61,7 @@ static bool on_text(void *arg, const char *text, size_t n)
 {
     asking *a = arg;
     if (!a->c->json) {
-        fwrite(text, 1, n, stdout);
+        term_write(stdout, text, n);
         fflush(stdout);
     }
     return !cli_interrupted();
@@ -103,13 +108,20 @@ static void print_json(const asking *a)
     cli_json(o);
 }
 
+/* Speed beside what the machine could do, which is measured now, after the answer. */
 static void print_speed(const asking *a)
 {
     const ask_result *r = &a->result;
-    cli_say(a->c, MSG_ASK_SPEED, "%lld" ARG "%.0f" ARG "%lld" ARG "%.0f" ARG "%.1f" ARG "%lld", (long long)r->read_tokens,
-            r->read_seconds > 0 ? (double)r->read_tokens / r->read_seconds : 0, (long long)r->written_tokens,
-            r->write_seconds > 0 ? (double)r->written_tokens / r->write_seconds : 0, r->total_seconds,
-            (long long)(cpu_memory_peak() >> 20));
+    int64_t memory = cpu_memory_peak();
+    kernel_ceilings c;
+    double read_floor = 0, write_floor = 0;
+    if (a->c->quiet || kernel_ceilings_measure(engine_kernel(a->engine), &c, NULL)) return;
+    for (int i = 0; i < r->n_reads; i++) read_floor += bench_read_floor(a->engine, &c, r->reads[i].from, r->reads[i].count, r->reads[i].logits);
+    for (int64_t i = 1; i < r->written_tokens; i++) write_floor += bench_write_floor(a->engine, &c, r->context_tokens + i);
+    cli_say(a->c, MSG_ASK_SPEED, "%lld" ARG "%.0f" ARG "%.0f" ARG "%lld" ARG "%.0f" ARG "%.0f" ARG "%.1f" ARG "%lld", (long long)r->read_tokens,
+            r->read_seconds > 0 ? (double)r->read_tokens / r->read_seconds : 0, r->read_seconds > 0 ? 100 * read_floor / r->read_seconds : 0,
+            (long long)r->written_tokens, r->write_seconds > 0 ? (double)r->written_tokens / r->write_seconds : 0,
+            r->write_seconds > 0 ? 100 * write_floor / r->write_seconds : 0, r->total_seconds, (long long)(memory >> 20));
 }
 
 static cj_err open_documents(asking *a, cj_diag *d)

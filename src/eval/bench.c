@@ -52,40 +52,39 @@ static void layer_ops(const layer_spec *y, double *kv, double *rest)
     else *rest += 3 * matrix_ops(&y->dense.gate.w);
 }
 
-static double prefill_seconds(const bench *b, int64_t pos, int64_t rows)
+double bench_read_floor(const engine *e, const kernel_ceilings *c, int64_t from, int64_t count, bool logits)
 {
-    const model_spec *m = model_spec_of(engine_model(b->e));
-    double linear = matrix_ops(&m->head.w), attention = 0;
+    const model_spec *m = model_spec_of(engine_model(e));
+    double linear = logits ? matrix_ops(&m->head.w) : 0, attention = 0;
     for (int i = 0; i < m->n_layers; i++) {
         const gqa_spec *a = &m->layers[i].gqa;
-        bool last = i == m->n_layers - 1;
-        double kv, rest, n = last ? 1 : (double)rows;
+        int64_t rows = i < m->n_layers - 1 ? count : logits ? 1 : 0; /* that go on above this layer's keys and values */
+        double kv, rest;
         layer_ops(&m->layers[i], &kv, &rest);
-        linear += (double)rows * kv + n * rest;
-        attention += 2.0 * a->heads * (a->dk + a->dv) * (last ? visible(pos + rows - 1, 1, a->window) : visible(pos, rows, a->window));
+        linear += (double)count * kv + (double)rows * rest;
+        attention += 2.0 * a->heads * (a->dk + a->dv) * visible(from + count - rows, rows, a->window);
     }
-    const kernel_ceilings *c = b->ceilings;
-    kernel_level level = kernel_table_of(engine_kernel(b->e))->level;
-    bool exact = kernel_exact(engine_kernel(b->e)), amx = level == KERNEL_AMX && !exact;
+    kernel_level level = kernel_table_of(engine_kernel(e))->level;
+    bool exact = kernel_exact(engine_kernel(e)), amx = level == KERNEL_AMX && !exact;
     double linear_rate = exact || level == KERNEL_REF ? c->f32_gflops : amx ? c->bf16_gflops : c->int8_gops;
     return linear / (linear_rate * 1e9) + attention / ((amx ? c->bf16_gflops : c->f32_gflops) * 1e9);
 }
 
-/* Bytes that one written token reads: each weight once (one row of the embedding), and what it sees of keys and values. */
-static double decode_bytes(const bench *b, int64_t pos)
+/* Each weight is read once (one row of the embedding), and what the token sees of keys and values. */
+double bench_write_floor(const engine *e, const kernel_ceilings *c, int64_t from)
 {
-    const model *mo = engine_model(b->e);
+    const model *mo = engine_model(e);
     const model_spec *m = model_spec_of(mo);
     double bytes = (double)model_weight_bytes(mo);
     if (m->head.w.data != m->embed.data) bytes -= (double)quant_row_bytes(m->embed.type, m->embed.cols) * (double)m->embed.rows;
     for (int i = 0; i < m->n_layers; i++) {
         const layer_spec *y = &m->layers[i];
-        kv_layout l = {engine_options_of(b->e)->kv, y->gqa.kv_heads, y->gqa.dk, y->gqa.dv};
-        bytes += (double)kv_page_bytes(&l) / KV_PAGE * visible(pos, 1, y->gqa.window);
+        kv_layout l = {engine_options_of(e)->kv, y->gqa.kv_heads, y->gqa.dk, y->gqa.dv};
+        bytes += (double)kv_page_bytes(&l) / KV_PAGE * visible(from, 1, y->gqa.window);
         if (y->ffn == FFN_MOE)
             bytes -= (double)(y->moe.experts - y->moe.used) * 3 * (double)quant_row_bytes(y->moe.gate[0].type, y->moe.gate[0].cols) * (double)y->moe.width;
     }
-    return bytes;
+    return bytes / (c->read_gbytes * 1e9);
 }
 
 static int ascending(const void *a, const void *b)
@@ -138,8 +137,9 @@ static cj_err run_test(bench *b, bool decode, int64_t depth, bench_result *out, 
     out->decode = decode;
     out->depth = depth;
     out->tokens = decode ? b->opt->decode : b->opt->prefill;
-    if (decode) out->share = decode_bytes(b, depth + out->tokens / 2) * out->median / (b->ceilings->read_gbytes * 1e9);
-    else out->share = prefill_seconds(b, depth, out->tokens) / ((double)out->tokens / out->median);
+    double seconds = (double)out->tokens / out->median;
+    if (decode) out->share = bench_write_floor(b->e, b->ceilings, depth + out->tokens / 2) * (double)out->tokens / seconds;
+    else out->share = bench_read_floor(b->e, b->ceilings, depth, out->tokens, true) / seconds;
     return CJ_OK;
 }
 

@@ -11,6 +11,11 @@
 #include "engine/engine.h"
 #include "kernel/ceiling.h"
 
+/* Seconds that reading tokens [from, from + count) would take at the ceilings; with the last one's logits or without. */
+double bench_read_floor(const engine *e, const kernel_ceilings *c, int64_t from, int64_t count, bool logits);
+/* Seconds that writing one token after `from` others would take at the ceilings. */
+double bench_write_floor(const engine *e, const kernel_ceilings *c, int64_t from);
+
 typedef struct bench_options {
     int64_t prefill, decode;       /* tokens of each test; 0: leave it out */
     const int64_t *depths;

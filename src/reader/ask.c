@@ -73,6 +73,16 @@ static int document_of(const asker *a, size_t byte)
     return i;
 }
 
+/* Notes that the tokens [from, to) were read in so many seconds. */
+static void count_read(asker *a, int64_t from, int64_t to, bool logits, double seconds)
+{
+    ask_result *r = a->out;
+    if (to > from && r->n_reads < ASK_READS_MAX) r->reads[r->n_reads++] = (ask_read){from, to - from, logits};
+    r->read_tokens += to - from;
+    r->reused_tokens += from;
+    r->read_seconds += seconds;
+}
+
 /* ---- finding ---- */
 
 static void choose_heads(asker *a)
@@ -102,9 +112,7 @@ static cj_err read_and_score(asker *a, model_want want, cj_diag *d)
     int64_t reused = 0;
     double start = clock_now();
     TRY(session_eval(a->session, a->prompt.tokens.ids, n, &call, &reused, d));
-    a->out->read_seconds += clock_now() - start;
-    a->out->read_tokens += n - reused;
-    a->out->reused_tokens += reused;
+    count_read(a, reused, n, want != WANT_NONE, clock_now() - start);
     find_input in = {.mass = (const float *const *)a->mass, .n_heads = a->n_heads, .spans = a->prompt.tokens.spans, .text = a->prompt.text,
                      .text_end = a->prompt.text_end, .passages = a->passages.item, .n_passages = a->passages.n};
     find_score(&in, a->score);
@@ -158,8 +166,7 @@ static cj_err begin_session(asker *a, cj_diag *d)
         session_call call = {.want = WANT_NONE, .on_progress = on_progress, .arg = a};
         double start = clock_now();
         e = session_eval(a->session, ids, n, &call, NULL, d);
-        a->out->read_seconds += clock_now() - start;
-        a->out->read_tokens += n;
+        if (!e) count_read(a, 0, n, false, clock_now() - start);
         if (!e && path && !file_make_dirs(a->opt->snapshots, NULL)) (void)!session_save(a->session, path, NULL);
     }
     mem_free(path);
@@ -185,8 +192,8 @@ static cj_err write_answer(asker *a, cj_diag *d)
     };
     a->phase = ASK_ANSWERING;
     TRY(generate(a->session, a->prompt.tokens.ids, (int64_t)a->prompt.tokens.count, &g, &a->out->answer, &r, d));
-    a->out->read_seconds += r.prompt_seconds;
-    a->out->read_tokens += r.prompt_tokens - r.reused_tokens;
+    count_read(a, r.reused_tokens, r.prompt_tokens, true, r.prompt_seconds);
+    a->out->context_tokens = r.prompt_tokens;
     a->out->write_seconds = r.write_seconds;
     a->out->written_tokens = r.written_tokens;
     return CJ_OK;

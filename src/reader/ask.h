@@ -43,12 +43,23 @@ typedef struct ask_options {
     void *arg;
 } ask_options;
 
+/* Tokens [from, from + count) of a timeline that were read; with the logits of the last or without. */
+typedef struct ask_read {
+    int64_t from, count;
+    bool logits;
+} ask_read;
+
+enum { ASK_READS_MAX = 4 };
+
 typedef struct ask_result {
     buf answer;
     ask_evidence evidence[ASK_EVIDENCE_MAX];
     int n_evidence;
     bool read_twice;             /* the text was too long for one reading at close range */
+    ask_read reads[ASK_READS_MAX];
+    int n_reads;
     int64_t read_tokens, reused_tokens, written_tokens;
+    int64_t context_tokens;      /* that the answer was written after */
     double read_seconds, write_seconds, first_token_seconds, total_seconds;
 } ask_result;
 
