@@ -5,6 +5,7 @@
  */
 #include <changjuan.h>
 #include <stdio.h>
+#include <string.h>
 
 static int fail(const cj_diag *d)
 {
@@ -17,8 +18,9 @@ static int fail(const cj_diag *d)
 int main(int argc, char **argv)
 {
     if (argc != 3) {
-        fprintf(stderr, "ask FILE \"QUESTION\"\n");
-        return 2;
+        bool asked = argc == 2 && !strcmp(argv[1], "--help");
+        fprintf(asked ? stdout : stderr, "ask FILE \"QUESTION\"\n");
+        return asked ? 0 : 2;
     }
     cj_diag d = {0};
     cj_engine *engine = NULL;
