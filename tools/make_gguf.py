@@ -240,7 +240,7 @@ def weights(source, name, dims, kind):
         yield memoryview(made)[:min(tile, n - at) // per_block * size]
 
 
-def write(path, name, shape, kind, seed):
+def write(path, name, shape, kind, seed, template=""):
     described, offset = b"", 0
     plan = [(n, dims, stored_type(n, dims, kind)) for n, dims in tensors(shape)]
     for n, dims, stored in plan:
@@ -248,6 +248,8 @@ def write(path, name, shape, kind, seed):
         described += text(n) + struct.pack(f"<I{len(dims)}QIQ", len(dims), *dims, number, offset)
         offset += -(-math.prod(dims) // per_block * size // ALIGNMENT) * ALIGNMENT
     pairs = keys(name, shape, kind)
+    if template:
+        pairs["tokenizer.chat_template"] = template
     head = b"GGUF" + struct.pack("<IQQ", 3, len(plan), len(pairs))
     head += b"".join(text(k) + struct.pack("<I", t) + v for k, (t, v) in ((k, value(v)) for k, v in pairs.items())) + described
     with open(path, "wb") as out:
@@ -265,6 +267,7 @@ def main():
     p.add_argument("--type", default="Q8_0", choices=TYPES)
     p.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="change the shape: layers, hidden, vocab, ...")
     p.add_argument("--seed", type=int, default=0)
+    p.add_argument("--template", default="", metavar="TEXT", help="chat template (Jinja)")
     a = p.parse_args()
     shape = dict(SHAPES[a.shape])
     for change in a.set:
@@ -272,7 +275,7 @@ def main():
         if name not in shape or name == "family":
             sys.exit(f"{p.prog}: --set {change}: the names are {', '.join(n for n in shape if n != 'family')}")
         shape[name] = int(float(number))
-    write(a.out, a.shape, shape, a.type, a.seed)
+    write(a.out, a.shape, shape, a.type, a.seed, a.template)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 /* Messages, exit codes, Ctrl-C, models by name. */
 #include "app/cli.h"
 
+#include <errno.h>
 #include <math.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -87,6 +88,16 @@ int cli_usage(const cli *c, msg_id id, const char *arg)
     return EXIT_USAGE;
 }
 
+bool cli_flush(int *why)
+{
+    static int first;
+    errno = 0;
+    bool good = !fflush(stdout) && !ferror(stdout);
+    if (!good && !first) first = errno ? errno : EIO;
+    if (why) *why = first;
+    return good;
+}
+
 json_object *cli_json_number(double v)
 {
     char text[32];
@@ -108,7 +119,10 @@ static volatile sig_atomic_t interrupts, ended;
 static void on_interrupt(int sig)
 {
     if (sig != SIGINT) ended = 1;
-    if (++interrupts > 1) _exit(EXIT_INTERRUPTED);
+    if (++interrupts > 1) {
+        file_out_abandon();
+        _exit(EXIT_INTERRUPTED);
+    }
 }
 
 void cli_catch_interrupt(void)

@@ -71,6 +71,8 @@ void cli_print(const cli *c, msg_id id, const char *args, ...) __attribute__((fo
 int cli_fail(const cli *c, const cj_diag *d);
 /* A usage error about one argument: sentence and exit code. */
 int cli_usage(const cli *c, msg_id id, const char *arg);
+/* Sends standard output on its way. False once it cannot be written; *why, if not NULL, is then the first errno. */
+bool cli_flush(int *why);
 /* A number as six digits; null when it is infinite or none. */
 json_object *cli_json_number(double v);
 /* Prints a JSON object and its newline to standard output, and puts it. */

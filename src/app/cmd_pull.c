@@ -11,6 +11,7 @@ typedef struct pull_view {
     cli_progress progress;
     hub_phase phase;
     bool begun;
+    size_t sources; /* that may still be tried; the failure of the last is the command's */
 } pull_view;
 
 static msg_id label_of(hub_phase p)
@@ -23,7 +24,7 @@ static void say_why(const pull_view *v, const hub_progress *p)
     char why[2048] = "";
     if (p->why) cj_diag_text(p->why, v->cli->lang, why, sizeof why);
     if (p->phase == HUB_WAITING) cli_say(v->cli, MSG_PULL_WAITING, "%s" ARG "%.0f", why, p->wait_seconds);
-    else cli_say(v->cli, MSG_PULL_SOURCE_FAILED, "%s" ARG "%s", p->source ? p->source : "", why);
+    else if (v->sources) cli_say(v->cli, MSG_PULL_SOURCE_FAILED, "%s" ARG "%s", p->source ? p->source : "", why);
 }
 
 static bool on_progress(void *user, const hub_progress *p)
@@ -31,6 +32,7 @@ static bool on_progress(void *user, const hub_progress *p)
     pull_view *v = user;
     bool changed = !v->begun || p->phase != v->phase;
     if (changed) {
+        if (p->phase == HUB_SOURCE_FAILED && v->sources) v->sources--;
         cli_progress_end(&v->progress);
         cli_progress_begin(&v->progress, v->cli, label_of(p->phase));
         v->progress.bytes = true;
@@ -77,7 +79,10 @@ static int pull(const cli *c, hub *h, const char *name, bool unverified)
     cj_diag d = {0};
     double start = clock_now();
     const hub_model *m = hub_find(h, name);
-    if (m) announce(c, m);
+    if (m) {
+        announce(c, m);
+        v.sources = m->source_count;
+    }
     cj_err e = hub_pull(h, name, &(hub_pull_opts){.unverified = unverified, .progress = on_progress, .user = &v}, &d);
     if (v.begun) cli_progress_end(&v.progress);
     return e ? cli_fail(c, &d) : report(c, h, hub_find(h, name), clock_now() - start);

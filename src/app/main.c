@@ -92,10 +92,8 @@ static int unknown_command(const cli *c, const char *name)
 /* A full disk or a closed pipe must not look like success. */
 static int flush_output(const cli *c, int code)
 {
-    errno = 0;
-    if (!fflush(stdout) && !ferror(stdout)) return code;
-    int why = errno ? errno : EIO;
-    if (code > EXIT_DONE) return code;
+    int why;
+    if (cli_flush(&why) || code > EXIT_DONE) return code;
     fprintf(stderr, "juan: ");
     cli_say(c, MSG_OUTPUT_LOST, "%s", strerror(why));
     return why == ENOSPC || why == EDQUOT || why == EFBIG ? EXIT_RESOURCES : EXIT_FAILED;
@@ -119,18 +117,19 @@ int main(int argc, char **argv)
 {
     set_locale();
     cli c = {.command = "", .lang = locale_language(), .seed = -1, .terminal = isatty(STDERR_FILENO)};
+    bool help = argc < 2;
     int at = 1;
-    if (argc > 2 && !strcmp(argv[1], "--lang")) {
-        c.lang = strncmp(argv[2], "zh", 2) ? CJ_LANG_EN : CJ_LANG_ZH;
-        at = 3;
+    for (; at < argc; at++) { /* what may stand before a command */
+        const char *a = argv[at];
+        if (!strcmp(a, "--help") || !strcmp(a, "-h") || !strcmp(a, "help")) help = true;
+        else if (!strcmp(a, "--lang") && at + 1 < argc) c.lang = strncmp(argv[++at], "zh", 2) ? CJ_LANG_EN : CJ_LANG_ZH;
+        else if (!strcmp(a, "--version")) {
+            printf("juan %s\n", cj_version());
+            return flush_output(&c, EXIT_DONE);
+        } else
+            break;
     }
-    const char *name = at < argc ? argv[at++] : "--help";
-    bool help = !strcmp(name, "--help") || !strcmp(name, "-h") || !strcmp(name, "help");
-    if (!strcmp(name, "--version")) {
-        printf("juan %s\n", cj_version());
-        return flush_output(&c, EXIT_DONE);
-    }
-    if (!help) return run_command(&c, name, argc - at, argv + at);
+    if (at < argc && !help) return run_command(&c, argv[at], argc - at - 1, argv + at + 1);
     if (at < argc) {
         char wanted[] = "--help", *one[] = {wanted};
         return run_command(&c, argv[at], 1, one);

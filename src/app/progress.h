@@ -12,7 +12,8 @@ typedef struct cli_progress {
     msg_id label;
     bool bytes;           /* what is counted: shown as MiB */
     double start, drawn;
-    int64_t first;        /* `done` at the first call, so that a resumed piece does not spoil the rate */
+    double first_time;    /* when the first call came and */
+    int64_t first;        /* `done` then, so that what was there before does not spoil the rate */
     bool shown;
 } cli_progress;
 

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -82,6 +83,34 @@ cj_err file_read(const char *path, size_t max, buf *out, cj_diag *d)
     return e;
 }
 
+/* Names of temporary files that exist, for file_out_abandon. More than these are not remembered. */
+enum { UNFINISHED_MAX = 16 };
+static const char *_Atomic unfinished[UNFINISHED_MAX];
+
+static void remember(const char *temp)
+{
+    for (int i = 0; i < UNFINISHED_MAX; i++) {
+        const char *none = NULL;
+        if (atomic_compare_exchange_strong(&unfinished[i], &none, temp)) return;
+    }
+}
+
+static void forget(const char *temp)
+{
+    for (int i = 0; i < UNFINISHED_MAX; i++) {
+        const char *this = temp;
+        if (atomic_compare_exchange_strong(&unfinished[i], &this, NULL)) return;
+    }
+}
+
+void file_out_abandon(void)
+{
+    for (int i = 0; i < UNFINISHED_MAX; i++) {
+        const char *temp = unfinished[i];
+        if (temp && temp[0]) unlink(temp);
+    }
+}
+
 cj_err file_out_open(file_out *f, const char *path, cj_diag *d)
 {
     size_t n = strlen(path);
@@ -103,6 +132,7 @@ cj_err file_out_open(file_out *f, const char *path, cj_diag *d)
         file_out_abort(f);
         return e;
     }
+    remember(f->temp);
     return CJ_OK;
 }
 
@@ -160,6 +190,7 @@ void file_out_abort(file_out *f)
 {
     if (f->fd >= 0) close(f->fd);
     if (f->temp && f->temp[0]) unlink(f->temp);
+    if (f->temp) forget(f->temp);
     mem_free(f->path);
     mem_free(f->temp);
     mem_free(f->buffer);

@@ -1,0 +1,19 @@
+# Completion of juan for bash: commands and options as --help tells them, names of models, files.
+_juan() {
+    local word=${COMP_WORDS[COMP_CWORD]} command=${COMP_WORDS[1]} names=
+    COMPREPLY=()
+    if [ "$COMP_CWORD" = 1 ]; then
+        mapfile -t COMPREPLY < <(compgen -W "$(juan --help | sed -n 's/^  \([a-z]*\) .*/\1/p')" -- "$word")
+        return
+    elif [ "${word#-}" != "$word" ]; then
+        names=$(juan "$command" --help | sed -n 's/^  ...  *\(--[a-z-]*\).*/\1/p; s/^  -., \(--[a-z-]*\).*/\1/p')
+    elif [ "$COMP_CWORD" = 2 ] || [ "${COMP_WORDS[COMP_CWORD - 1]}" = --model ]; then
+        case $command in
+        run | inspect | tokenize | detokenize | template | quantize | logits | perplexity | bench | rm | pull | ask)
+            names=$(juan list | sed -n 's/^[●○◐] \([^ ]*\) .*/\1/p') ;;
+        esac
+    fi
+    mapfile -t COMPREPLY < <(compgen -W "$names" -- "$word")
+    [ "${word#-}" != "$word" ] || mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -f -- "$word")
+}
+complete -o filenames -F _juan juan

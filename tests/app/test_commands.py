@@ -1,0 +1,268 @@
+#!/usr/bin/env python3
+"""What the commands write and which exit code they leave with, on tiny models and on bad input."""
+import hashlib
+import json
+import os
+import random
+import struct
+import sys
+
+sys.path[:0] = [os.path.join(os.environ["CJ_SOURCE"], "tests", "support")]
+import juan
+
+home = juan.Home()
+TEXT = "第一回 甄士隐梦幻识通灵\nHello, wörld! 🀄 1234567\t\r\n  <|im_end|> done"
+
+
+# ---- tokens ----
+
+def round_trip():
+    for shape in ("tiny-qwen3", "tiny-gemma3"):
+        model = home.model(shape + ".gguf", shape)
+        path = home.write("text.txt", TEXT)
+        ids = home.ok("tokenize", model, path).json()
+        assert ids and all(isinstance(i, int) for i in ids)
+        assert home.ok("tokenize", model, "-", given=TEXT).json() == ids == home.ok("tokenize", model, given=TEXT).json()
+        assert home.ok("detokenize", model, given=json.dumps(ids)).raw == TEXT.encode()
+        spans = home.ok("tokenize", model, path, "--spans").json()
+        assert [s[0] for s in spans] == ids
+        assert spans[0][1] == 0 and spans[-1][2] == len(TEXT.encode()) and all(a[2] == b[1] for a, b in zip(spans, spans[1:]))
+        assert home.ok("detokenize", model, given=json.dumps(spans)).raw == TEXT.encode()
+
+
+def specials():
+    model = home.model()
+    plain, special = (home.ok("tokenize", model, *o, given=TEXT).json() for o in ((), ("--special",)))
+    assert len(special) < len(plain), "<|im_end|> is one token with --special and text without"
+    ids = json.dumps(special)
+    assert "<|im_end|>" not in home.ok("detokenize", model, given=ids).out
+    assert "<|im_end|>" in home.ok("detokenize", model, "--special", given=ids).out
+
+
+def odd_text():
+    model = home.model()
+    assert home.ok("tokenize", model, given=b"").json() == []
+    assert home.ok("detokenize", model, given="[]").raw == b""
+    broken = b"a\xff\xfe\x80b"
+    ids = home.ok("tokenize", model, given=broken).out
+    assert home.ok("detokenize", model, given=ids).raw == broken, "any bytes can be had back"
+
+
+def bad_ids():
+    model = home.model()
+    for text, says in (("", "JSON"), ("{", "JSON"), ("7", "array"), ("[1.5]", "item 0"), ("[1,\"2\"]", "item 1"), ("[-1]", "item 0"),
+                       ("[4000000000]", "item 0"), ("[99999]", "99999"), ("[[1,2]]", "item 0")):
+        home.fails(3, "detokenize", model, given=text, says=says)
+
+
+# ---- templates ----
+
+REQUEST = {"messages": [{"role": "user", "content": "Hi"}], "add_generation_prompt": True}
+SHOWN = "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"
+
+
+def template():
+    request = home.write("request.json", json.dumps(REQUEST))
+    jinja = home.write("chatml.jinja", juan.CHATML)
+    assert home.ok("template", jinja, request).out == SHOWN == home.ok("template", home.chat_model(), request).out
+    assert home.ok("template", jinja, "-", given=json.dumps(REQUEST)).out == SHOWN
+    tokens = home.write("tokens.jinja", "{{ bos_token }}{{ messages[0]['content'] }}{{ eos_token }}")
+    given = {**REQUEST, "bos_token": "B", "eos_token": "E"}
+    assert home.ok("template", tokens, "-", given=json.dumps(given)).out == "BHiE"
+    model = home.model("tokens.gguf", "tiny-qwen3", "--template", "{{ bos_token }}{{ messages[0]['content'] }}{{ eos_token }}")
+    assert home.ok("template", model, request).out == "<|endoftext|>Hi<|im_end|>"
+
+
+def bad_template():
+    request = home.write("request.json", json.dumps(REQUEST))
+    home.fails(3, "template", home.model(), request, says="chat template")
+    home.fails(3, "template", home.write("bad.jinja", "{% for %}"), request)
+    home.fails(3, "template", home.write("raise.jinja", "{{ raise_exception('no way') }}"), request, says="no way")
+    home.fails(3, "template", home.write("loop.jinja", "{% for i in range(1000000000) %}x{% endfor %}"), request)
+    home.fails(3, "template", home.path("absent.jinja"), request)
+    for bad in ("", "[]", "{}", '{"messages": 1}', '{"messages": [', '{"messages": [{}]} x', "\xff"):
+        home.fails(3, "template", home.write("chatml.jinja", juan.CHATML), "-", given=bad.encode("latin-1"))
+
+
+# ---- inspect, doctor, list ----
+
+def inspect():
+    model = home.model("gemma.gguf", "tiny-gemma3")
+    i = home.ok("inspect", model, "--json").json()
+    assert i["path"] == model and i["family"] == "gemma3" and i["layers"] == 7 and i["context"] == 2048 and i["runs"] is True
+    assert [(m["layers"], m["window"]) for m in i["mixers"]] == [(5, 16), (1, None), (1, 16)]
+    assert i["weight_bytes"] > 0 and sum(i["types"].values()) == i["tensors"]
+    # one full layer, one KV head of 64 keys and 64 values, bf16
+    assert i["context_bytes_per_token"] == 2 * 64 * 2
+    assert home.ok("inspect", model, "--json", "--kv", "f32").json()["context_bytes_per_token"] == 2 * 64 * 4
+    sizes = [m["context_bytes"] for m in i["memory"]]
+    assert sizes == sorted(sizes) and len(sizes) == 3
+    for language in ("en", "zh"):
+        text = home.ok("inspect", model, "--lang", language).out
+        assert "░░░░░█░" in text and "2,048" in text, text
+
+
+def inspect_what_cannot_run():
+    home.model()
+    with open(home.path("tiny.gguf"), "rb") as f:
+        strange = f.read().replace(b"qwen3", b"qwenX")
+    i = home.ok("inspect", home.write("strange.gguf", strange), "--json").json()
+    assert i["runs"] is False and "qwenX" in i["why_not"] and i["family"] == "qwenX"
+    assert "qwenX" in home.ok("inspect", home.path("strange.gguf")).out
+    home.fails(3, "run", home.path("strange.gguf"), "-p", "x", says="qwenX")
+
+
+def doctor():
+    d = home.ok("doctor", "--json").json()
+    assert d["processor"]["cores"] > 0 and d["levels"]["ref"] is True and d["levels"][d["level"]] is True
+    assert d["memory"]["total"] >= d["memory"]["available"] > 0 and d["folders"]["home"] == home.home
+    assert any("pull" in a for a in d["advice"]), "without a model, doctor says how to get one"
+    assert home.ok("doctor", "--json", "--cpu", "ref").json()["level"] == "ref"
+    missing = [level for level, runs in d["levels"].items() if not runs]
+    for level in missing:
+        home.fails(3, "doctor", "--cpu", level)
+    for language in ("en", "zh"):
+        assert d["processor"]["name"] in home.ok("doctor", "--lang", language).out
+
+
+def catalogue():
+    models = home.ok("list", "--json").json()
+    assert models["default"] in [m["name"] for m in models["models"]]
+    for m in models["models"]:
+        assert m["ready"] and m["state"] == "absent" and m["licence"] and m["licence_url"]
+    everything = home.ok("list", "--all", "--json").json()["models"]
+    assert len(everything) >= len(models["models"])
+    for language in ("en", "zh"):
+        assert models["default"] in home.ok("list", "--lang", language).out
+    name = models["default"]
+    for command in (("inspect", name), ("run", name, "-p", "x"), ("tokenize", name), ("perplexity", name, home.write("t.txt", "x")),
+                    ("quantize", name, home.path("q.gguf"), "--type", "Q8_0")):
+        home.fails(3, *command, says=f"juan pull {name}")
+    home.fails(3, "rm", name)
+    home.fails(3, "rm", "../../etc")
+    home.fails(3, "pull", "no-such-model", says="no-such-model")
+
+
+def own_catalogue():
+    """A model of the user's own: pulled from a path, listed, inspected and run by its name, removed."""
+    model = home.model()
+    with open(model, "rb") as f:
+        digest = hashlib.sha256(f.read()).hexdigest()
+    entry = (f"[mine]\ntitle = Mine\nvendor = Me\nlicence = Apache-2.0\nlicence-text = https://example.org/licence\nlanguages = en\n"
+             f"context = 2048\nmemory = 100 MiB\ncan = chats\nfile = tiny.gguf\nsize = {os.path.getsize(model)}\n"
+             f"sha256 = {digest}\nsource = path:{model}\n")
+    home.write("home/models.ini", entry)
+    r = home.ok("pull", "mine")
+    assert "Apache-2.0" in r.err and "https://example.org/licence" in r.err, "the licence is named before the download"
+    assert home.ok("pull", "mine", "--json").json()["state"] == "installed"
+    assert [m["name"] for m in home.ok("list", "--json").json()["models"] if m["state"] == "installed"] == ["mine"]
+    assert home.ok("inspect", "mine", "--json").json()["licence"] == "Apache-2.0"
+    assert home.ok("doctor", "--json").json()["models"][0]["name"] == "mine"
+    home.ok("run", "mine", "--raw", "-p", "x", "-n", "2")
+    assert home.ok("rm", "mine", "--json").json()["name"] == "mine"
+    home.fails(3, "inspect", "mine", says="juan pull mine")
+    assert os.path.exists(model), "a model that lies elsewhere is not removed"
+    home.write("home/models.ini", entry.replace(digest, "0" * 64))
+    r = home.fails(3, "pull", "mine", says="sha256")
+    assert r.err.count("sha256 is") == 1, r
+    home.fails(3, "inspect", "mine")
+    home.write("home/models.ini", "what is this")
+    for command in ("list", "pull"):
+        home.fails(3, command, says="models.ini")
+    assert any("models.ini" in a for a in home.ok("doctor", "--json").json()["advice"])
+    os.remove(home.path("home/models.ini"))
+
+
+def recommendation():
+    r = home.ok("pull", "--json").json()
+    assert r["memory_available"] > 0 and all(m["ready"] for m in r["recommended"])
+    assert "juan pull" in home.ok("pull").out
+
+
+# ---- quantize, logits ----
+
+def quantize():
+    model, out = home.model("f32.gguf", "tiny-qwen3", "--type", "F32"), home.path("small.gguf")
+    q = home.ok("quantize", model, out, "--type", "q4_k", "--json").json()
+    assert q["path"] == out and 0 < q["bytes_after"] < q["bytes_before"] / 4 and q["requantised"] == 0
+    assert "Q4_K" in home.ok("inspect", out, "--json").json()["types"]
+    home.ok("run", out, "--raw", "-p", "abc", "-n", "3")
+    text = home.ok("quantize", out, home.path("again.gguf"), "--type", "Q4_0")
+    assert "KiB" in text.out or "MiB" in text.out
+    assert "before" in text.err, "quantising twice is said"
+    home.fails(2, "quantize", model, out, says="--type")
+    home.fails(2, "quantize", model, out, "--type", "Q9_Z", says="Q8_0")
+    home.fails(2, "quantize", model, model, "--type", "Q8_0", says="input itself")
+    home.fails(3, "quantize", home.path("absent.gguf"), out, "--type", "Q8_0")
+    home.fails(3, "quantize", model, home.path("no/such/folder/x.gguf"), "--type", "Q8_0")
+    home.fails(3, "quantize", model, home.folder, "--type", "Q8_0")
+    assert not [f for f in home.files() if f.endswith(".part")]
+
+
+def logits():
+    model, out = home.model(), home.path("out.f32")
+    ids = home.write("ids.i32", struct.pack("<5i", 1, 2, 3, 4, 5))
+    home.ok("logits", model, "--ids", ids, "--out", out)
+    assert os.path.getsize(out) == 5 * 512 * 4
+    home.fails(2, "logits", model, "--ids", ids, says="--out")
+    home.fails(2, "logits", model, "--ids", ids, "--out", out, "--decode", "6")
+    home.fails(2, "logits", model, "--ids", ids, "--out", out, "--chunk", "-1")
+    home.fails(3, "logits", model, "--ids", home.write("odd", b"abc"), "--out", out)
+    home.fails(3, "logits", model, "--ids", home.write("big", struct.pack("<i", 512)), "--out", out, says="512")
+    home.fails(3, "logits", model, "--ids", home.write("long", struct.pack("<i", 1) * 2049), "--out", home.path("new"), says="2049")
+    assert not os.path.exists(home.path("new")) and not [f for f in home.files() if f.endswith(".part")]
+
+
+# ---- bad input ----
+
+def bad_models():
+    with open(home.model(), "rb") as f:
+        good = f.read()
+    random.seed(5)
+    files = {"empty": b"", "text": TEXT.encode(), "noise": bytes(random.randrange(256) for _ in range(9000)), "magic": b"GGUF",
+             "version": b"GGUF" + struct.pack("<IQQ", 99, 0, 0), "counts": b"GGUF" + struct.pack("<IQQ", 3, 1 << 62, 1 << 62),
+             "half": good[:len(good) // 2], "head": good[:300], "one byte less": good[:-33]}
+    for name, data in files.items():
+        path = home.write(name + ".gguf", data)
+        for command in (("inspect", path), ("tokenize", path), ("run", path, "-p", "x"), ("quantize", path, home.path("o"), "--type", "Q8_0")):
+            home.fails(3, *command)
+    for command in ("inspect", "tokenize"):
+        home.fails(3, command, home.folder)
+        home.fails(3, command, home.path("nothing.gguf"), says="nothing.gguf")
+        home.fails(3, command, "/dev/null")
+    os.symlink(home.path("loop"), home.path("loop"))
+    assert home.juan("inspect", home.path("loop")).code in (1, 3)
+
+
+def bad_texts():
+    model = home.model()
+    home.fails(3, "tokenize", model, home.path("nothing.txt"), says="nothing.txt")
+    home.fails(3, "tokenize", model, home.folder)
+    home.fails(3, "run", model, "-f", home.path("nothing.txt"), "-p", "x")
+    home.fails(3, "run", model, "-f", home.write("empty.txt", b""), "-p", "x")
+    home.fails(3, "run", model, "-f", home.write("binary.bin", bytes(range(256)) * 9), "-p", "x")
+    home.fails(3, "run", model, "-f", home.folder, "-p", "x")
+    r = home.fails(3, "run", model, "--raw", "-p", "x " * 5000, says="2048")
+    assert not r.out, "how many tokens too many, and nothing cut off silently"
+
+
+def json_is_alone():
+    """With --json standard output is JSON and nothing else, also when standard error has something to say."""
+    model = home.model()
+    for command in (("list",), ("doctor",), ("pull",), ("inspect", model), ("quantize", model, home.path("j.gguf"), "--type", "Q4_0")):
+        assert isinstance(home.ok(*command, "--json", "--lang", "zh").json(), dict), command
+    for line in home.ok("run", model, "-p", "x", "-n", "4", "--json").lines():
+        assert isinstance(line, dict)
+
+
+def quiet():
+    model = home.model()
+    assert home.ok("run", model, "-p", "x", "-n", "2", "-q").err == ""
+    assert home.ok("quantize", model, home.path("k.gguf"), "--type", "Q4_0", "-q").err == ""
+
+
+juan.run([("tokens round trip with spans", round_trip), ("special tokens", specials), ("odd text", odd_text), ("bad token ids", bad_ids),
+          ("template", template), ("bad templates", bad_template), ("inspect", inspect), ("inspect what cannot run", inspect_what_cannot_run),
+          ("doctor", doctor), ("the catalogue", catalogue), ("a catalogue of one's own", own_catalogue), ("recommendation", recommendation),
+          ("quantize", quantize), ("logits", logits), ("bad models", bad_models), ("bad texts", bad_texts),
+          ("--json is alone", json_is_alone), ("--quiet", quiet)], home)
