@@ -267,7 +267,7 @@ def main():
     p.add_argument("--type", default="Q8_0", choices=TYPES)
     p.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="change the shape: layers, hidden, vocab, ...")
     p.add_argument("--seed", type=int, default=0)
-    p.add_argument("--template", default="", metavar="TEXT", help="chat template (Jinja)")
+    p.add_argument("--template", metavar="FILE", help="a chat template (Jinja) to put in")
     a = p.parse_args()
     shape = dict(SHAPES[a.shape])
     for change in a.set:
@@ -275,7 +275,11 @@ def main():
         if name not in shape or name == "family":
             sys.exit(f"{p.prog}: --set {change}: the names are {', '.join(n for n in shape if n != 'family')}")
         shape[name] = int(float(number))
-    write(a.out, a.shape, shape, a.type, a.seed, a.template)
+    template = ""
+    if a.template:
+        with open(a.template, encoding="utf-8") as f:
+            template = f.read()
+    write(a.out, a.shape, shape, a.type, a.seed, template)
 
 
 if __name__ == "__main__":

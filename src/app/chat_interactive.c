@@ -44,7 +44,7 @@ static void say(talk *t, const buf *line)
 {
     cj_diag d = {0};
     generate_result r;
-    cj_err e = buf_append(t->attached, line->data, line->len, &d);
+    cj_err e = attach_text(t->attached, line->data, line->len, &d);
     if (!e) e = chat_turn(t->chat, t->attached->data, t->attached->len, &r, &d);
     buf_clear(t->attached);
     after_turn(t, e, &r, &d);
@@ -82,8 +82,9 @@ static void do_file(talk *t, const char *arg)
     size_t before = t->attached->len;
     if (!attach_file(cli_of(t), arg, t->attached, &d)) {
         char n[TERM_TEXT];
+        size_t from = before ? before + 2 : 0; /* the empty line between two files */
         cli_say(cli_of(t), MSG_CHAT_FILE, "%s" ARG "%s", arg,
-                term_count(n, (int64_t)utf8_count(t->attached->data + before, t->attached->len - before)));
+                term_count(n, (int64_t)utf8_count(t->attached->data + from, t->attached->len - from)));
         return;
     }
     if (t->attached->data) t->attached->data[t->attached->len = before] = 0;
@@ -168,6 +169,7 @@ static editor_event read_message(talk *t, buf *message)
         if (event != EDITOR_LINE) break;
         if (line.len == 3 && !memcmp(line.data, "\"\"\"", 3)) {
             more = quoted = !quoted;
+            if (!quoted && message->len) message->data[--message->len] = 0; /* the line break before the closing one */
             continue;
         }
         bool joined = !quoted && line.len && line.data[line.len - 1] == '\\';

@@ -56,7 +56,7 @@ static cj_err read_prompt(buf *out, cj_diag *d)
     buf in;
     TRY(file_read("-", TEXT_MAX, &in, d));
     if (in.len && in.data[in.len - 1] == '\n') in.len--;
-    cj_err e = in.len ? buf_append(out, in.data, in.len, d) : CJ_OK;
+    cj_err e = attach_text(out, in.data, in.len, d);
     buf_deinit(&in);
     return e;
 }
@@ -65,7 +65,7 @@ static int once(chat *ch, const char *prompt, buf *text)
 {
     cj_diag d = {0};
     generate_result r;
-    cj_err e = strcmp(prompt, "-") ? buf_puts(text, prompt, &d) : read_prompt(text, &d);
+    cj_err e = strcmp(prompt, "-") ? attach_text(text, prompt, strlen(prompt), &d) : read_prompt(text, &d);
     if (!e) e = chat_turn(ch, text->data ? text->data : "", text->len, &r, &d);
     if (e) return cli_fail(ch->cli, &d);
     chat_report(ch, &r);

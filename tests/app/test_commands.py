@@ -63,13 +63,13 @@ SHOWN = "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"
 
 def template():
     request = home.write("request.json", json.dumps(REQUEST))
-    jinja = home.write("chatml.jinja", juan.CHATML)
+    jinja = juan.CHATML
     assert home.ok("template", jinja, request).out == SHOWN == home.ok("template", home.chat_model(), request).out
     assert home.ok("template", jinja, "-", given=json.dumps(REQUEST)).out == SHOWN
     tokens = home.write("tokens.jinja", "{{ bos_token }}{{ messages[0]['content'] }}{{ eos_token }}")
     given = {**REQUEST, "bos_token": "B", "eos_token": "E"}
     assert home.ok("template", tokens, "-", given=json.dumps(given)).out == "BHiE"
-    model = home.model("tokens.gguf", "tiny-qwen3", "--template", "{{ bos_token }}{{ messages[0]['content'] }}{{ eos_token }}")
+    model = home.model("tokens.gguf", "tiny-qwen3", "--template", tokens)
     assert home.ok("template", model, request).out == "<|endoftext|>Hi<|im_end|>"
 
 
@@ -81,7 +81,7 @@ def bad_template():
     home.fails(3, "template", home.write("loop.jinja", "{% for i in range(1000000000) %}x{% endfor %}"), request)
     home.fails(3, "template", home.path("absent.jinja"), request)
     for bad in ("", "[]", "{}", '{"messages": 1}', '{"messages": [', '{"messages": [{}]} x', "\xff"):
-        home.fails(3, "template", home.write("chatml.jinja", juan.CHATML), "-", given=bad.encode("latin-1"))
+        home.fails(3, "template", juan.CHATML, "-", given=bad.encode("latin-1"))
 
 
 # ---- inspect, doctor, list ----

@@ -11,8 +11,7 @@ import tempfile
 
 ROOT = os.environ["CJ_SOURCE"]
 JUAN = os.path.join(os.environ["CJ_BUILD"], "juan")
-CHATML = ("{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
-          "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}")
+CHATML = os.path.join(ROOT, "tests", "fixtures", "chatml.jinja")
 sys.path[:0] = [os.path.join(ROOT, "tests", "support")]
 import tap
 
