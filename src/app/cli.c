@@ -2,6 +2,7 @@
 #include "app/cli.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <math.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -106,6 +107,16 @@ json_object *cli_json_number(double v)
     return json_object_new_double_s(v, text);
 }
 
+json_object *cli_json_ceilings(const kernel_ceilings *c)
+{
+    json_object *o = json_object_new_object();
+    json_object_object_add(o, "f32_gflops", cli_json_number(c->f32_gflops));
+    json_object_object_add(o, "bf16_gflops", cli_json_number(c->bf16_gflops));
+    json_object_object_add(o, "int8_gops", cli_json_number(c->int8_gops));
+    json_object_object_add(o, "read_gbytes", cli_json_number(c->read_gbytes));
+    return o;
+}
+
 void cli_json(json_object *o)
 {
     puts(json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
@@ -115,6 +126,21 @@ void cli_json(json_object *o)
 /* ---- Ctrl-C ---- */
 
 static volatile sig_atomic_t interrupts, ended;
+static int wake[2] = {-1, -1};
+
+int cli_wake_fd(void)
+{
+    if (wake[0] < 0 && pipe2(wake, O_NONBLOCK | O_CLOEXEC)) wake[0] = wake[1] = -1;
+    return wake[0];
+}
+
+void cli_wake(void)
+{
+    int kept = errno;
+    ssize_t n = wake[1] >= 0 ? write(wake[1], "", 1) : 0; /* a full pipe can be read already */
+    (void)n;
+    errno = kept;
+}
 
 static void on_interrupt(int sig)
 {
@@ -123,6 +149,7 @@ static void on_interrupt(int sig)
         file_out_abandon();
         _exit(EXIT_INTERRUPTED);
     }
+    cli_wake();
 }
 
 void cli_catch_interrupt(void)

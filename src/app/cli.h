@@ -9,6 +9,7 @@
 #include "app/progress.h"
 #include "base/json.h"
 #include "engine/engine.h"
+#include "kernel/ceiling.h"
 
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_INPUT = 3, EXIT_RESOURCES = 4, EXIT_INTERRUPTED = 130 };
 
@@ -75,6 +76,7 @@ int cli_usage(const cli *c, msg_id id, const char *arg);
 bool cli_flush(int *why);
 /* A number as six digits; null when it is infinite or none. */
 json_object *cli_json_number(double v);
+json_object *cli_json_ceilings(const kernel_ceilings *c);
 /* Prints a JSON object and its newline to standard output, and puts it. */
 void cli_json(json_object *o);
 
@@ -85,6 +87,10 @@ void cli_catch_interrupt(void);
 bool cli_interrupted(void);
 /* For a command that goes on after it: true when there had been a Ctrl-C, which is then forgotten. Never forgets SIGTERM. */
 bool cli_interrupt_take(void);
+/* A descriptor that can be read after each interrupt or cli_wake, for poll: a signal may come right before a wait begins, or to
+ * another thread. Bytes in it mean nothing. */
+int cli_wake_fd(void);
+void cli_wake(void); /* may be called in a signal handler */
 
 /* ---- models ---- */
 

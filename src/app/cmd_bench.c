@@ -22,16 +22,6 @@ static bool parse_depths(const char *text, int64_t *depths, int *n)
     return *n > 0;
 }
 
-static json_object *ceilings_json(const kernel_ceilings *c)
-{
-    json_object *o = json_object_new_object();
-    json_object_object_add(o, "f32_gflops", cli_json_number(c->f32_gflops));
-    json_object_object_add(o, "bf16_gflops", cli_json_number(c->bf16_gflops));
-    json_object_object_add(o, "int8_gops", cli_json_number(c->int8_gops));
-    json_object_object_add(o, "read_gbytes", cli_json_number(c->read_gbytes));
-    return o;
-}
-
 static json_object *result_json(const bench_result *r)
 {
     json_object *o = json_object_new_object(), *rate = json_object_new_object();
@@ -51,7 +41,7 @@ static void print_json(const engine *e, const kernel_ceilings *c, const bench_re
     json_object *o = json_object_new_object(), *list = json_object_new_array();
     for (int i = 0; i < n; i++) json_object_array_add(list, result_json(&r[i]));
     json_object_object_add(o, "results", list);
-    json_object_object_add(o, "ceilings", ceilings_json(c));
+    json_object_object_add(o, "ceilings", cli_json_ceilings(c));
     json_object_object_add(o, "cpu", json_object_new_string(cpu_get()->name));
     json_object_object_add(o, "level", json_object_new_string(kernel_level_name(kernel_table_of(engine_kernel(e))->level)));
     json_object_object_add(o, "threads", json_object_new_int(kernel_threads(engine_kernel(e))));

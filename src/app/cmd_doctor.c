@@ -15,6 +15,7 @@ typedef struct findings {
     const cli *cli;
     const cpu_info *cpu;
     kernel_ctx *kernel;     /* of the level that would be used */
+    kernel_ceilings ceilings;
     char *home, *share;
     int64_t memory, disk;   /* bytes free */
     hub *hub;               /* NULL: the catalogue cannot be read, hub_trouble says why */
@@ -145,6 +146,7 @@ static void print_json(findings *f)
     json_object_object_add(o, "processor", processor_json(f));
     add_text(o, "level", kernel_level_name(level_of(f)));
     json_object_object_add(o, "levels", levels_json(f));
+    json_object_object_add(o, "ceilings", cli_json_ceilings(&f->ceilings));
     add_int(memory, "total", f->cpu->memory_total);
     add_int(memory, "available", f->memory);
     json_object_object_add(o, "memory", memory);
@@ -190,9 +192,21 @@ static void print_processor(const findings *f)
     putchar('\n');
 }
 
+static void print_ceiling(const findings *f, msg_id id, double value, int decimals)
+{
+    if (value <= 0) return;
+    printf("%*s", LABEL, "");
+    cli_print(f->cli, id, "%.*f", decimals, value);
+}
+
 static void print_machine(const findings *f)
 {
     char a[TERM_TEXT], b[TERM_TEXT];
+    label(f, MSG_DOCTOR_CEILINGS);
+    cli_print(f->cli, MSG_DOCTOR_F32, "%.0f", f->ceilings.f32_gflops);
+    print_ceiling(f, MSG_DOCTOR_BF16, f->ceilings.bf16_gflops, 0);
+    print_ceiling(f, MSG_DOCTOR_INT8, f->ceilings.int8_gops, 0);
+    print_ceiling(f, MSG_DOCTOR_READ, f->ceilings.read_gbytes, 1);
     label(f, MSG_DOCTOR_MEMORY_LABEL);
     cli_print(f->cli, MSG_DOCTOR_OF, "%s" ARG "%s", term_bytes(a, f->memory), term_bytes(b, f->cpu->memory_total));
     label(f, MSG_DOCTOR_HOME_LABEL);
@@ -251,6 +265,7 @@ static void print_all(const findings *f)
 static cj_err examine(findings *f, const engine_options *opt, cj_diag *d)
 {
     TRY(kernel_open(&f->kernel, &(kernel_options){opt->level, opt->threads, false}, d));
+    TRY(kernel_ceilings_measure(f->kernel, &f->ceilings, d));
     f->cpu = cpu_get();
     f->home = file_home();
     f->share = share_folder();

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <histedit.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -29,6 +30,7 @@ static void on_window(int sig)
 {
     if (sig == SIGCONT) came_back = 1;
     else resized = 1;
+    cli_wake();
 }
 
 static wchar_t *prompt_of(EditLine *line)
@@ -38,10 +40,9 @@ static wchar_t *prompt_of(EditLine *line)
     return e->prompt;
 }
 
-/* After a signal: 1 to read on, -1 to give the line up. */
-static int after_signal(EditLine *line)
+/* What a window or job signal asks for. */
+static void redraw(EditLine *line)
 {
-    if (cli_interrupted()) return -1;
     if (came_back) { /* the shell has set the terminal to its own liking */
         el_wset(line, EL_PREP_TERM, 0);
         el_wset(line, EL_PREP_TERM, 1);
@@ -49,21 +50,31 @@ static int after_signal(EditLine *line)
     if (resized) el_resize(line);
     if (came_back || resized) el_wset(line, EL_REFRESH);
     came_back = resized = 0;
-    return 1;
 }
 
-/* One character from the terminal. 1, 0 at the end, -1 to give the line up. */
+/* Waits for a byte: 1, 0 at the end, -1 when the line is to be given up. */
+static int read_byte(EditLine *line, char *out)
+{
+    struct pollfd fds[2] = {{.fd = STDIN_FILENO, .events = POLLIN}, {.fd = cli_wake_fd(), .events = POLLIN}};
+    for (;;) {
+        if (cli_interrupted()) return -1;
+        redraw(line);
+        char drained[64];
+        if (poll(fds, 2, -1) < 0) continue;
+        if (fds[1].revents && read(fds[1].fd, drained, sizeof drained) > 0) continue;
+        if (!fds[0].revents) continue;
+        ssize_t n = read(STDIN_FILENO, out, 1);
+        if (n >= 0 || (errno != EINTR && errno != EAGAIN)) return (int)n;
+    }
+}
+
+/* One character from the terminal, as read_byte. */
 static int read_character(EditLine *line, wchar_t *out)
 {
     char bytes[4];
-    size_t n = 0;
-    for (;;) {
-        ssize_t got = read(STDIN_FILENO, bytes + n, 1);
-        if (got < 0 && errno == EINTR) {
-            if (after_signal(line) < 0) return -1;
-            continue;
-        }
-        if (got <= 0) return (int)got;
+    for (size_t n = 0;;) {
+        int got = read_byte(line, bytes + n);
+        if (got <= 0) return got;
         n++;
         if (n < 4 && utf8_incomplete_tail(bytes, n) == n) continue;
         uint32_t cp;
@@ -154,6 +165,7 @@ editor_event editor_read(editor *e, const char *prompt, buf *line)
     HistEventW event;
     widen(prompt, e->prompt, PROMPT_MAX);
     buf_clear(line);
+    el_wset(e->line, EL_PREP_TERM, 1); /* libedit does so after the prompt: a key pressed in between would be lost on it */
     const wchar_t *typed = el_wgets(e->line, &n);
     if (!typed || n <= 0) return cli_interrupted() ? EDITOR_INTERRUPTED : EDITOR_END;
     for (int i = 0; i < n && typed[i] != L'\n' && line->len < LINE_MAX_BYTES; i++) {

@@ -116,6 +116,7 @@ def doctor():
     d = home.ok("doctor", "--json").json()
     assert d["processor"]["cores"] > 0 and d["levels"]["ref"] is True and d["levels"][d["level"]] is True
     assert d["memory"]["total"] >= d["memory"]["available"] > 0 and d["folders"]["home"] == home.home
+    assert d["ceilings"]["f32_gflops"] > 0 and d["ceilings"]["read_gbytes"] > 0
     assert any("pull" in a for a in d["advice"]), "without a model, doctor says how to get one"
     assert home.ok("doctor", "--json", "--cpu", "ref").json()["level"] == "ref"
     missing = [level for level, runs in d["levels"].items() if not runs]
