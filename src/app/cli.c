@@ -13,6 +13,7 @@
 #include "app/term.h"
 #include "hub/hub.h"
 #include "model/vocab_gguf.h"
+#include "token/tokenizer_json.h"
 
 /* ---- messages ---- */
 
@@ -201,8 +202,9 @@ int cli_vocabulary_open(const cli *c, const char *name, gguf **file, tokenizer *
     cj_diag d = {0};
     int code = cli_model_path(c, name, &path);
     if (code) return code;
-    cj_err e = gguf_open(&g, path, &d);
-    if (!e) e = vocab_gguf_open(out, g, &d);
+    bool json = !file && tokenizer_json_here(path);
+    cj_err e = json ? tokenizer_json_open(out, path, &d) : gguf_open(&g, path, &d);
+    if (!e && !json) e = vocab_gguf_open(out, g, &d);
     if (!e && file) *file = g;
     else gguf_close(&g);
     mem_free(path);

@@ -239,7 +239,7 @@ static cj_err encode_all(encoder *e, const char *source, size_t n, unsigned flag
 static size_t cache_size(size_t n)
 {
     size_t size = 16;
-    while (size < 8192 && size < n / 16) size *= 2;
+    while (size < 16384 && size < n / 16) size *= 2;
     return size;
 }
 

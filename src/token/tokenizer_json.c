@@ -344,6 +344,16 @@ static cj_err read_beside(const char *folder, const char *name, bool required, b
     return e;
 }
 
+bool tokenizer_json_here(const char *path)
+{
+    size_t n = strlen(path);
+    if (!file_is_dir(path)) return n > 5 && strcmp(path + n - 5, ".json") == 0 && file_exists(path);
+    char *inside = file_join(path, "tokenizer.json");
+    bool here = inside && file_exists(inside);
+    mem_free(inside);
+    return here;
+}
+
 cj_err tokenizer_json_open(tokenizer **out, const char *path, cj_diag *d)
 {
     const char *slash = strrchr(path, '/');

@@ -6,17 +6,21 @@
 
 #include "token/piece_hash.h"
 
+piece_slot *vocab_slot(const tokenizer *t, const char *text, size_t n, uint64_t hash)
+{
+    uint32_t tag = (uint32_t)(hash >> 32);
+    size_t i = hash & t->piece_mask;
+    for (; t->pieces[i].next; i = (i + 1) & t->piece_mask) {
+        if (t->pieces[i].tag != tag) continue;
+        token_text piece = vocab_piece(t, (int32_t)(t->pieces[i].next - 1));
+        if (piece.size == n && memcmp(piece.data, text, n) == 0) break;
+    }
+    return &t->pieces[i];
+}
+
 int32_t vocab_find(const tokenizer *t, const char *text, size_t n)
 {
-    uint64_t hash = piece_hash(text, n);
-    uint32_t tag = (uint32_t)(hash >> 32);
-    for (size_t i = hash & t->piece_mask; t->pieces[i].next; i = (i + 1) & t->piece_mask) {
-        if (t->pieces[i].tag != tag) continue;
-        int32_t id = (int32_t)(t->pieces[i].next - 1);
-        token_text piece = vocab_piece(t, id);
-        if (piece.size == n && memcmp(piece.data, text, n) == 0) return id;
-    }
-    return -1;
+    return (int32_t)vocab_slot(t, text, n, piece_hash(text, n))->next - 1;
 }
 
 int32_t tokenizer_size(const tokenizer *t) { return t->count; }

@@ -80,6 +80,8 @@ static inline token_text vocab_piece(const tokenizer *t, int32_t id)
     return (token_text){t->bytes + t->ends[id], t->ends[id + 1] - t->ends[id]};
 }
 
+/* The slot of a piece with this text and hash, or the empty one where it belongs. */
+piece_slot *vocab_slot(const tokenizer *t, const char *text, size_t n, uint64_t hash);
 /* The token that merging may produce with exactly these bytes; -1: none. */
 int32_t vocab_find(const tokenizer *t, const char *text, size_t n);
 

@@ -65,6 +65,10 @@ static bool decode_alphabet(const vocab_builder *b, token_text text, char *out, 
 static size_t decode_spaces(token_text text, char *out)
 {
     size_t n = 0;
+    if (!text.size || !memchr(text.data, SPACE_MARK[0], text.size)) {
+        if (text.size) memcpy(out, text.data, text.size);
+        return text.size;
+    }
     for (size_t at = 0; at < text.size;) {
         bool mark = text.size - at >= 3 && memcmp(text.data + at, SPACE_MARK, 3) == 0;
         out[n++] = mark ? ' ' : text.data[at];
@@ -180,14 +184,12 @@ static cj_err index_pieces(vocab_builder *b)
     for (int32_t id = 0; id < t->count; id++) {
         token_text piece = vocab_piece(t, id);
         if (!b->mergeable[id] || !piece.size) continue;
-        int32_t same = vocab_find(t, piece.data, piece.size);
-        if (same >= 0)
-            return diag_fail(b->d, CJ_E_INPUT, MSG_TOKEN_TWICE, "%s" ARG "%d" ARG "%d" ARG "%s", b->desc->name, same, id,
+        piece_slot *slot = vocab_slot(t, piece.data, piece.size, piece_hash(piece.data, piece.size));
+        if (slot->next)
+            return diag_fail(b->d, CJ_E_INPUT, MSG_TOKEN_TWICE, "%s" ARG "%d" ARG "%d" ARG "%s", b->desc->name, (int32_t)slot->next - 1, id,
                              show(b->desc->tokens[id]).text);
-        uint64_t hash = piece_hash(piece.data, piece.size);
-        size_t i = hash & t->piece_mask;
-        while (t->pieces[i].next) i = (i + 1) & t->piece_mask;
-        t->pieces[i] = (piece_slot){(uint32_t)(hash >> 32), (uint32_t)id + 1};
+        slot->tag = (uint32_t)(piece_hash(piece.data, piece.size) >> 32);
+        slot->next = (uint32_t)id + 1;
     }
     return CJ_OK;
 }
@@ -304,8 +306,8 @@ static bool is_continuation(char byte) { return ((unsigned char)byte & 0xC0) == 
 
 static void add_join(tokenizer *t, bool first, uint32_t left, uint32_t right)
 {
-    uint64_t bit = join_bit(t, left, right);
-    if (!first) t->bigrams[bit >> 6] |= UINT64_C(1) << (bit & 63);
+    uint64_t bit = join_bit(t, left, right), set = UINT64_C(1) << (bit & 63);
+    if (!first && !(t->bigrams[bit >> 6] & set)) t->bigrams[bit >> 6] |= set;
 }
 
 /* The characters of one piece, whole ones and the parts at its ends. What is no UTF-8 in its middle never occurs in a text that
@@ -333,7 +335,7 @@ static cj_err add_joins(vocab_builder *b)
 {
     tokenizer *t = b->t;
     unsigned log2 = 12;
-    while (log2 < 22 && (size_t)1 << log2 < 16 * (size_t)t->count) log2++;
+    while (log2 < 21 && (size_t)1 << log2 < 16 * (size_t)t->count) log2++;
     t->bigram_shift = 64 - log2;
     t->bigrams = mem_array((size_t)1 << (log2 - 6), sizeof *t->bigrams);
     if (!t->bigrams) return diag_nomem(b->d, (size_t)1 << (log2 - 3));

@@ -580,7 +580,9 @@ static void wrong_merges_bytes_and_scores_are_refused(void **state)
         v->merges[0] = (token_merge){{halves[i][0], strlen(halves[i][0])}, {halves[i][1], strlen(halves[i][1])}};
         refuse(v, CJ_E_INPUT, MSG_TOKEN_MERGE_BAD);
     }
-    v->merges[0].left.size = (size_t)TOKEN_BYTES_MAX + 1;
+    static char endless[TOKEN_BYTES_MAX + 1];
+    memset(endless, 'a', sizeof endless);
+    v->merges[0] = (token_merge){{endless, sizeof endless}, {"a", 1}};
     refuse(v, CJ_E_INPUT, MSG_TOKEN_MERGE_BAD);
     v->desc.merge_count = 0;
     add(v, "<x>", TOKEN_USER, 0);
