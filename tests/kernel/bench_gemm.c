@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "gemm_case.h"
+#include "kernel/ceiling.h"
 
 static const quant_type bench_types[] = {QUANT_Q8_0, QUANT_Q4_0, QUANT_Q5_0, QUANT_Q4_K, QUANT_Q6_K, QUANT_BF16, QUANT_F32};
 enum { TYPES = sizeof bench_types / sizeof *bench_types };
@@ -44,25 +45,29 @@ int bench_gemm(const char *level_name, int threads)
     kernel_level level = kernel_level_by_name(level_name);
     if (kernel_open(&ctx, &(kernel_options){.level = level, .threads = threads}, &d) || kernel_reserve(ctx, &(kernel_limits){.rows = 512, .cols = 4864}, &d))
         return 1;
-    printf("level %s, %d threads; GOP/s (few rows also GB/s of weights)\n", kernel_level_name(kernel_table_of(ctx)->level), kernel_threads(ctx));
+    kernel_ceilings c;
+    if (kernel_ceilings_measure(ctx, &c, &d)) return 1;
+    printf("%s, level %s, %d threads; ceilings: float32 %.0f GFLOP/s, bfloat16 %.0f, int8 %.0f GOP/s, reading %.1f GB/s\n", cpu_get()->name,
+           kernel_level_name(kernel_table_of(ctx)->level), kernel_threads(ctx), c.f32_gflops, c.bf16_gflops, c.int8_gops, c.read_gbytes);
+    printf("rows: GOP/s (GB/s of weights)\n");
     for (int s = 0; s < SHAPES; s++)
         for (int t = 0; t < TYPES; t++) {
             int64_t n = shapes[s][0], k = shapes[s][1];
             if (s == SHAPES - 1 && t) break;
             if (!quant_row_bytes(bench_types[t], k)) continue;
             printf("%6ldx%-5ld %-5s", (long)k, (long)n, quant_info_get(bench_types[t])->name);
-            gemm_case c;
-            gemm_case_init(&c, bench_types[t], n, k, 512, 1, false);
+            gemm_case g;
+            gemm_case_init(&g, bench_types[t], n, k, 512, 1, false);
             float *y = mem_alloc((size_t)(n * 512) * sizeof *y);
             for (int r = 0; r < ROWS; r++) {
-                c.rows = rows[r];
-                double sec = time_product(ctx, &c, y, 0.03), bytes = (double)n * (double)quant_row_bytes(bench_types[t], k);
+                g.rows = rows[r];
+                double sec = time_product(ctx, &g, y, 0.03), bytes = (double)n * (double)quant_row_bytes(bench_types[t], k);
                 printf("  %ld: %.0f", (long)rows[r], 2e-9 * (double)(n * k * rows[r]) / sec);
                 if (rows[r] <= 8) printf(" (%.1f)", 1e-9 * bytes / sec);
             }
             printf("\n");
             mem_free(y);
-            gemm_case_deinit(&c);
+            gemm_case_deinit(&g);
         }
     kernel_close(&ctx);
     return 0;

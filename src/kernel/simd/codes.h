@@ -17,8 +17,8 @@ typedef struct codes_block {
     float d[2 * CODES_GROUPS], m[CODES_GROUPS];
 } codes_block;
 
-/* Reads groups [group, group + groups) of a row into b; group is a multiple of 4. */
-typedef void (*codes_fn)(codes_block *b, const void *row, int64_t group, int groups);
+/* Reads groups [group, group + 4) of a row into b; group is a multiple of 4. */
+typedef void (*codes_fn)(codes_block *b, const void *row, int64_t group);
 
 /* For every quantised type: name, number, largest |code|, has minima, has a scale for each 16. */
 #define CODES_TYPES(M)                        \
@@ -45,45 +45,45 @@ SIMD_FN void codes_set(codes_block *b, int g, i8x32 q, float d, float m)
     b->m[g] = m;
 }
 
-SIMD_FN void codes_q4_0(codes_block *b, const void *row, int64_t group, int groups)
+SIMD_FN void codes_q4_0(codes_block *b, const void *row, int64_t group)
 {
     const quant_block_q4_0 *s = (const quant_block_q4_0 *)row + group;
 #pragma GCC unroll 4
-    for (int g = 0; g < groups; g++) codes_set(b, g, i8x32_sub(i8x32_nibbles(s[g].qs), i8x32_set1(8)), simd_f16(s[g].d), 0);
+    for (int g = 0; g < CODES_GROUPS; g++) codes_set(b, g, i8x32_sub(i8x32_nibbles(s[g].qs), i8x32_set1(8)), simd_f16(s[g].d), 0);
 }
 
-SIMD_FN void codes_q4_1(codes_block *b, const void *row, int64_t group, int groups)
+SIMD_FN void codes_q4_1(codes_block *b, const void *row, int64_t group)
 {
     const quant_block_q4_1 *s = (const quant_block_q4_1 *)row + group;
 #pragma GCC unroll 4
-    for (int g = 0; g < groups; g++) codes_set(b, g, i8x32_nibbles(s[g].qs), simd_f16(s[g].d), simd_f16(s[g].m));
+    for (int g = 0; g < CODES_GROUPS; g++) codes_set(b, g, i8x32_nibbles(s[g].qs), simd_f16(s[g].d), simd_f16(s[g].m));
 }
 
-SIMD_FN void codes_q5_0(codes_block *b, const void *row, int64_t group, int groups)
+SIMD_FN void codes_q5_0(codes_block *b, const void *row, int64_t group)
 {
     const quant_block_q5_0 *s = (const quant_block_q5_0 *)row + group;
 #pragma GCC unroll 4
-    for (int g = 0; g < groups; g++) { /* a high bit of 0 means 16 less: as a byte, all of bits 4 to 7 */
+    for (int g = 0; g < CODES_GROUPS; g++) { /* a high bit of 0 means 16 less: as a byte, all of bits 4 to 7 */
         i8x32 q = i8x32_or(i8x32_nibbles(s[g].qs), i8x32_bits(~codes_word(s[g].qh), (int8_t)0xf0));
         codes_set(b, g, q, simd_f16(s[g].d), 0);
     }
 }
 
-SIMD_FN void codes_q5_1(codes_block *b, const void *row, int64_t group, int groups)
+SIMD_FN void codes_q5_1(codes_block *b, const void *row, int64_t group)
 {
     const quant_block_q5_1 *s = (const quant_block_q5_1 *)row + group;
 #pragma GCC unroll 4
-    for (int g = 0; g < groups; g++) {
+    for (int g = 0; g < CODES_GROUPS; g++) {
         i8x32 q = i8x32_or(i8x32_nibbles(s[g].qs), i8x32_bits(codes_word(s[g].qh), 16));
         codes_set(b, g, q, simd_f16(s[g].d), simd_f16(s[g].m));
     }
 }
 
-SIMD_FN void codes_q8_0(codes_block *b, const void *row, int64_t group, int groups)
+SIMD_FN void codes_q8_0(codes_block *b, const void *row, int64_t group)
 {
     const quant_block_q8_0 *s = (const quant_block_q8_0 *)row + group;
 #pragma GCC unroll 4
-    for (int g = 0; g < groups; g++) codes_set(b, g, i8x32_load(s[g].qs), simd_f16(s[g].d), 0);
+    for (int g = 0; g < CODES_GROUPS; g++) codes_set(b, g, i8x32_load(s[g].qs), simd_f16(s[g].d), 0);
 }
 
 /* The scales and minima of runs 4h .. 4h+3 of a Q4_K or Q5_K block (quant_k_scale, four at a time). */
@@ -99,7 +99,7 @@ SIMD_FN void codes_k_scales(codes_block *b, const uint8_t *s, int half, float d,
     }
 }
 
-SIMD_FN void codes_q4_k(codes_block *b, const void *row, int64_t group, int groups)
+SIMD_FN void codes_q4_k(codes_block *b, const void *row, int64_t group)
 {
     const quant_block_q4_k *s = (const quant_block_q4_k *)row + group / 8;
     int half = (int)(group / 4 & 1);
@@ -112,7 +112,7 @@ SIMD_FN void codes_q4_k(codes_block *b, const void *row, int64_t group, int grou
     }
 }
 
-SIMD_FN void codes_q5_k(codes_block *b, const void *row, int64_t group, int groups)
+SIMD_FN void codes_q5_k(codes_block *b, const void *row, int64_t group)
 {
     const quant_block_q5_k *s = (const quant_block_q5_k *)row + group / 8;
     int half = (int)(group / 4 & 1);
@@ -126,7 +126,7 @@ SIMD_FN void codes_q5_k(codes_block *b, const void *row, int64_t group, int grou
     }
 }
 
-SIMD_FN void codes_q6_k(codes_block *b, const void *row, int64_t group, int groups)
+SIMD_FN void codes_q6_k(codes_block *b, const void *row, int64_t group)
 {
     const quant_block_q6_k *s = (const quant_block_q6_k *)row + group / 8;
     int half = (int)(group / 4 & 1);
@@ -142,15 +142,18 @@ SIMD_FN void codes_q6_k(codes_block *b, const void *row, int64_t group, int grou
     }
 }
 
-/* Block at element k0 of a row with `left` elements from there on; groups past the row's end become zeros. */
-SIMD_FN void codes_read(codes_block *b, const void *row, int64_t k0, int64_t left, codes_fn codes)
+/* Block at element k0 of a row with `left` elements from there on; groups past the row's end become zeros (a scale of 0). Only types
+ * of 32 elements a block have such ends. */
+SIMD_FN void codes_read(codes_block *b, const void *row, int64_t k0, int64_t left, codes_fn codes, size_t block_bytes)
 {
-    if (left >= CODES_BLOCK) {
-        codes(b, row, k0 / CODES_GROUP, CODES_GROUPS);
-    } else {
-        memset(b, 0, sizeof *b);
-        codes(b, row, k0 / CODES_GROUP, (int)(left / CODES_GROUP));
+    _Alignas(16) uint8_t whole[CODES_GROUPS * sizeof(quant_block_q8_0)];
+    if (left < CODES_BLOCK) {
+        memset(whole, 0, sizeof whole);
+        memcpy(whole, (const uint8_t *)row + (size_t)(k0 / CODES_GROUP) * block_bytes, (size_t)(left / CODES_GROUP) * block_bytes);
+        row = whole;
+        k0 = 0;
     }
+    codes(b, row, k0 / CODES_GROUP);
 }
 
 #endif

@@ -37,7 +37,11 @@
 #include <stdint.h>
 #include <string.h>
 
+#ifdef SIMD_EMULATE /* quick to compile rather than to run */
+#define SIMD_FN static inline __attribute__((unused))
+#else
 #define SIMD_FN static inline __attribute__((always_inline, unused))
+#endif
 
 #if defined(SIMD_EMULATE)
 #include "kernel/simd/simd_plain.inc"
