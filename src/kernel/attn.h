@@ -56,6 +56,8 @@ typedef struct attn_table {
 } attn_table;
 
 void attn_fill_ref(attn_table *t);
+void attn_fill_avx2(attn_table *t);
+void attn_fill_avx512(attn_table *t);
 
 /* Element c of token i of a head, and whether all values of the first n tokens are finite: any level, not fast. */
 float attn_key(const kv_layout *l, const uint8_t *head, int i, int c);

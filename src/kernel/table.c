@@ -46,11 +46,13 @@ void kernel_table_fill(kernel_table *t, kernel_level level, const cpu_info *cpu)
 #if defined(__x86_64__)
     if (level >= KERNEL_AVX2 && level <= KERNEL_AMX) {
         vec_fill_avx2(&t->vec);
+        attn_fill_avx2(&t->attn);
         gemm_fill_avx2(&t->gemm);
         if (cpu->avx_vnni) gemm_fill_avxvnni(&t->gemm);
     }
     if (level >= KERNEL_AVX512 && level <= KERNEL_AMX) {
         vec_fill_avx512(&t->vec);
+        attn_fill_avx512(&t->attn);
         gemm_fill_avx512(&t->gemm);
         if (cpu->avx512_vnni) gemm_fill_avx512vnni(&t->gemm);
     }

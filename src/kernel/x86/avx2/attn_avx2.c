@@ -1,0 +1,13 @@
+/* Attention over pages with AVX2 and FMA: 6 rows x 2 registers of accumulators, as two FMA ports and 16 registers want it. */
+#if !defined(SIMD_EMULATE) && !(defined(__AVX2__) && defined(__FMA__) && defined(__F16C__))
+#error "this file is compiled with -mavx2 -mfma -mf16c"
+#endif
+#define ATTN_MR 6
+#include "kernel/simd/attn.inc"
+
+void attn_fill_avx2(attn_table *t)
+{
+    t->scores = scores;
+    t->softmax = softmax;
+    t->values = values;
+}

@@ -1,0 +1,13 @@
+/* Attention over pages with AVX-512 in float32: 12 rows x one register of accumulators. */
+#if !defined(SIMD_EMULATE) && !(defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512DQ__) && defined(__AVX512VL__))
+#error "this file is compiled with -mavx512f -mavx512bw -mavx512dq -mavx512vl"
+#endif
+#define ATTN_MR 12
+#include "kernel/simd/attn.inc"
+
+void attn_fill_avx512(attn_table *t)
+{
+    t->scores = scores;
+    t->softmax = softmax;
+    t->values = values;
+}
