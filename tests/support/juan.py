@@ -4,6 +4,7 @@ import json
 import os
 import platform
 import shutil
+import signal
 import struct
 import subprocess
 import sys
@@ -14,6 +15,9 @@ JUAN = os.path.join(os.environ["CJ_BUILD"], "juan")
 CHATML = os.path.join(ROOT, "tests", "fixtures", "chatml.jinja")
 sys.path[:0] = [os.path.join(ROOT, "tests", "support")]
 import tap
+
+# A shell that starts the tests in the background has them ignore Ctrl-C, and `juan` would rightly inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class Result:
