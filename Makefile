@@ -14,7 +14,7 @@ export Q MODEL FUZZ_SECONDS
 .PHONY: all help deps demo test test-long style asan tsan fuzz bench install clean
 
 all: $(BUILD)/build.ninja
-	@ninja -C $(BUILD)
+	@ninja -C $(BUILD) programs
 
 $(BUILD)/build.ninja:
 	@for tool in meson ninja; do command -v $$tool >/dev/null || \
@@ -58,7 +58,7 @@ bench: all
 
 install: $(BUILD)/build.ninja
 	@meson configure $(BUILD) -Dprefix='$(abspath $(PREFIX))' -Dlibdir='$(LIBDIR)'
-	@ninja -C $(BUILD)
+	@ninja -C $(BUILD) programs
 	DESTDIR='$(if $(DESTDIR),$(abspath $(DESTDIR)))' meson install -C $(BUILD) --no-rebuild
 	@if [ -z '$(DESTDIR)' ] && [ "$$(id -u)" = 0 ]; then ldconfig 2>/dev/null || true; fi
 
