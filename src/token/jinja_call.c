@@ -1,8 +1,6 @@
 /* Calls: evaluating arguments, binding them to parameters, builtins and macros. */
-#include "token/jinja_run.h"
 #include "token/jinja_lexer.h"
-
-#include <stdio.h>
+#include "token/jinja_run.h"
 
 cj_err jinja_wrong_arguments(jinja_run *r, const char *function, const char *why)
 {
@@ -222,9 +220,9 @@ static cj_err call_macro(jinja_run *r, const jinja_macro *m, const jinja_argumen
     if (n->takes_keywords) TRY(take_keywords(r, n, &in));
     if (n->takes_rest) TRY(take_rest(r, &in));
     if (in.next < a->count || in.keywords_used < a->keyword_count) {
-        char name[64];
-        snprintf(name, sizeof name, "%.*s", n->name ? (int)n->name->size : 6, n->name ? n->name->text : "caller");
-        return jinja_wrong_arguments(r, name, in.next < a->count ? "too many" : "unknown keyword");
+        jinja_value name = n->name ? jinja_text(n->name->text, n->name->size) : jinja_literal("caller");
+        return jinja_fail(&r->work, CJ_E_INPUT, MSG_TEMPLATE_ARGUMENTS, "%.*s" ARG "%s", JINJA_SHOW(name.text, name.size),
+                          in.next < a->count ? "too many" : "unknown keyword");
     }
     TRY(jinja_capture(r, n->body, out));
     r->scope = before;

@@ -4,9 +4,10 @@
 /* ---- dictionaries ---- */
 
 /* A key must not be able to change: lists and dictionaries cannot be keys. Of tuples only flat ones can. */
-static bool hashable(jinja_value v)
+bool jinja_hashable(jinja_value v)
 {
-    if (v.kind != JINJA_LIST || v.list->form != JINJA_TUPLE) return v.kind != JINJA_LIST && v.kind != JINJA_DICT;
+    if (v.kind != JINJA_LIST || v.list->form == JINJA_RANGE) return v.kind != JINJA_DICT;
+    if (v.list->form != JINJA_TUPLE) return false;
     for (size_t i = 0; i < v.list->count; i++)
         if (v.list->items[i].kind == JINJA_LIST || v.list->items[i].kind == JINJA_DICT) return false;
     return true;
@@ -14,7 +15,7 @@ static bool hashable(jinja_value v)
 
 cj_err jinja_dict_find(jinja_run *r, const jinja_dict *d, jinja_value key, jinja_value **out)
 {
-    if (!hashable(key)) return jinja_wrong_type(r, "key", key);
+    if (!jinja_hashable(key)) return jinja_wrong_type(r, "key", key);
     *out = NULL;
     TRY(jinja_spend(r, d->count / 16));
     for (size_t i = 0; i < d->count && !*out; i++) {

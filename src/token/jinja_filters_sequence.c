@@ -168,7 +168,7 @@ FILTER(unique)
         bool known = false;
         TRY(follow(r, items->items[i], a->items[1], &key));
         TRY(fold_case(r, jinja_argument_truth(a, 0), &key));
-        if (key.kind == JINJA_DICT || (key.kind == JINJA_LIST && key.list->form != JINJA_TUPLE)) return jinja_wrong_type(r, "unique", key);
+        if (!jinja_hashable(key)) return jinja_wrong_type(r, "unique", key);
         TRY(jinja_contains(r, jinja_list_value(seen), key, &known));
         if (known) continue;
         TRY(jinja_list_add(&r->work, seen, key));
@@ -289,7 +289,7 @@ FILTER(attribute)
 static jinja_arguments behind(const jinja_arguments *a, size_t skip)
 {
     jinja_arguments rest = *a;
-    rest.items += skip;
+    if (skip) rest.items += skip; /* without arguments there are no items to step over */
     rest.count -= skip;
     return rest;
 }

@@ -13,8 +13,7 @@ GLOBAL(raise_exception)
 {
     jinja_value message;
     TRY(jinja_string(r, a->items[0], &message));
-    int n = (int)(message.size < 600 ? message.size : 600);
-    return jinja_fail(&r->work, CJ_E_INPUT, MSG_TEMPLATE_RAISED, "%.*s", n, message.text);
+    return jinja_fail(&r->work, CJ_E_INPUT, MSG_TEMPLATE_RAISED, "%.*s", jinja_shown_length(message.text, message.size, 600), message.text);
 }
 
 GLOBAL(strftime_now)

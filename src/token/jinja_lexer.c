@@ -175,7 +175,8 @@ static cj_err number(lexer *x)
     x->work->line = x->line;
     bool after_dot = x->at && x->text[x->at - 1] == '.'; /* a.0.1 is two indices */
     size_t n = jinja_number_scan(x->text + x->at, x->size - x->at, !after_dot, &v);
-    if (!n) return jinja_fail(x->work, CJ_E_INPUT, MSG_TEMPLATE_LITERAL, "%.*s", JINJA_SHOW(x->text + x->at, (size_t)24));
+    if (!n) return jinja_fail(x->work, CJ_E_INPUT, MSG_TEMPLATE_LITERAL, "%.*s",
+                              jinja_shown_length(x->text + x->at, x->size - x->at, 24), x->text + x->at);
     TRY(add(x, JINJA_T_CONSTANT, v, x->line));
     move(x, n);
     return CJ_OK;

@@ -99,6 +99,7 @@ CJ_NODISCARD cj_err jinja_slice(jinja_run *r, jinja_value v, const jinja_value p
 CJ_NODISCARD cj_err jinja_items(jinja_run *r, jinja_value v, jinja_list **out);
 bool jinja_iterable(jinja_value v);
 bool jinja_count(jinja_value v, size_t *out); /* Python's len; false where it has none */
+bool jinja_hashable(jinja_value v);             /* may be a key of a dictionary */
 CJ_NODISCARD cj_err jinja_dict_find(jinja_run *r, const jinja_dict *d, jinja_value key, jinja_value **out); /* NULL: not there */
 CJ_NODISCARD cj_err jinja_dict_set(jinja_run *r, jinja_dict *d, jinja_value key, jinja_value v);
 CJ_NODISCARD cj_err jinja_dict_view(jinja_run *r, const jinja_dict *d, jinja_form form, jinja_value *out);

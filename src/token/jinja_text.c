@@ -22,6 +22,12 @@ bool jinja_is_letter(uint32_t cp)
     return c >= UTF8PROC_CATEGORY_LU && c <= UTF8PROC_CATEGORY_LO;
 }
 
+/* Letters that come in upper and lower case: Chinese characters are letters, but have none. */
+static bool is_cased(uint32_t cp)
+{
+    return jinja_is_letter(cp) && (cp < 0x80 || category(cp) <= UTF8PROC_CATEGORY_LT);
+}
+
 bool jinja_is_digit(uint32_t cp)
 {
     if (cp < 0x80) return cp >= '0' && cp <= '9';
@@ -177,7 +183,7 @@ jinja_value jinja_written(jinja_writer *out)
 static bool begins_word(jinja_case to, uint32_t before, bool first)
 {
     if (first) return true;
-    if (to == JINJA_TITLE) return !jinja_is_letter(before);
+    if (to == JINJA_TITLE) return !is_cased(before);
     return to == JINJA_TITLE_FILTER && (jinja_is_space(before) || (before < 0x80 && strchr("-({[<", (int)before)));
 }
 

@@ -23,7 +23,7 @@ bool jinja_starts(jinja_value text, jinja_value with);
 bool jinja_ends(jinja_value text, jinja_value with);
 
 typedef enum jinja_case { JINJA_UPPER, JINJA_LOWER, JINJA_CAPITAL, JINJA_TITLE, JINJA_TITLE_FILTER } jinja_case;
-/* In the case asked for. TITLE begins words after any non-letter, TITLE_FILTER after blanks, -, (, [, { and < only. */
+/* In the case asked for. TITLE begins words after anything without case, TITLE_FILTER after blanks, -, (, [, { and < only. */
 CJ_NODISCARD cj_err jinja_change_case(jinja_work *w, jinja_value text, jinja_case to, jinja_value *out);
 /* The text of a string literal, escapes resolved as Python does. */
 CJ_NODISCARD cj_err jinja_unescape(jinja_work *w, const char *s, size_t n, jinja_value *out);

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/utf8.h"
 
 typedef enum jinja_kind {
     JINJA_ABSENT, /* an argument that was not given; templates never see it */
@@ -116,8 +117,12 @@ CJ_NODISCARD cj_err jinja_grow(jinja_work *w, void **items, size_t count, size_t
 
 /* Fails with a sentence whose {0} is the line; the rest of the arguments follow ARG-separated. */
 #define jinja_fail(w, code, id, format, ...) diag_fail((w)->diag, (code), (id), "%d" ARG format, (w)->line, __VA_ARGS__)
-/* A view for "%.*s" in a message, cut to a readable length. */
-#define JINJA_SHOW(text, size) (int)((size) < 120 ? (size) : 120), (text)
+/* A view for "%.*s" in a message: cut to a readable length, at a character. */
+#define JINJA_SHOW(text, size) jinja_shown_length((text), (size), 120), (text)
+static inline int jinja_shown_length(const char *text, size_t size, size_t most)
+{
+    return (int)(size <= most ? size : most - utf8_incomplete_tail(text, most));
+}
 
 /* The name of v's type as messages show it. */
 const char *jinja_type_name(jinja_value v);

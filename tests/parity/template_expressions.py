@@ -26,6 +26,10 @@ FILTERS = ["upper", "lower", "title", "capitalize", "trim", "trim({})", "length"
 TESTS = ["defined", "undefined", "none", "string", "mapping", "iterable", "sequence", "boolean", "true", "false", "number", "integer", "float", "odd",
          "even", "divisibleby {}", "eq {}", "ne {}", "gt {}", "lt {}", "ge({})", "le({})", "in {}", "callable", "upper", "lower", "sameas {}", "equalto {}", "filter", "test"]
 
+QUOTED = ["'upper'", "'string'", "'int'", "'length'", "'trim'", "'first'", "'tojson'", "'default', 1"]
+TESTED = ["'string'", "'number'", "'none'", "'odd'", "'defined'", "'eq', 1", "'in', [1, 'a']", "'mapping'", "'sequence'", "'lt', 3", "'ne', 'u'"]
+PATHS = ["'r'", "'c'", "'n'", "'x'", "'x.y'", "'x.y.0'", "'missing'"]
+
 
 class Generator:
     def __init__(self, seed):
@@ -45,6 +49,42 @@ class Generator:
             return self.pick(NAMES)
         return self.pick(STRINGS) if kind < 0.75 else self.pick(NUMBERS) if kind < 0.92 else self.pick(["none", "true", "false", "[]", "{}", "()"])
 
+    def text(self, depth):
+        """An expression that most likely is text."""
+        if depth <= 0:
+            return self.pick(["s", "t", "e"] + STRINGS)
+        t, n, l = (lambda: self.text(depth - 1)), (lambda: self.number(depth - 1)), (lambda: self.sequence(depth - 1))
+        return self.pick([
+            lambda: f"({t()} + {t()})", lambda: f"({t()} ~ {self.expression(depth - 1)})", lambda: f"({t()})[{n()}:{n()}]", lambda: f"({t()})[::{self.pick('12')}]",
+            lambda: f"({t()}).{self.pick(['upper', 'lower', 'strip', 'title', 'capitalize', 'lstrip', 'rstrip'])}()", lambda: f"({t()}).replace({t()}, {t()})",
+            lambda: f"({t()}).strip({t()})", lambda: f"({t()})|{self.pick(['upper', 'trim', 'title', 'indent', 'e', 'reverse', 'capitalize', 'safe'])}", lambda: f"{l()}|join({t()})",
+            lambda: f"{self.expression(depth - 1)}|tojson", lambda: f"({t()}).center({n()})", lambda: f"({t()})|replace({t()}, {t()})", lambda: f"({n()})|string", lambda: f"({t()} * {n()})",
+            lambda: f"({t()}).split({t()})[0]", lambda: f"('%s|%5s|%-4s' % ({t()}, {n()}, {t()}))", lambda: f"'{{}}-{{:>6}}'.format({t()}, {t()})", lambda: f"({t()}).{self.pick(['zfill', 'ljust', 'rjust'])}({n()})",
+            lambda: f"({t()})|indent({n()}, {self.pick(['true', 'false'])}, {self.pick(['true', 'false'])})", lambda: f"({t()})|default({t()}, true)", lambda: f"({t()})|first",
+        ])()
+
+    def number(self, depth):
+        if depth <= 0:
+            return self.pick(["n", "z", "m", "f", "g", "2", "3", "yes"] + NUMBERS)
+        t, n, l = (lambda: self.text(depth - 1)), (lambda: self.number(depth - 1)), (lambda: self.sequence(depth - 1))
+        return self.pick([
+            lambda: f"({n()} {self.pick(['+', '-', '*', '/', '//', '%'])} {n()})", lambda: f"({n()})|{self.pick(['abs', 'int', 'float', 'round'])}", lambda: f"({n()})|round({self.pick('0123')})",
+            lambda: f"({t()})|length", lambda: f"({l()})|length", lambda: f"({t()}).{self.pick(['find', 'rfind', 'count'])}({t()})", lambda: f"({l()})|select('number')|{self.pick(['sum', 'min', 'max'])}",
+            lambda: f"({t()})|int({n()})", lambda: f"({t()})|float", lambda: f"({n()} if {n()} {self.pick(['<', '>', '==', '!=', '<=', '>='])} {n()} else {n()})", lambda: f"({l()}).count({n()})",
+        ])()
+
+    def sequence(self, depth):
+        if depth <= 0:
+            return self.pick(["l", "w", "mix", "p", "[1, 2]", "['x']", "[]", "range(3)", "(1, 'a')"])
+        t, n, l = (lambda: self.text(depth - 1)), (lambda: self.number(depth - 1)), (lambda: self.sequence(depth - 1))
+        return self.pick([
+            lambda: f"({l()})|list", lambda: f"({l()} + {l()})", lambda: f"({l()})[{self.pick(['', '1', '-1', 'n'])}:{self.pick(['', '2', '-2'])}{self.pick(['', ':-1', ':2'])}]", lambda: f"[{n()}, {t()}]",
+            lambda: f"({l()})|{self.pick(['sort', 'unique|list', 'reverse|list', 'sort(reverse=true)', 'batch(2)|list', 'list'])}", lambda: f"({t()}).split({t()})", lambda: f"({t()}).{self.pick(['split()', 'splitlines()', 'rsplit(none, 1)'])}",
+            lambda: f"({l()})|map({self.pick(QUOTED)})|list", lambda: f"({l()})|{self.pick(['select', 'reject'])}({self.pick(TESTED)})|list", lambda: f"p|map(attribute={self.pick(PATHS)})|list",
+            lambda: f"p|{self.pick(['selectattr', 'rejectattr'])}({self.pick(PATHS)})|list", lambda: f"p|selectattr({self.pick(PATHS)}, {self.pick(TESTED)})|list", lambda: f"(d|dictsort)", lambda: "d.items()|list", lambda: f"({t()})|list",
+            lambda: f"p|sort(attribute={self.pick(PATHS)})", lambda: f"range({n()}, {n()})|list", lambda: f"({t()}).partition({t()})",
+        ])()
+
     def index(self, depth):
         kind = self.random.random()
         if kind < 0.5:
@@ -53,6 +93,9 @@ class Generator:
         return "[" + part() + ":" + part() + self.pick(["", "", ":" + self.pick(["", "1", "2", "-1", "-2", "0"])]) + "]"
 
     def expression(self, depth):
+        """Half of the time the types fit, so that deeper things are reached before an error ends it."""
+        if self.random.random() < 0.5:
+            return self.pick([self.text, self.number, self.sequence])(depth - 1)
         if depth <= 0 or self.random.random() < 0.15:
             return self.atom()
         sub = lambda: self.expression(depth - 1)
@@ -96,7 +139,7 @@ class Generator:
         if kind == 7:
             return tag("set v" + self.pick(["", " | upper"])) + body() + tag("endset") + "{{ v }}"
         if kind == 8:
-            return tag(f"macro f(a, b={self.expression(1)})") + body() + "{{ a }}{{ b }}" + tag("endmacro") + "{{ f(" + expression() + ") }}"
+            return tag(f"macro shown(a, b={self.expression(1)})") + body() + "{{ a }}{{ b }}" + tag("endmacro") + "{{ shown(" + expression() + ") }}"
         if kind == 9:
             return tag(f"filter {self.pick(['upper', 'trim', 'length', 'e'])}") + body() + tag("endfilter")
         if kind == 10:
