@@ -12,8 +12,10 @@ enum { CHAINS = 12 }; /* independent sums: more than latency times throughput, a
 static double int8_avxvnni(int64_t rounds)
 {
     __m256i acc[CHAINS], x = _mm256_set1_epi8(3), w = _mm256_set1_epi8(2);
+#pragma GCC unroll 32
     for (int c = 0; c < CHAINS; c++) acc[c] = _mm256_setzero_si256();
     for (int64_t i = 0; i < rounds; i++)
+#pragma GCC unroll 32
         for (int c = 0; c < CHAINS; c++) {
             acc[c] = _mm256_dpbusd_avx_epi32(acc[c], x, w);
             __asm__ volatile("" : "+x"(acc[c])); /* nothing is to be proved about the result */
@@ -26,8 +28,10 @@ void ceiling_fill_avxvnni(ceiling_table *t) { t->int8 = int8_avxvnni; }
 static double f32_avx2(int64_t rounds)
 {
     __m256 acc[CHAINS], x = _mm256_set1_ps(0.999f), y = _mm256_set1_ps(1.0f);
+#pragma GCC unroll 32
     for (int c = 0; c < CHAINS; c++) acc[c] = y;
     for (int64_t i = 0; i < rounds; i++)
+#pragma GCC unroll 32
         for (int c = 0; c < CHAINS; c++) {
             acc[c] = _mm256_fmadd_ps(acc[c], x, y);
             __asm__ volatile("" : "+x"(acc[c])); /* nothing is to be proved about the result */
@@ -39,8 +43,10 @@ static double f32_avx2(int64_t rounds)
 static double int8_avx2(int64_t rounds)
 {
     __m256i acc[CHAINS], x = _mm256_set1_epi8(3), w = _mm256_set1_epi8(2), one = _mm256_set1_epi16(1);
+#pragma GCC unroll 32
     for (int c = 0; c < CHAINS; c++) acc[c] = _mm256_setzero_si256();
     for (int64_t i = 0; i < rounds; i++)
+#pragma GCC unroll 32
         for (int c = 0; c < CHAINS; c++) {
             __m256i products = _mm256_maddubs_epi16(x, w);
             __asm__ volatile("" : "+x"(products)); /* not to be moved out of the loop */

@@ -12,8 +12,10 @@ enum { CHAINS = 24 }; /* independent sums: more than latency times throughput, a
 static double int8_avx512vnni(int64_t rounds)
 {
     __m512i acc[CHAINS], x = _mm512_set1_epi8(3), w = _mm512_set1_epi8(2);
+#pragma GCC unroll 32
     for (int c = 0; c < CHAINS; c++) acc[c] = _mm512_setzero_si512();
     for (int64_t i = 0; i < rounds; i++)
+#pragma GCC unroll 32
         for (int c = 0; c < CHAINS; c++) {
             acc[c] = _mm512_dpbusd_epi32(acc[c], x, w);
             __asm__ volatile("" : "+v"(acc[c])); /* nothing is to be proved about the result */
@@ -27,8 +29,10 @@ static double bf16_avx512(int64_t rounds)
 {
     __m512 acc[CHAINS];
     __m512bh x = (__m512bh)_mm512_set1_epi16(0x3f80), w = x;
+#pragma GCC unroll 32
     for (int c = 0; c < CHAINS; c++) acc[c] = _mm512_setzero_ps();
     for (int64_t i = 0; i < rounds; i++)
+#pragma GCC unroll 32
         for (int c = 0; c < CHAINS; c++) {
             acc[c] = _mm512_dpbf16_ps(acc[c], x, w);
             __asm__ volatile("" : "+v"(acc[c]));
@@ -41,8 +45,10 @@ void ceiling_fill_avx512bf16(ceiling_table *t) { t->bf16 = bf16_avx512; }
 static double f32_avx512(int64_t rounds)
 {
     __m512 acc[CHAINS], x = _mm512_set1_ps(0.999f), y = _mm512_set1_ps(1.0f);
+#pragma GCC unroll 32
     for (int c = 0; c < CHAINS; c++) acc[c] = y;
     for (int64_t i = 0; i < rounds; i++)
+#pragma GCC unroll 32
         for (int c = 0; c < CHAINS; c++) {
             acc[c] = _mm512_fmadd_ps(acc[c], x, y);
             __asm__ volatile("" : "+v"(acc[c]));
@@ -54,8 +60,10 @@ static double f32_avx512(int64_t rounds)
 static double int8_avx512(int64_t rounds)
 {
     __m512i acc[CHAINS], x = _mm512_set1_epi8(3), w = _mm512_set1_epi8(2), one = _mm512_set1_epi16(1);
+#pragma GCC unroll 32
     for (int c = 0; c < CHAINS; c++) acc[c] = _mm512_setzero_si512();
     for (int64_t i = 0; i < rounds; i++)
+#pragma GCC unroll 32
         for (int c = 0; c < CHAINS; c++) {
             __m512i products = _mm512_maddubs_epi16(x, w);
             __asm__ volatile("" : "+v"(products));
