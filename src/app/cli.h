@@ -49,7 +49,7 @@ typedef struct cli_option {
 typedef struct cli_help {
     const char *usage;    /* the line after "juan NAME", e.g. "MODEL --ids FILE" */
     msg_id about;         /* what the command does */
-    const char *examples; /* lines without the leading "juan "; {0} is the name of the default model. NULL: none */
+    const char *examples; /* lines without the leading "juan "; {0} is the default model, {1} one that chats. NULL: none */
     int min_args, max_args; /* positional; max -1: any number */
 } cli_help;
 

@@ -68,6 +68,7 @@ static int report(const cli *c, const hub *h, const hub_model *m, double seconds
     } else {
         cli_print(c, MSG_PULL_DONE, "%s" ARG "%s" ARG "%s" ARG "%s", m->name, term_bytes(size, s.bytes), term_seconds(time, seconds), path);
         cli_print(c, s.verified ? MSG_PULL_VERIFIED : MSG_PULL_UNVERIFIED, "%s", m->name);
+        cli_print(c, m->can & HUB_CHATS ? MSG_PULL_TRY_RUN : MSG_PULL_TRY_ASK, "%s", m->name);
     }
     mem_free(path);
     return EXIT_DONE;

@@ -112,11 +112,11 @@ int cmd_run(cli *c)
         {"logprobs", 0, CLI_INT, &o.logprobs, "N", MSG_OPT_LOGPROBS},
     };
     const cli_help help = {"MODEL [-p TEXT] [--raw] [-n N] [--temp T]", MSG_CMD_RUN_ABOUT,
-                           "run {0}\n"
-                           "run {0} -p \"Why is the sky blue?\" --temp 0\n"
+                           "run {1}\n"
+                           "run {1} -p \"Why is the sky blue?\" --temp 0\n"
                            "run {0} --raw -p \"从前有座山，\" -n 64 --seed 7\n"
-                           "run {0} -f chapter1.txt -p \"这一章讲了什么？\"\n"
-                           "run {0} -f - -p \"What changed?\" --json < notes.txt", 1, 1};
+                           "run {1} -f chapter1.txt -p \"这一章讲了什么？\"\n"
+                           "run {1} -f - -p \"What changed?\" --json < notes.txt", 1, 1};
     int code = cli_parse(c, &help, options, sizeof options / sizeof *options);
     if (code) return code;
     engine *e = NULL;

@@ -247,6 +247,27 @@ def bad_texts():
     assert not r.out, "how many tokens too many, and nothing cut off silently"
 
 
+def ask_bad_documents():
+    """Each kind of document that cannot be read has its sentence; what can is converted, and that is said."""
+    model = ("--model", home.model("reader.gguf", "tiny-gemma3"))
+    question = "庙在哪里？"
+    for name, data, says in (("empty.txt", b"", "empty"), ("binary.bin", bytes(range(256)) * 9, "no text"),
+                             ("broken.txt", "从前有座山。".encode() * 9 + b"\xff\xfe\xfa", "broken.txt")):
+        home.fails(3, "ask", home.write(name, data), question, *model, says=says)
+    home.fails(3, "ask", home.path("absent.txt"), question, *model, says="absent.txt")
+    home.fails(3, "ask", home.folder, question, *model, says="directory")
+    story = "从前有座山。山上有座庙，庙里有个老和尚。\n" * 3
+    long = home.write("long.txt", story * 400)
+    r = home.fails(3, "ask", long, question, *model, says="2048")
+    assert not r.out, "nothing is cut off silently"
+    r = home.ok("ask", home.write("gb.txt", story.encode("gb18030")), question, *model, "--json")
+    assert "GB18030" in r.err
+    for e in r.json()["evidence"]:
+        assert story[e["start"]:e["end"]] == e["quote"]
+    home.fails(3, "ask", home.path("gb.txt"), question, says="juan pull")
+    home.fails(2, "ask", home.path("gb.txt"), *model)
+
+
 def json_is_alone():
     """With --json standard output is JSON and nothing else, also when standard error has something to say."""
     model = home.model()
@@ -266,4 +287,4 @@ juan.run([("tokens round trip with spans", round_trip), ("special tokens", speci
           ("template", template), ("bad templates", bad_template), ("inspect", inspect), ("inspect what cannot run", inspect_what_cannot_run),
           ("doctor", doctor), ("the catalogue", catalogue), ("a catalogue of one's own", own_catalogue), ("recommendation", recommendation),
           ("quantize", quantize), ("logits", logits), ("bad models", bad_models), ("bad texts", bad_texts),
-          ("--json is alone", json_is_alone), ("--quiet", quiet)], home)
+          ("documents for ask", ask_bad_documents), ("--json is alone", json_is_alone), ("--quiet", quiet)], home)
