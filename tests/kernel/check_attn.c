@@ -11,13 +11,55 @@
 
 #include "attn_case.h"
 #include "base/mem.h"
-#include "kernel/attn.h"
+#include "kernel/ctx.h"
+#include "support/skip.h"
 
-static kernel_ctx *open_level(kernel_level level, int threads, bool exact)
+/* What is checked: the levels that run here, and those kernels compiled over plain C in place of their instructions. */
+typedef struct subject {
+    const char *name;
+    kernel_level level;
+    void (*plain)(attn_table *t); /* NULL: the level as it is */
+    bool exact;
+} subject;
+
+void plain_attn_fill_avx2(attn_table *t);
+void plain_attn_fill_avx512(attn_table *t);
+
+static const subject subjects[] = {
+    {"ref", KERNEL_REF, NULL, false}, {"ref, exact", KERNEL_REF, NULL, true},
+    {"avx2", KERNEL_AVX2, NULL, false}, {"avx2, exact", KERNEL_AVX2, NULL, true},
+    {"avx512", KERNEL_AVX512, NULL, false}, {"avx512, exact", KERNEL_AVX512, NULL, true},
+    {"amx", KERNEL_AMX, NULL, false}, {"amx, exact", KERNEL_AMX, NULL, true},
+    {"neon", KERNEL_NEON, NULL, false}, {"neon, exact", KERNEL_NEON, NULL, true},
+    {"avx2 in plain C", KERNEL_REF, plain_attn_fill_avx2, false}, {"avx512 in plain C", KERNEL_REF, plain_attn_fill_avx512, false},
+};
+enum { SUBJECTS = sizeof subjects / sizeof *subjects };
+
+/* Every subject that runs here; the highest level alone when time is short (ThreadSanitizer, which the levels do not concern). */
+static void each_subject(void (*fn)(const subject *of))
+{
+    int first = 0;
+    for (int i = 0; i < SUBJECTS && getenv("CJ_TEST_QUICK"); i++)
+        if (subjects[i].level != KERNEL_REF && kernel_level_runs(subjects[i].level, cpu_get()) && !subjects[i].exact) first = i;
+    for (int i = first; i < SUBJECTS && (first == 0 || i < first + 2); i++)
+        if (kernel_level_runs(subjects[i].level, cpu_get())) fn(&subjects[i]);
+}
+
+static kernel_ctx *open_subject(const subject *of, int threads)
 {
     kernel_ctx *ctx = NULL;
-    if (kernel_open(&ctx, &(kernel_options){.level = level, .threads = threads, .exact = exact}, NULL)) fail();
+    if (kernel_open(&ctx, &(kernel_options){.level = of->level, .threads = threads, .exact = of->exact}, NULL)) fail();
+    if (of->plain) of->plain(&ctx->table.attn);
     return ctx;
+}
+
+static void levels_that_do_not_run(void **state)
+{
+    char missing[64] = "";
+    for (int level = 0; level < KERNEL_LEVELS; level++)
+        if (!kernel_level_runs((kernel_level)level, cpu_get()))
+            snprintf(missing + strlen(missing), sizeof missing - strlen(missing), " %s", kernel_level_name((kernel_level)level));
+    if (*missing) skip_because("this processor or build does not have:%s", missing);
 }
 
 static const attn_shape shapes[] = {
@@ -39,14 +81,14 @@ static const attn_shape shapes[] = {
 };
 enum { SHAPES = sizeof shapes / sizeof *shapes };
 
-/* How far a level may be off, relative to the sums of magnitudes: in a score and in the weighted sum of values. */
+/* How far a subject may be off, relative to the sums of magnitudes: in a score, and in the weighted sum of values. */
 typedef struct bound {
     double score, value;
 } bound;
 
-static bound bound_of(kernel_level level, bool exact, kv_type type) { return (bound){6e-7, 2e-6}; }
+static bound bound_of(const subject *of, kv_type type) { return (bound){6e-7, 2e-6}; }
 
-static void compare(const attn_case *c, bound b, const char *what)
+static void compare(const attn_case *c, bound b, const subject *of)
 {
     double out[512], scale[512], score_scale;
     for (int s = 0; s < c->shape.n_seqs; s++)
@@ -57,7 +99,7 @@ static void compare(const attn_case *c, bound b, const char *what)
                 for (int d = 0; d < c->kv.dv; d++) {
                     double tolerance = scale[d] * (b.value + 2 * b.score * score_scale) + 1e-30;
                     if (!(fabs((double)got[d] - out[d]) <= tolerance))
-                        fail_msg("%s: shape %d, sequence %d row %d head %d element %d: %.9g, not %.9g (tolerance %.2g)", what,
+                        fail_msg("%s: shape %d, sequence %d row %d head %d element %d: %.9g, not %.9g (tolerance %.2g)", of->name,
                                  (int)c->shape.seed, s, (int)row, h, d, (double)got[d], out[d], tolerance);
                 }
             }
@@ -70,67 +112,61 @@ static void drop_invisible(attn_case *c)
         for (int64_t p = 0; (p + 1) * KV_PAGE <= c->seqs[s].pos - c->args.window + 1; p++) c->pages[s][p] = NULL;
 }
 
-static void level_is_right(kernel_level level, bool exact)
+static attn_case *make(int i)
 {
-    char what[64];
-    snprintf(what, sizeof what, "%s%s", kernel_level_name(level), exact ? ", exact" : "");
+    attn_case *c = malloc(sizeof *c);
+    attn_shape shape = shapes[i];
+    shape.seed = (uint32_t)i;
+    attn_case_make(c, &shape);
+    return c;
+}
+
+static void unmake(attn_case *c, kernel_ctx *ctx)
+{
+    kernel_close(&ctx);
+    attn_case_free(c);
+    free(c);
+}
+
+static void check_right(const subject *of)
+{
     for (int i = 0; i < SHAPES; i++) {
-        attn_case c;
-        attn_shape shape = shapes[i];
-        shape.seed = (uint32_t)i;
-        attn_case_make(&c, &shape);
-        kernel_ctx *ctx = open_level(level, 2, exact);
-        attn_case_store(&c, ctx);
-        drop_invisible(&c);
-        attn_case_run(&c, ctx);
-        compare(&c, bound_of(level, exact, shape.type), what);
-        kernel_close(&ctx);
-        attn_case_free(&c);
+        attn_case *c = make(i);
+        kernel_ctx *ctx = open_subject(of, 2);
+        attn_case_store(c, ctx);
+        drop_invisible(c);
+        attn_case_run(c, ctx);
+        compare(c, bound_of(of, c->shape.type), of);
+        unmake(c, ctx);
     }
 }
 
-/* Every level that runs here; the highest alone when time is short (ThreadSanitizer, which the levels do not concern). */
-static void each_level(void (*fn)(kernel_level level, bool exact))
-{
-    int first = 0;
-    if (getenv("CJ_TEST_QUICK"))
-        for (int level = 0; level < KERNEL_LEVELS; level++)
-            if (kernel_level_runs((kernel_level)level, cpu_get())) first = level;
-    for (int level = first; level < KERNEL_LEVELS; level++)
-        if (kernel_level_runs((kernel_level)level, cpu_get()))
-            for (int exact = 0; exact < 2; exact++) fn((kernel_level)level, exact);
-}
-
-static void attention_is_right(void **state) { each_level(level_is_right); }
+static void attention_is_right(void **state) { each_subject(check_right); }
 
 /* ---- properties ---- */
 
 /* Runs shape i at a thread count, into a fresh array. */
-static float *run_once(kernel_level level, bool exact, int i, int threads, size_t *bytes)
+static float *run_once(const subject *of, int i, int threads, size_t *bytes)
 {
-    attn_case c;
-    attn_shape shape = shapes[i];
-    shape.seed = (uint32_t)i;
-    attn_case_make(&c, &shape);
-    kernel_ctx *ctx = open_level(level, threads, exact);
-    attn_case_store(&c, ctx);
-    attn_case_run(&c, ctx);
-    *bytes = (size_t)(c.rows * shape.heads * shape.dv) * sizeof(float);
+    attn_case *c = make(i);
+    kernel_ctx *ctx = open_subject(of, threads);
+    attn_case_store(c, ctx);
+    attn_case_run(c, ctx);
+    *bytes = (size_t)(c->rows * c->shape.heads * c->shape.dv) * sizeof(float);
     float *out = mem_alloc(*bytes);
-    memcpy(out, c.out, *bytes);
-    kernel_close(&ctx);
-    attn_case_free(&c);
+    memcpy(out, c->out, *bytes);
+    unmake(c, ctx);
     return out;
 }
 
-static void threads_do_not_matter(kernel_level level, bool exact)
+static void check_threads(const subject *of)
 {
     static const int counts[] = {2, 3, 5};
-    for (int i = 0; i < SHAPES; i++) {
+    for (int i = 0; i < SHAPES; i += of->plain || of->level == KERNEL_REF ? 4 : 1) { /* plain C takes its time */
         size_t bytes;
-        float *one = run_once(level, exact, i, 1, &bytes);
+        float *one = run_once(of, i, 1, &bytes);
         for (int n = 0; n < 3; n++) {
-            float *many = run_once(level, exact, i, counts[n], &bytes);
+            float *many = run_once(of, i, counts[n], &bytes);
             assert_memory_equal(one, many, bytes);
             mem_free(many);
         }
@@ -138,48 +174,71 @@ static void threads_do_not_matter(kernel_level level, bool exact)
     }
 }
 
-static void same_bits_at_any_thread_count(void **state) { each_level(threads_do_not_matter); }
+static void same_bits_at_any_thread_count(void **state) { each_subject(check_threads); }
 
-/* A spoilt token (query, key and value) spoils the rows that see it, and no other. */
-static void spoilt_token_stays_alone(kernel_level level, bool exact)
+/* A spoilt row (query, key and value) spoils the rows that see it, and no other. */
+static void check_spoilt(const subject *of)
 {
     static const float spoils[] = {NAN, INFINITY, -INFINITY};
-    for (int i = 0; i < SHAPES; i++) {
+    for (int i = 0; i < SHAPES; i += of->plain ? 2 : 1) {
         size_t bytes;
-        float *clean = run_once(level, exact, i, 1, &bytes);
-        attn_case c;
-        attn_shape shape = shapes[i];
-        shape.seed = (uint32_t)i;
-        attn_case_make(&c, &shape);
-        kernel_ctx *ctx = open_level(level, 1, exact);
-        int64_t bad = c.seqs[0].count / 2; /* of the batch's rows of sequence 0 */
-        float *k = c.k[0] + (c.seqs[0].pos + bad) * c.kv.heads * c.kv.dk, *v = c.v[0] + (c.seqs[0].pos + bad) * c.kv.heads * c.kv.dv;
-        for (int h = 0; h < c.kv.heads; h++) k[h * c.kv.dk + 3] = v[h * c.kv.dv + 1] = spoils[i % 3];
-        c.q[bad * shape.heads * shape.dk] = NAN;
-        attn_case_store(&c, ctx);
-        attn_case_run(&c, ctx);
-        size_t row = (size_t)(shape.heads * shape.dv);
-        for (int64_t r = 0; r < c.rows; r++) {
-            if (r >= bad && r < c.seqs[0].count && !(shape.window && r >= bad + shape.window)) continue;
-            for (size_t e = (size_t)r * row; e < (size_t)(r + 1) * row; e++)
-                if (!(fabsf(clean[e] - c.out[e]) <= 2e-3f)) fail_msg("shape %d: row %d is spoilt", i, (int)r);
+        float *clean = run_once(of, i, 1, &bytes);
+        attn_case *c = make(i);
+        kernel_ctx *ctx = open_subject(of, 1);
+        int64_t bad = c->seqs[0].count / 2, at = c->seqs[0].pos + bad, row = (int64_t)c->shape.heads * c->shape.dv;
+        for (int h = 0; h < c->kv.heads; h++)
+            c->k[0][(at * c->kv.heads + h) * c->kv.dk + 3] = c->v[0][(at * c->kv.heads + h) * c->kv.dv + 1] = spoils[i % 3];
+        c->q[bad * c->shape.heads * c->shape.dk] = NAN;
+        attn_case_store(c, ctx);
+        attn_case_run(c, ctx);
+        for (int64_t r = 0; r < c->rows; r++) {
+            if (r >= bad && r < c->seqs[0].count && !(c->shape.window && r >= bad + c->shape.window)) continue;
+            for (int64_t e = r * row; e < (r + 1) * row; e++)
+                if (!(fabsf(clean[e] - c->out[e]) <= 2e-3f)) fail_msg("%s: shape %d row %d is spoilt", of->name, i, (int)r);
         }
-        assert_true(isnan(c.out[(size_t)bad * row]));
-        kernel_close(&ctx);
-        attn_case_free(&c);
+        assert_true(isnan(c->out[bad * row]));
+        unmake(c, ctx);
         mem_free(clean);
     }
 }
 
-static void spoilt_rows_stay_alone(void **state) { each_level(spoilt_token_stays_alone); }
+static void spoilt_rows_stay_alone(void **state) { each_subject(check_spoilt); }
+
+/* Exact mode on float32 pages: a row has the same bits whole, in chunks, and beside other rows. */
+static void check_chunks(const subject *of)
+{
+    enum { ROWS = 1700, HEADS = 3, D = 4 }; /* enough that fast mode would cut the whole and a chunk differently */
+    if (!of->exact) return;
+    attn_shape shape = {KV_F32, HEADS, 1, D, D, .n_seqs = 1, .pos = {0}, .count = {ROWS}, .rope_dims = D, .stride = 128, .trained = 200, .seed = 9};
+    attn_case c;
+    attn_case_make(&c, &shape);
+    kernel_ctx *ctx = open_subject(of, 2);
+    attn_case_store(&c, ctx);
+    attn_case_run(&c, ctx);
+    size_t bytes = (size_t)(c.rows * HEADS * D) * sizeof(float);
+    float *whole = mem_alloc(bytes);
+    memcpy(whole, c.out, bytes);
+    memset(c.out, 0xff, bytes);
+    for (int64_t done = 0, n; done < ROWS; done += n) {
+        n = i64_min(ROWS - done, 1 + done % 77);
+        c.seqs[0] = (attn_seq){.row = done, .count = n, .pos = done, .pages = c.pages[0]};
+        op_attention(ctx, &c.args);
+    }
+    assert_memory_equal(whole, c.out, bytes);
+    mem_free(whole);
+    kernel_close(&ctx);
+    attn_case_free(&c);
+}
+
+static void exact_chunks_are_the_same_bits(void **state) { each_subject(check_chunks); }
 
 /* Inside the trained window the positions of rope.h are plain RoPE: only i - j matters. */
-static void positions_are_plain_rope(kernel_level level, bool exact)
+static void check_plain_rope(const subject *of)
 {
     attn_shape shape = {KV_F32, 2, 1, 32, 32, .n_seqs = 1, .pos = {300}, .count = {4}, .rope_dims = 32, .stride = 128, .trained = 512};
     attn_case c;
     attn_case_make(&c, &shape);
-    kernel_ctx *ctx = open_level(level, 1, exact);
+    kernel_ctx *ctx = open_subject(of, 1);
     attn_case_store(&c, ctx);
     attn_case_run(&c, ctx);
     for (int64_t row = 0; row < 4; row++)
@@ -203,18 +262,55 @@ static void positions_are_plain_rope(kernel_level level, bool exact)
     attn_case_free(&c);
 }
 
-static void inside_the_window_it_is_plain_rope(void **state) { each_level(positions_are_plain_rope); }
+static void inside_the_window_it_is_plain_rope(void **state) { each_subject(check_plain_rope); }
+
+/* ---- the softmax alone ---- */
+
+/* A page of n scores for one row, after pages whose largest score was `before`. */
+static void check_softmax_row(const kernel_ctx *ctx, const subject *of, int n, float before)
+{
+    _Alignas(64) float s[KV_PAGE], out[ATTN_COLS] = {0}, alpha = -1, max = before;
+    float scores[KV_PAGE];
+    uint32_t seed = (uint32_t)n;
+    double sum = before == -INFINITY ? 0 : 3, largest = before, want = 0;
+    attn_tile t = {.s = s, .alpha = &alpha, .st = {.rows = 1, .ld = ATTN_COLS, .max = &max, .sum = &sum, .out = out}};
+    for (int i = 0; i < KV_PAGE; i++) s[i] = scores[i] = i % 9 == 4 ? -INFINITY : case_random(&seed) * (i % 5 == 3 ? 60 : 5);
+    for (int i = 0; i < n; i++) largest = fmax(largest, (double)scores[i]);
+    ctx->table.attn.softmax(&t, n);
+    for (int i = 0; i < KV_PAGE; i++) {
+        double w = i < n ? exp2((double)(scores[i] - (float)largest)) : 0; /* the difference is rounded before */
+        want += w;
+        if (!(fabs((double)s[i] - w) <= 3e-7 * w + 2e-38)) fail_msg("%s: 2^%g is %.9g, not %.9g", of->name, (double)scores[i] - largest, (double)s[i], w);
+    }
+    double a = before == -INFINITY ? 0 : exp2((double)before - largest);
+    assert_true(max == (float)largest && fabs((double)alpha - a) <= 3e-7 * a + 2e-38);
+    want += before == -INFINITY ? 0 : 3 * a;
+    if (!(fabs(sum - want) <= 1e-6 * want)) fail_msg("%s: the sum is %.9g, not %.9g", of->name, sum, want);
+}
+
+static void check_softmax(const subject *of)
+{
+    kernel_ctx *ctx = open_subject(of, 1);
+    for (int n = 1; n <= KV_PAGE; n++) {
+        check_softmax_row(ctx, of, n, -INFINITY);
+        check_softmax_row(ctx, of, n, 2);
+        check_softmax_row(ctx, of, n, 300);
+    }
+    kernel_close(&ctx);
+}
+
+static void softmax_is_right(void **state) { each_subject(check_softmax); }
 
 /* ---- the mass of keys ---- */
 
-static void mass_of_level(kernel_level level, bool exact)
+static void check_mass(const subject *of)
 {
     static const int which[] = {0, 3, 5, 10, 12};
     for (int n = 0; n < 5; n++) {
         attn_case c;
         attn_shape shape = shapes[which[n]];
         attn_case_make(&c, &shape);
-        kernel_ctx *ctx = open_level(level, 2, exact);
+        kernel_ctx *ctx = open_subject(of, 2);
         attn_case_store(&c, ctx);
         attn_case_run(&c, ctx);
         int64_t row0 = c.seqs[0].count / 3, rows = c.seqs[0].count - row0, keys = c.end[0];
@@ -232,13 +328,13 @@ static void mass_of_level(kernel_level level, bool exact)
     }
 }
 
-static void mass_is_right(void **state) { each_level(mass_of_level); }
+static void mass_is_right(void **state) { each_subject(check_mass); }
 
 static void mass_without_memory(void **state)
 {
     attn_case c;
     attn_case_make(&c, &shapes[0]);
-    kernel_ctx *ctx = open_level(KERNEL_AUTO, 1, false);
+    kernel_ctx *ctx = open_subject(&subjects[0], 1);
     attn_case_store(&c, ctx);
     attn_case_run(&c, ctx);
     float mass[70] = {0};
@@ -259,9 +355,9 @@ static void mass_without_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(attention_is_right), cmocka_unit_test(same_bits_at_any_thread_count),
-        cmocka_unit_test(spoilt_rows_stay_alone), cmocka_unit_test(inside_the_window_it_is_plain_rope),
-        cmocka_unit_test(mass_is_right), cmocka_unit_test(mass_without_memory),
+        cmocka_unit_test(levels_that_do_not_run), cmocka_unit_test(attention_is_right), cmocka_unit_test(same_bits_at_any_thread_count),
+        cmocka_unit_test(spoilt_rows_stay_alone), cmocka_unit_test(exact_chunks_are_the_same_bits), cmocka_unit_test(inside_the_window_it_is_plain_rope),
+        cmocka_unit_test(softmax_is_right), cmocka_unit_test(mass_is_right), cmocka_unit_test(mass_without_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,7 +2,11 @@
 #if !defined(SIMD_EMULATE) && !(defined(__AVX2__) && defined(__FMA__) && defined(__F16C__))
 #error "this file is compiled with -mavx2 -mfma -mf16c"
 #endif
+#ifdef SIMD_EMULATE /* quick to compile */
+#define ATTN_MR 2
+#else
 #define ATTN_MR 6
+#endif
 #include "kernel/simd/attn.inc"
 
 void attn_fill_avx2(attn_table *t)

@@ -2,7 +2,11 @@
 #if !defined(SIMD_EMULATE) && !(defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512DQ__) && defined(__AVX512VL__))
 #error "this file is compiled with -mavx512f -mavx512bw -mavx512dq -mavx512vl"
 #endif
+#ifdef SIMD_EMULATE /* quick to compile */
+#define ATTN_MR 2
+#else
 #define ATTN_MR 12
+#endif
 #include "kernel/simd/attn.inc"
 
 void attn_fill_avx512(attn_table *t)
