@@ -1,19 +1,23 @@
 /* ask: find, quote, answer. */
 #include "reader/ask.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/hash.h"
+#include "base/utf8.h"
 #include "reader/find.h"
 #include "reader/prompt.h"
 
 enum {
     CLOSE_TOKENS = 1024,     /* a text up to this long is read once, in the prompt that asks for the answer */
+    CLOSE_SHARE = 2,         /* ... if it takes no more than one part in so many of the context */
     EVIDENCE_DEFAULT = 3,
     ANSWER_TOKENS = 64,
-    CONTEXT_CHARS = 240,     /* what is read again around a passage */
+    CONTEXT_CHARS = 120,     /* what is read again before and after a passage */
     REREAD_PASSAGES = 3,
 };
 
@@ -98,12 +102,38 @@ static void choose_heads(asker *a)
             a->heads[a->n_heads++] = (ask_head){l, h};
 }
 
-/* Reads a->prompt into the session with the finding heads watching; afterwards score says where the question looked. */
-static cj_err read_and_score(asker *a, model_want want, cj_diag *d)
+/* Builds the prompt of this reading for a question. */
+typedef cj_err prompt_maker(prompt *out, const engine *e, const char *text, size_t bytes, const char *question, cj_diag *d);
+
+static cj_err make_prompt(asker *a, prompt_maker *make, const char *question, cj_diag *d)
+{
+    prompt_deinit(&a->prompt);
+    return make(&a->prompt, a->e, a->corpus.text.data, a->corpus.text.len, question, d);
+}
+
+/* A text that is too long is refused, never cut: says by how much, and how much of it would go in. */
+static cj_err check_length(const asker *a, cj_diag *d)
+{
+    const prompt *p = &a->prompt;
+    int64_t n = (int64_t)p->tokens.count, context = session_context(a->session), over = n - context;
+    if (over <= 0) return CJ_OK;
+    int64_t fits = p->text_end - over;
+    size_t bytes = fits > p->text ? p->tokens.spans[fits - 1].end : 0;
+    int64_t chars = (int64_t)utf8_count(a->corpus.text.data, bytes);
+    chars -= chars / 50 + 1; /* cut there, its last words may be other tokens */
+    return diag_fail(d, CJ_E_LIMIT, MSG_ASK_TOO_LONG, "%lld" ARG "%lld" ARG "%lld" ARG "%lld" ARG "%lld", (long long)n, (long long)over,
+                     (long long)context, (long long)utf8_count(a->corpus.text.data, a->corpus.text.len),
+                     (long long)chars);
+}
+
+/* Reads a->prompt into the session with the finding heads watching; score says where the question looked. */
+static cj_err look(asker *a, model_want want, float *score, cj_diag *d)
 {
     session_probe probes[ASK_HEADS_MAX];
     int64_t n = (int64_t)a->prompt.tokens.count;
+    TRY(check_length(a, d));
     for (int i = 0; i < a->n_heads; i++) {
+        mem_free(a->mass[i]);
         a->mass[i] = mem_array((size_t)n, sizeof *a->mass[i]);
         if (!a->mass[i]) return diag_nomem(d, (size_t)n * sizeof *a->mass[i]);
         probes[i] = (session_probe){a->heads[i].layer, a->heads[i].head, a->prompt.question, a->mass[i]};
@@ -115,8 +145,23 @@ static cj_err read_and_score(asker *a, model_want want, cj_diag *d)
     count_read(a, reused, n, want != WANT_NONE, clock_now() - start);
     find_input in = {.mass = (const float *const *)a->mass, .n_heads = a->n_heads, .spans = a->prompt.tokens.spans, .text = a->prompt.text,
                      .text_end = a->prompt.text_end, .passages = a->passages.item, .n_passages = a->passages.n};
-    find_score(&in, a->score);
+    find_score(&in, score);
     return CJ_OK;
+}
+
+/* A question about nothing looks at what draws attention whatever is asked: openings, headings, names that are everywhere. What
+ * the real question pays beyond that is the score (docs/finding.md has the figures). */
+static cj_err read_and_score(asker *a, prompt_maker *make, model_want want, cj_diag *d)
+{
+    float *usual = mem_array((size_t)a->passages.n, sizeof *usual);
+    if (!usual) return diag_nomem(d, (size_t)a->passages.n * sizeof *usual);
+    cj_err e = make_prompt(a, make, prompt_neutral_question(a->question), d);
+    if (!e) e = look(a, WANT_NONE, usual, d);
+    if (!e) e = make_prompt(a, make, a->question, d);
+    if (!e) e = look(a, want, a->score, d);
+    for (int64_t i = 0; !e && i < a->passages.n; i++) a->score[i] = fmaxf(0, a->score[i] - usual[i]);
+    mem_free(usual);
+    return e;
 }
 
 /* The best passages as evidence, and to the caller. */
@@ -147,7 +192,8 @@ static char *snapshot_path(const asker *a)
 {
     char name[96];
     if (!a->opt->snapshots) return NULL;
-    snprintf(name, sizeof name, "ask-%016llx-%d%s.snap", (unsigned long long)model_fingerprint(engine_model(a->e)),
+    uint64_t beginning = hash_xxh3(a->prompt.tokens.ids, (size_t)a->prompt.fixed * sizeof *a->prompt.tokens.ids);
+    snprintf(name, sizeof name, "ask-%016llx-%08x-%d%s.snap", (unsigned long long)model_fingerprint(engine_model(a->e)), (unsigned)beginning,
              (int)engine_options_of(a->e)->kv, engine_options_of(a->e)->exact ? "-exact" : "");
     return file_join(a->opt->snapshots, name);
 }
@@ -182,12 +228,14 @@ static bool on_piece(void *arg, const generate_piece *p)
     return !a->opt->on_text || !p->n || a->opt->on_text(a->opt->arg, p->text, p->n);
 }
 
+static int64_t answer_tokens(const asker *a) { return a->opt->max_tokens ? a->opt->max_tokens : ANSWER_TOKENS; }
+
 static cj_err write_answer(asker *a, cj_diag *d)
 {
     generate_result r;
     const char *stops[] = {a->prompt.stop};
     generate_options g = {
-        .sampling = SAMPLER_GREEDY, .max_tokens = a->opt->max_tokens ? a->opt->max_tokens : ANSWER_TOKENS, .stops = stops, .n_stops = 1,
+        .sampling = SAMPLER_GREEDY, .max_tokens = answer_tokens(a), .stops = stops, .n_stops = a->prompt.stop != NULL,
         .on_piece = on_piece, .on_progress = on_progress, .arg = a,
     };
     a->phase = ASK_ANSWERING;
@@ -199,21 +247,21 @@ static cj_err write_answer(asker *a, cj_diag *d)
     return CJ_OK;
 }
 
-/* What is read again: the best passages with some text around them, in the order of the book, without overlaps. */
-static cj_err gather_passages(asker *a, buf *text, cj_diag *d)
+/* What is read again: the best `most` passages with `around` characters before and after, in the order of the book, without overlaps. */
+static cj_err gather_passages(const asker *a, int most, size_t around, buf *text, cj_diag *d)
 {
     int64_t best[REREAD_PASSAGES];
-    int n = find_best(a->score, a->passages.n, best, REREAD_PASSAGES);
+    int n = find_best(a->score, a->passages.n, best, most);
     const passage *p = a->passages.item;
-    size_t done = 0; /* bytes before this have been taken */
-    buf_init(text, 1 << 20);
+    size_t done = 0, reach = around * 3; /* bytes, as Chinese has them; before `done` all has been taken */
+    buf_clear(text);
     for (int64_t i = 0; i < a->passages.n; i++) {
         bool chosen = false;
         for (int k = 0; k < n; k++) chosen |= best[k] == i;
         if (!chosen) continue;
         int64_t from = i, to = i;
-        while (from > 0 && p[i].byte - p[from - 1].byte < CONTEXT_CHARS * 3 / 2) from--;
-        while (to + 1 < a->passages.n && p[to + 1].end - p[i].end < CONTEXT_CHARS * 3 / 2) to++;
+        while (from > 0 && p[i].byte - p[from - 1].byte <= reach) from--;
+        while (to + 1 < a->passages.n && p[to + 1].end - p[i].end <= reach) to++;
         size_t byte = p[from].byte > done ? p[from].byte : done;
         if (byte >= p[to].end) continue;
         if (text->len) TRY(buf_puts(text, "\n", d));
@@ -223,11 +271,30 @@ static cj_err gather_passages(asker *a, buf *text, cj_diag *d)
     return CJ_OK;
 }
 
+/* The prompt over what is read again: less around the passages, then fewer of them, where the context is small. */
+static cj_err make_short_prompt(asker *a, cj_diag *d)
+{
+    static const struct { int most; size_t around; } sizes[] = {{REREAD_PASSAGES, CONTEXT_CHARS}, {REREAD_PASSAGES, 0}, {1, 0}};
+    int64_t room = session_context(a->session) - answer_tokens(a);
+    buf text;
+    cj_err e = CJ_OK;
+    buf_init(&text, 1 << 20);
+    for (size_t i = 0; !e && i < sizeof sizes / sizeof *sizes; i++) {
+        e = gather_passages(a, sizes[i].most, sizes[i].around, &text, d);
+        if (e) break;
+        prompt_deinit(&a->prompt);
+        e = prompt_close(&a->prompt, a->e, text.data, text.len, a->question, d);
+        if ((int64_t)a->prompt.tokens.count <= room) break;
+    }
+    buf_deinit(&text);
+    return e;
+}
+
 /* Short text: one reading finds and answers. */
 static cj_err ask_close(asker *a, cj_diag *d)
 {
     TRY(begin_session(a, d));
-    TRY(read_and_score(a, WANT_LAST, d));
+    TRY(read_and_score(a, prompt_close, WANT_LAST, d));
     take_evidence(a);
     return write_answer(a, d);
 }
@@ -235,20 +302,11 @@ static cj_err ask_close(asker *a, cj_diag *d)
 /* Long text: read it, find, then read the best passages again and answer. */
 static cj_err ask_far(asker *a, cj_diag *d)
 {
-    prompt_deinit(&a->prompt);
-    TRY(prompt_find(&a->prompt, a->e, a->corpus.text.data, a->corpus.text.len, a->question, d));
-    TRY(read_and_score(a, WANT_NONE, d));
+    TRY(read_and_score(a, prompt_find, WANT_NONE, d));
     take_evidence(a);
-    buf again;
-    cj_err e = gather_passages(a, &again, d);
-    if (!e) {
-        prompt_deinit(&a->prompt);
-        e = prompt_close(&a->prompt, a->e, again.data, again.len, a->question, d);
-    }
-    buf_deinit(&again);
-    if (!e) e = begin_session(a, d);
-    if (!e) e = write_answer(a, d);
-    return e;
+    TRY(make_short_prompt(a, d));
+    TRY(begin_session(a, d));
+    return write_answer(a, d);
 }
 
 static cj_err run(asker *a, cj_diag *d)
@@ -256,8 +314,9 @@ static cj_err run(asker *a, cj_diag *d)
     TRY(join_documents(a, d));
     choose_heads(a);
     TRY(session_open(&a->session, a->e, 0, d));
-    TRY(prompt_close(&a->prompt, a->e, a->corpus.text.data, a->corpus.text.len, a->question, d));
-    a->out->read_twice = a->prompt.text_end - a->prompt.text > CLOSE_TOKENS;
+    TRY(make_prompt(a, prompt_close, a->question, d));
+    int64_t text = a->prompt.text_end - a->prompt.text, context = session_context(a->session);
+    a->out->read_twice = text > CLOSE_TOKENS || (int64_t)a->prompt.tokens.count > context / CLOSE_SHARE;
     return a->out->read_twice ? ask_far(a, d) : ask_close(a, d);
 }
 

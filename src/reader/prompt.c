@@ -3,70 +3,173 @@
 
 #include <string.h>
 
-static const char examples[] =
-    "阅读短文，回答问题。\n\n"
-    "短文：老周在码头边开了一家修表铺，每逢初一关门歇业。铺子里最贵的一块表，是一位船长留下的怀表。\n"
-    "问题：修表铺在什么日子歇业？\n"
-    "答案：初一\n\n"
-    "短文：山下的村子共有四十二户人家。村里的水都从北坡的石井里挑来，井边立着一棵老槐树。\n"
-    "问题：村里的水从哪里挑来？\n"
-    "答案：北坡的石井\n\n"
-    "短文：那年冬天，赵先生托学生小林把一封信送到省城，信里夹着三张船票。\n"
-    "问题：信是谁送到省城的？\n"
-    "答案：学生小林\n\n";
+#include "base/utf8.h"
+#include "engine/prompt.h"
 
-static cj_err add(prompt *p, const tokenizer *t, const char *s, size_t n, unsigned flags, cj_diag *d)
+/* What is said in one language. */
+typedef struct wording {
+    const char *examples;              /* before the text, for a base model */
+    const char *text, *question, *answer; /* labels of its form */
+    const char *instruction;           /* before the text, for a model that chats */
+    const char *ask;                   /* between the text and the question */
+    const char *neutral;               /* a question that asks for nothing in particular */
+} wording;
+
+static const wording chinese = {
+    .examples = "阅读短文，回答问题。\n\n"
+                "短文：老周在码头边开了一家修表铺，每逢初一关门歇业。铺子里最贵的一块表，是一位船长留下的怀表。\n"
+                "问题：修表铺在什么日子歇业？\n"
+                "答案：初一\n\n"
+                "短文：山下的村子共有四十二户人家。村里的水都从北坡的石井里挑来，井边立着一棵老槐树。\n"
+                "问题：村里的水从哪里挑来？\n"
+                "答案：北坡的石井\n\n"
+                "短文：那年冬天，赵先生托学生小林把一封信送到省城，信里夹着三张船票。\n"
+                "问题：信是谁送到省城的？\n"
+                "答案：学生小林\n\n",
+    .text = "短文：",
+    .question = "\n问题：",
+    .answer = "\n答案：",
+    .instruction = "请阅读下面的文字，然后根据文字回答问题。只回答问题本身，尽量用原文的词语；文中没有答案时，回答“文中没有说明”。\n\n",
+    .ask = "\n\n问题：",
+    .neutral = "这段文字讲了什么？",
+};
+
+static const wording english = {
+    .examples = "Read the passage and answer the question.\n\n"
+                "Passage: Mr Harlow kept a watch shop by the harbour and closed it on the first day of every month. The dearest watch in it had been left by a captain.\n"
+                "Question: On which day was the shop closed?\n"
+                "Answer: the first day of every month\n\n"
+                "Passage: The village below the hill had forty-two houses. All its water was carried from the stone well on the north slope.\n"
+                "Question: Where did the water come from?\n"
+                "Answer: the stone well on the north slope\n\n"
+                "Passage: That winter the teacher gave a letter to his pupil Lin, who took it to the city. Three tickets lay in it.\n"
+                "Question: Who took the letter to the city?\n"
+                "Answer: his pupil Lin\n\n",
+    .text = "Passage: ",
+    .question = "\nQuestion: ",
+    .answer = "\nAnswer:",
+    .instruction = "Read the text below, then answer the question from it. Answer in a few words, taken from the text where possible; if the text does not say, answer \"The text does not say.\"\n\n",
+    .ask = "\n\nQuestion: ",
+    .neutral = "What is this text about?",
+};
+
+/* Chinese as soon as one Chinese character is in the question. */
+static const wording *wording_for(const char *question)
 {
-    return tokenizer_encode(t, s, n, flags, &p->tokens, d);
+    size_t n = strlen(question);
+    uint32_t cp;
+    for (size_t i = 0; i < n;) {
+        i += (size_t)utf8_decode(question + i, n - i, &cp);
+        if (cp >= 0x2E80 && cp != UTF8_INVALID) return &chinese;
+    }
+    return &english;
 }
 
-/* The begin token, where the model wants one. */
-static cj_err add_begin(prompt *p, const tokenizer *t, cj_diag *d)
+static cj_err begin(prompt *p, const engine *e, const tokenizer **t, cj_diag *d)
+{
+    *p = (prompt){0};
+    token_list_init(&p->tokens);
+    return engine_need_tokenizer(e, t, d);
+}
+
+/* ---- a base model ---- */
+
+static cj_err add(prompt *p, const tokenizer *t, const char *s, cj_diag *d) { return tokenizer_encode(t, s, strlen(s), 0, &p->tokens, d); }
+
+static cj_err plain(prompt *p, const tokenizer *t, const wording *w, bool examples, const char *text, size_t bytes, const char *question, cj_diag *d)
 {
     const token_specials *s = tokenizer_specials(t);
-    return s->add_bos && s->bos >= 0 ? token_list_push(&p->tokens, s->bos, 0, 0, d) : CJ_OK;
+    p->stop = "\n";
+    if (s->add_bos && s->bos >= 0) TRY(token_list_push(&p->tokens, s->bos, 0, 0, d));
+    if (examples) {
+        TRY(add(p, t, w->examples, d));
+        TRY(add(p, t, w->text, d));
+    }
+    p->fixed = p->text = (int64_t)p->tokens.count;
+    TRY(tokenizer_encode(t, text, bytes, TOKEN_VERBATIM, &p->tokens, d));
+    p->text_end = p->question = (int64_t)p->tokens.count;
+    TRY(add(p, t, w->question, d));
+    TRY(add(p, t, question, d));
+    return add(p, t, w->answer, d);
 }
 
-static cj_err add_text(prompt *p, const tokenizer *t, const char *text, size_t bytes, cj_diag *d)
+/* ---- a model that chats ---- */
+
+/* {"messages": [the user's one], "enable_thinking": false}; NULL: no memory. */
+static json_object *one_message(const buf *content)
 {
-    p->text = (int64_t)p->tokens.count;
-    TRY(add(p, t, text, bytes, TOKEN_VERBATIM, d));
-    p->text_end = (int64_t)p->tokens.count;
-    return CJ_OK;
+    json_object *o = json_object_new_object(), *list = json_object_new_array(), *m = json_object_new_object();
+    json_object *text = json_object_new_string_len(content->data, (int)content->len);
+    if (o && list && m && text) {
+        json_object_object_add(m, "role", json_object_new_string("user"));
+        json_object_object_add(m, "content", text);
+        json_object_array_add(list, m);
+        json_object_object_add(o, "messages", list);
+        json_object_object_add(o, "enable_thinking", json_object_new_boolean(false)); /* the answer comes at once */
+        return o;
+    }
+    json_object_put(o);
+    json_object_put(list);
+    json_object_put(m);
+    json_object_put(text);
+    return NULL;
 }
 
-static cj_err add_question(prompt *p, const tokenizer *t, const char *question, cj_diag *d)
+/* Finds the text's tokens from where its bytes begin in the rendered prompt, and makes their spans bytes of the text. */
+static void place_text(prompt *p, size_t from, size_t bytes)
 {
-    p->question = (int64_t)p->tokens.count;
-    TRY(add(p, t, "\n问题：", strlen("\n问题："), 0, d));
-    TRY(add(p, t, question, strlen(question), 0, d));
-    return add(p, t, "\n答案：", strlen("\n答案："), 0, d);
+    token_list *l = &p->tokens;
+    int64_t n = (int64_t)l->count;
+    while (p->text < n && l->spans[p->text].end <= from) p->text++;
+    for (p->text_end = p->text; p->text_end < n && l->spans[p->text_end].start < from + bytes; p->text_end++) {
+        token_span *s = &l->spans[p->text_end];
+        s->start = s->start > from ? s->start - from : 0;
+        s->end = s->end - from < bytes ? s->end - from : bytes;
+    }
+    p->fixed = p->text;
+    p->question = p->text_end;
 }
+
+static cj_err chat(prompt *p, const engine *e, const wording *w, const char *text, size_t bytes, const char *question, cj_diag *d)
+{
+    buf content, rendered;
+    size_t before = strlen(w->instruction);
+    buf_init(&content, (size_t)INT32_MAX);
+    buf_init(&rendered, (size_t)INT32_MAX);
+    cj_err err = buf_puts(&content, w->instruction, d);
+    if (!err) err = buf_append(&content, text, bytes, d);
+    size_t shown = content.len; /* what a template that trims its messages leaves alone */
+    if (!err) err = buf_puts(&content, w->ask, d);
+    if (!err) err = buf_puts(&content, question, d);
+    json_object *request = err ? NULL : one_message(&content);
+    if (!err && !request) err = diag_nomem(d, content.len);
+    if (!err) err = prompt_chat(e, request, NULL, &rendered, &p->tokens, d);
+    const char *at = err ? NULL : memmem(rendered.data, rendered.len, content.data, shown);
+    if (!err && !at) err = diag_fail(d, CJ_E_UNSUPPORTED, MSG_ASK_TEMPLATE, "%s", gguf_path(model_file(engine_model(e))));
+    if (!err) place_text(p, (size_t)(at - rendered.data) + before, bytes);
+    json_object_put(request);
+    buf_deinit(&content);
+    buf_deinit(&rendered);
+    return err;
+}
+
+/* ---- */
 
 cj_err prompt_close(prompt *p, const engine *e, const char *text, size_t bytes, const char *question, cj_diag *d)
 {
     const tokenizer *t;
-    *p = (prompt){.stop = "\n"};
-    token_list_init(&p->tokens);
-    TRY(engine_need_tokenizer(e, &t, d));
-    TRY(add_begin(p, t, d));
-    TRY(add(p, t, examples, sizeof examples - 1, 0, d));
-    TRY(add(p, t, "短文：", strlen("短文："), 0, d));
-    p->fixed = (int64_t)p->tokens.count;
-    TRY(add_text(p, t, text, bytes, d));
-    return add_question(p, t, question, d);
+    const wording *w = wording_for(question);
+    TRY(begin(p, e, &t, d));
+    return prompt_can_chat(e) ? chat(p, e, w, text, bytes, question, d) : plain(p, t, w, true, text, bytes, question, d);
 }
 
 cj_err prompt_find(prompt *p, const engine *e, const char *text, size_t bytes, const char *question, cj_diag *d)
 {
     const tokenizer *t;
-    *p = (prompt){.stop = "\n"};
-    token_list_init(&p->tokens);
-    TRY(engine_need_tokenizer(e, &t, d));
-    TRY(add_begin(p, t, d));
-    p->fixed = (int64_t)p->tokens.count;
-    TRY(add_text(p, t, text, bytes, d));
-    return add_question(p, t, question, d);
+    TRY(begin(p, e, &t, d));
+    return plain(p, t, wording_for(question), false, text, bytes, question, d);
 }
+
+const char *prompt_neutral_question(const char *question) { return wording_for(question)->neutral; }
 
 void prompt_deinit(prompt *p) { token_list_deinit(&p->tokens); }

@@ -1,7 +1,8 @@
-/* The prompt for an answer at close range.
+/* The prompt for an answer.
  *
- * A base model is asked with worked examples before the text; a model with a chat template is told what to do. Either way the
- * prompt is: a beginning that is the same for every question (worth keeping as a snapshot), the text, the question.
+ * A model with a chat template is told what to do in one message: instruction, text, question. A base model is shown worked
+ * examples before the text. Either way the prompt is: a beginning that is the same for every text (worth keeping as a snapshot),
+ * the text, the question; so what was read of a text serves the next question about it. The language is the question's.
  */
 #ifndef READER_PROMPT_H
 #define READER_PROMPT_H
@@ -13,12 +14,15 @@ typedef struct prompt {
     int64_t fixed;          /* tokens of the beginning */
     int64_t text, text_end; /* where the text's tokens are; their spans are bytes of the text given */
     int64_t question;       /* where the question's tokens begin */
-    const char *stop;       /* the answer ends before this; static */
+    const char *stop;       /* the answer ends before this; NULL: at an end token. Static */
 } prompt;
 
+/* For an answer. The text must be valid UTF-8. */
 CJ_NODISCARD cj_err prompt_close(prompt *out, const engine *e, const char *text, size_t bytes, const char *question, cj_diag *d);
-/* For finding only: the text, then the question. */
+/* For finding: the text, then the question; no examples, which would draw attention. */
 CJ_NODISCARD cj_err prompt_find(prompt *out, const engine *e, const char *text, size_t bytes, const char *question, cj_diag *d);
+/* A question in the same language that asks for nothing in particular. Static. */
+const char *prompt_neutral_question(const char *question);
 void prompt_deinit(prompt *p);
 
 #endif
