@@ -50,7 +50,7 @@ static void fill(ceiling_table *t, kernel_level level, const cpu_info *cpu)
         if (cpu->avx512_vnni) ceiling_fill_avx512vnni(t);
         if (cpu->avx512_bf16) ceiling_fill_avx512bf16(t);
     }
-    if (level == KERNEL_AMX) ceiling_fill_amx(t);
+    if (level == KERNEL_AMX && cpu->amx_bf16 && cpu->amx_int8) ceiling_fill_amx(t);
 #endif
 }
 

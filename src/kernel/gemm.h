@@ -5,12 +5,14 @@
  *
  *     c[mr][nr] += x panel [mr][k] . w panel [nr][k]^T
  *
+ * How c lies in memory while it is summed up is the form's own affair, as are the sizes of the blocks that suit its caches.
+ *
  * A form is one arithmetic for this. `exact` is float32: fused multiply-adds over rising k within a block, then the sum of the blocks
  * in order, so each y has the same bits at every level, row count and thread count. `fast` is what the level does best:
  *   ref     float32 as exact
  *   avx2, avx512, neon   int16 codes, one scale for each row and block, products summed in int32 (see simd/gemm_i16.inc)
- *   amx     bfloat16 tiles, summed in float32
- * A product of up to `few_rows` rows is bound by reading w: few[type] takes dot products with the stored blocks themselves.
+ *   amx     bfloat16 tiles, summed in float32 (see x86/amx/gemm_amx.c)
+ * A product of a few rows is bound by reading w: gemm_few takes dot products with the stored blocks themselves.
  * All functions are single-threaded and keep no state; op_linear.c cuts the work and owns the memory.
  */
 #ifndef KERNEL_GEMM_H
@@ -22,31 +24,53 @@
 
 enum {
     GEMM_BLOCK = 128,    /* elements of K in a block of a panel; the last block is padded with zeros */
-    GEMM_K_STEP = 512,   /* elements of K in a w panel: mr and nr rows of it stay in the first-level cache */
+    GEMM_K_STEP = 512,   /* elements of K in a w panel of most forms */
     GEMM_TILE_MAX = 64,  /* mr and nr are at most this */
 };
 
+/* Up to `columns` tile columns of w by up to `rows` rows of x are an item of a thread. It lays w out for k_step elements at a time: a
+ * panel of mr rows of x stays in the first-level cache for all of them, the w panels and the sums in the second. */
+typedef struct gemm_blocking {
+    int k_step;         /* a multiple of GEMM_BLOCK */
+    int rows, columns;
+    int items;          /* wanted for each thread: more balance better, fewer reuse more */
+} gemm_blocking;
+
+#define GEMM_BLOCKING {.k_step = GEMM_K_STEP, .rows = 512, .columns = 4, .items = 4}
+
+/* Lays out x[rows][ldx], k elements each; missing rows become zeros. */
+typedef void (*gemm_pack_x_fn)(void *panel, const float *x, int64_t ldx, int rows, int64_t k);
+
 typedef struct gemm_form {
     int mr, nr;
+    gemm_blocking blocking;
     size_t x_block, w_block; /* bytes of one block of an x panel, of a w panel; multiples of 64 */
-    /* Lays out x[rows][ldx], rows <= mr, k elements each; missing rows become zeros. */
-    void (*pack_x)(void *panel, const float *x, int64_t ldx, int rows, int64_t k);
+    gemm_pack_x_fn pack_x;   /* rows <= mr */
     /* Lays out elements [k0, k0 + k) of `rows` <= nr rows of w, row_bytes apart; missing rows become zeros. k0 is a multiple of
-     * GEMM_K_STEP. */
+     * k_step. */
     void (*pack_w[QUANT_TYPE_END])(void *panel, const void *w, size_t row_bytes, int rows, int64_t k0, int64_t k);
-    /* c[mr][nr] += panels; only the first `rows` rows of c need be right. */
-    void (*tile)(float *c, const void *x, const void *w, int64_t k, int rows);
+    /* c (first ? = : +=) panels; only the first `rows` rows of c need be right. */
+    void (*tile)(float *c, const void *x, const void *w, int64_t k, int rows, bool first);
+    /* A finished c as rows [mr][nr], the first n of them; NULL: it is that already. */
+    void (*unpack)(float *rows, const float *c, int n);
+    /* What a thread does before and after it calls `tile`; NULL: nothing. */
+    void (*enter)(void), (*leave)(void);
 } gemm_form;
 
-/* y[r][i] = x[r] . w[i] for rows <= few_rows and i < n; y rows are ldy apart. panel is x packed by fast.pack_x, x itself is for
- * the float types. */
+/* y[r][i] = x[r] . w[i] for a few rows and i < n; y rows are ldy apart. panel is x packed, x itself is for the float types. */
 typedef void (*gemm_few_fn)(float *y, int64_t ldy, const void *w, size_t row_bytes, int64_t n, const void *panel, const float *x,
                             int64_t ldx, int rows, int64_t k);
 
+typedef struct gemm_few {
+    int rows;       /* at most so many; 0: none */
+    size_t x_block;
+    gemm_pack_x_fn pack_x;
+    gemm_few_fn product[QUANT_TYPE_END];
+} gemm_few;
+
 typedef struct gemm_table {
     gemm_form exact, fast;
-    int few_rows; /* at most fast.mr; 0: none */
-    gemm_few_fn few[QUANT_TYPE_END];
+    gemm_few few; /* of fast mode */
 } gemm_table;
 
 void gemm_fill_ref(gemm_table *t);
@@ -54,5 +78,6 @@ void gemm_fill_avx2(gemm_table *t);
 void gemm_fill_avxvnni(gemm_table *t);
 void gemm_fill_avx512(gemm_table *t);
 void gemm_fill_avx512vnni(gemm_table *t);
+void gemm_fill_amx(gemm_table *t); /* over those of avx512 */
 
 #endif

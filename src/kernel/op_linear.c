@@ -3,8 +3,8 @@
  * x is laid out as panels once for all outputs of a call. The work is then cut into items, each of which computes its part of y from
  * beginning to end, so that nothing depends on which thread takes it:
  *   few rows:  some rows of w against all rows of x, straight from the stored blocks
- *   many rows: up to COLUMNS tile columns (nr rows of w each) against up to ROWS_STEP rows of x. For GEMM_K_STEP elements at a time
- *              w is laid out; then a tile of x stays in the first-level cache while the w panels come from the second
+ *   many rows: some tile columns (nr rows of w each) against some rows of x, cut as the form likes it (gemm_blocking). For k_step
+ *              elements at a time w is laid out; then a tile of x stays in the first-level cache while the w panels come from the second
  * Scratch: the x panels, then for each thread the sums of its item and its w panels.
  */
 #include <assert.h>
@@ -13,8 +13,6 @@
 #include "kernel/ctx.h"
 
 enum {
-    ROWS_STEP = 512,       /* rows of x for each laying out of w */
-    COLUMNS = 4,
     FEW_BYTES = 32 * 1024, /* of w in an item of few rows */
     FEW_COLS = 256,        /* rows of w in such an item, at most */
 };
@@ -23,25 +21,32 @@ static const gemm_form *form_of(const kernel_ctx *ctx) { return ctx->exact ? &ct
 
 static int64_t blocks_of(int64_t k) { return i64_ceil_div(k, GEMM_BLOCK); }
 static size_t x_panel_bytes(const gemm_form *f, int64_t k) { return (size_t)blocks_of(k) * f->x_block; }
-static size_t w_panel_bytes(const gemm_form *f) { return GEMM_K_STEP / GEMM_BLOCK * f->w_block; }
+static size_t w_panel_bytes(const gemm_form *f) { return (size_t)(f->blocking.k_step / GEMM_BLOCK) * f->w_block; }
 
 static size_t sums_bytes(const gemm_form *f)
 {
-    int64_t tiles = i64_ceil_div(ROWS_STEP, f->mr) * f->mr * f->nr * COLUMNS, few = GEMM_TILE_MAX * FEW_COLS;
+    int64_t tiles = i64_ceil_div(f->blocking.rows, f->mr) * f->mr * f->nr * f->blocking.columns, few = GEMM_TILE_MAX * FEW_COLS;
     return size_round_up((size_t)i64_max(tiles, few) * sizeof(float), MEM_ALIGN);
 }
 
-static size_t thread_bytes(const gemm_form *f) { return sums_bytes(f) + COLUMNS * w_panel_bytes(f); }
+static size_t thread_bytes(const gemm_form *f) { return sums_bytes(f) + (size_t)f->blocking.columns * w_panel_bytes(f); }
+
+/* Of the x panels, whichever kind they are. */
+static size_t x_bytes(const kernel_ctx *ctx, const kernel_limits *l)
+{
+    const gemm_form *f = form_of(ctx);
+    size_t many = (size_t)i64_ceil_div(l->rows, f->mr) * x_panel_bytes(f, l->cols), few = (size_t)blocks_of(l->cols) * ctx->table.gemm.few.x_block;
+    return many > few ? many : few;
+}
 
 size_t op_linear_scratch(const kernel_ctx *ctx, const kernel_limits *l)
 {
     const gemm_form *f = form_of(ctx);
-    size_t x = (size_t)i64_ceil_div(l->rows, f->mr) * x_panel_bytes(f, l->cols);
-    return x + (size_t)kernel_threads(ctx) * thread_bytes(f);
+    return x_bytes(ctx, l) + (size_t)kernel_threads(ctx) * thread_bytes(f);
 }
 
 typedef struct linear_job {
-    const gemm_table *gemm;
+    const gemm_few *few;
     const gemm_form *form;
     const op_linear_out *outs;
     int n_outs;
@@ -70,6 +75,8 @@ static void write_out(const op_linear_out *o, int64_t r0, int64_t rows, int64_t 
     }
 }
 
+/* ---- many rows ---- */
+
 static void pack_item(void *arg, int64_t item, int worker)
 {
     const linear_job *j = arg;
@@ -77,26 +84,42 @@ static void pack_item(void *arg, int64_t item, int worker)
     j->form->pack_x(j->x_panels + (size_t)item * j->x_panel, j->x + r * j->ldx, j->ldx, (int)i64_min(j->form->mr, j->rows - r), j->k);
 }
 
-/* ---- many rows ---- */
+/* Fills the x panels, over all threads when that is worth a fork. */
+static void pack_rows(kernel_ctx *ctx, linear_job *j)
+{
+    enum { WORTH_A_FORK = 16384 };
+    bool fork = j->rows * j->k >= WORTH_A_FORK;
+    pool_run(fork ? ctx->pool : NULL, pack_item, j, i64_ceil_div(j->rows, j->form->mr));
+}
 
 static int64_t tile_items(const linear_job *j, int out)
 {
     return i64_ceil_div(j->outs[out].w->rows, j->cols_step) * i64_ceil_div(j->rows, j->rows_step);
 }
 
-/* sums[tile of x][column of tiles][mr][nr] += for elements [k0, k0 + k). */
+/* sums[tile of x][column of tiles] += for elements [k0, k0 + k). */
 static void add_step(const linear_job *j, const kernel_weight *w, int64_t n0, int64_t cols, int64_t r0, int64_t rows, int64_t k0, float *sums)
 {
     const gemm_form *f = j->form;
     char *panels = (char *)sums + sums_bytes(f);
-    int64_t k = i64_min(GEMM_K_STEP, j->k - k0), columns = i64_ceil_div(cols, f->nr);
+    int64_t k = i64_min(f->blocking.k_step, j->k - k0), columns = i64_ceil_div(cols, f->nr);
     for (int64_t c = 0; c < columns; c++)
         f->pack_w[w->type](panels + (size_t)c * w_panel_bytes(f), kernel_weight_row(w, n0 + c * f->nr), quant_row_bytes(w->type, w->cols),
                            (int)i64_min(f->nr, cols - c * f->nr), k0, k);
     const char *x = j->x_panels + (size_t)(r0 / f->mr) * j->x_panel + (size_t)(k0 / GEMM_BLOCK) * f->x_block;
     for (int64_t r = 0; r < rows; r += f->mr, x += j->x_panel)
         for (int64_t c = 0; c < columns; c++, sums += f->mr * f->nr)
-            f->tile(sums, x, panels + (size_t)c * w_panel_bytes(f), k, (int)i64_min(f->mr, rows - r));
+            f->tile(sums, x, panels + (size_t)c * w_panel_bytes(f), k, (int)i64_min(f->mr, rows - r), k0 == 0);
+}
+
+static void write_tile(const linear_job *j, const op_linear_out *o, int64_t r0, int64_t rows, int64_t n0, int64_t cols, const float *sums)
+{
+    _Alignas(64) float unpacked[GEMM_TILE_MAX * GEMM_TILE_MAX];
+    if (j->form->unpack) {
+        j->form->unpack(unpacked, sums, (int)rows);
+        sums = unpacked;
+    }
+    write_out(o, r0, rows, n0, cols, sums, j->form->nr);
 }
 
 static void tile_item(void *arg, int64_t item, int worker)
@@ -111,25 +134,26 @@ static void tile_item(void *arg, int64_t item, int worker)
     int64_t n0 = item / steps * j->cols_step, cols = i64_min(j->cols_step, o->w->rows - n0), columns = i64_ceil_div(cols, f->nr);
     int64_t r0 = item % steps * j->rows_step, rows = i64_min(j->rows_step, j->rows - r0);
     float *sums = item_sums(j, worker);
-    memset(sums, 0, (size_t)(i64_ceil_div(rows, f->mr) * columns * f->mr * f->nr) * sizeof *sums);
-    for (int64_t k0 = 0; k0 < j->k; k0 += GEMM_K_STEP) add_step(j, o->w, n0, cols, r0, rows, k0, sums);
+    if (f->enter) f->enter();
+    for (int64_t k0 = 0; k0 < j->k; k0 += f->blocking.k_step) add_step(j, o->w, n0, cols, r0, rows, k0, sums);
+    if (f->leave) f->leave();
     for (int64_t r = 0; r < rows; r += f->mr)
         for (int64_t c = 0; c < columns; c++, sums += f->mr * f->nr)
-            write_out(o, r0 + r, i64_min(f->mr, rows - r), n0 + c * f->nr, i64_min(f->nr, cols - c * f->nr), sums, f->nr);
+            write_tile(j, o, r0 + r, i64_min(f->mr, rows - r), n0 + c * f->nr, i64_min(f->nr, cols - c * f->nr), sums);
 }
 
 /* Cuts the job into items large enough to reuse what they lay out, and enough of them for balance. */
 static void run_tiles(kernel_ctx *ctx, linear_job *j)
 {
-    enum { ITEMS_A_THREAD = 4 };
     const gemm_form *f = j->form;
-    int64_t columns = 0, threads = kernel_threads(ctx), want = threads > 1 ? ITEMS_A_THREAD * threads : 1;
+    int64_t columns = 0, threads = kernel_threads(ctx), want = threads > 1 ? f->blocking.items * threads : 1;
     for (int i = 0; i < j->n_outs; i++) columns += i64_ceil_div(j->outs[i].w->rows, f->nr);
-    int64_t steps = i64_max(i64_ceil_div(j->rows, ROWS_STEP), i64_ceil_div(want, columns));
+    int64_t steps = i64_max(i64_ceil_div(j->rows, f->blocking.rows), i64_ceil_div(want, columns));
     j->rows_step = i64_ceil_div(i64_ceil_div(j->rows, f->mr), steps) * f->mr;
-    j->cols_step = i64_max(1, i64_min(COLUMNS, columns * steps / want)) * f->nr;
+    j->cols_step = i64_max(1, i64_min(f->blocking.columns, columns * steps / want)) * f->nr;
     int64_t items = 0;
     for (int i = 0; i < j->n_outs; i++) items += tile_items(j, i);
+    pack_rows(ctx, j);
     pool_run(ctx->pool, tile_item, j, items);
 }
 
@@ -153,7 +177,7 @@ static void few_item(void *arg, int64_t item, int worker)
     const kernel_weight *w = o->w;
     int64_t n0 = item * few_cols(w), n = i64_min(few_cols(w), w->rows - n0);
     float *sums = item_sums(j, worker);
-    j->gemm->few[w->type](sums, n, kernel_weight_row(w, n0), quant_row_bytes(w->type, w->cols), n, j->x_panels, j->x, j->ldx,
+    j->few->product[w->type](sums, n, kernel_weight_row(w, n0), quant_row_bytes(w->type, w->cols), n, j->x_panels, j->x, j->ldx,
                           (int)j->rows, j->k);
     write_out(o, 0, j->rows, n0, n, sums, n);
 }
@@ -162,15 +186,8 @@ static void run_few(kernel_ctx *ctx, linear_job *j)
 {
     int64_t items = 0;
     for (int i = 0; i < j->n_outs; i++) items += few_items(j->outs[i].w);
+    j->few->pack_x(j->x_panels, j->x, j->ldx, (int)j->rows, j->k);
     pool_run(ctx->pool, few_item, j, items);
-}
-
-/* Fills the x panels, over all threads when that is worth a fork. */
-static void pack_rows(kernel_ctx *ctx, linear_job *j)
-{
-    enum { WORTH_A_FORK = 16384 };
-    bool fork = j->rows * j->k >= WORTH_A_FORK;
-    pool_run(fork ? ctx->pool : NULL, pack_item, j, i64_ceil_div(j->rows, j->form->mr));
 }
 
 void op_linear(kernel_ctx *ctx, const op_linear_out *outs, int n_outs, const float *x, int64_t ldx, int64_t rows)
@@ -181,12 +198,11 @@ void op_linear(kernel_ctx *ctx, const op_linear_out *outs, int n_outs, const flo
     assert(rows <= ctx->limits.rows && k <= ctx->limits.cols);
     for (int i = 1; i < n_outs; i++) assert(outs[i].w->cols == k);
     linear_job j = {
-        .gemm = &ctx->table.gemm, .form = f, .outs = outs, .n_outs = n_outs, .x = x, .ldx = ldx, .rows = rows, .k = k,
+        .few = &ctx->table.gemm.few, .form = f, .outs = outs, .n_outs = n_outs, .x = x, .ldx = ldx, .rows = rows, .k = k,
         .x_panels = ctx->linear.block, .x_panel = x_panel_bytes(f, k),
     };
-    j.thread_memory = j.x_panels + (size_t)i64_ceil_div(ctx->limits.rows, f->mr) * x_panel_bytes(f, ctx->limits.cols);
-    pack_rows(ctx, &j);
-    if (!ctx->exact && rows <= ctx->table.gemm.few_rows) run_few(ctx, &j);
+    j.thread_memory = j.x_panels + x_bytes(ctx, &ctx->limits);
+    if (!ctx->exact && rows <= j.few->rows) run_few(ctx, &j);
     else run_tiles(ctx, &j);
 }
 

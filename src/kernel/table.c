@@ -16,13 +16,23 @@ kernel_level kernel_level_by_name(const char *name)
     return KERNEL_LEVELS;
 }
 
+/* A build may have tiles in plain C (meson's option emulate_amx). */
+static bool has_tiles(const cpu_info *cpu)
+{
+#ifdef TILE_EMULATE
+    return true;
+#else
+    return cpu->amx_bf16;
+#endif
+}
+
 bool kernel_level_runs(kernel_level level, const cpu_info *cpu)
 {
     switch (level) {
     case KERNEL_REF: return true;
     case KERNEL_AVX2: return cpu->avx2 && cpu->fma && cpu->f16c;
     case KERNEL_AVX512: return cpu->avx512 && kernel_level_runs(KERNEL_AVX2, cpu);
-    case KERNEL_AMX: return cpu->amx_bf16 && cpu->amx_int8 && kernel_level_runs(KERNEL_AVX512, cpu);
+    case KERNEL_AMX: return has_tiles(cpu) && cpu->avx512_vnni && cpu->avx512_bf16 && kernel_level_runs(KERNEL_AVX512, cpu);
     case KERNEL_NEON: return cpu->neon;
     default: return false;
     }
@@ -56,5 +66,6 @@ void kernel_table_fill(kernel_table *t, kernel_level level, const cpu_info *cpu)
         gemm_fill_avx512(&t->gemm);
         if (cpu->avx512_vnni) gemm_fill_avx512vnni(&t->gemm);
     }
+    if (level == KERNEL_AMX) gemm_fill_amx(&t->gemm);
 #endif
 }

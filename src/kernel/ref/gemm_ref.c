@@ -33,8 +33,9 @@ static void pack_w(void *panel, quant_type type, const void *w, size_t row_bytes
     }
 }
 
-static void tile(float *c, const void *x, const void *w, int64_t k, int rows)
+static void tile(float *c, const void *x, const void *w, int64_t k, int rows, bool first)
 {
+    if (first) memset(c, 0, MR * NR * sizeof *c);
     const row_block *xb = x, *wb = w;
     for (int64_t at = 0; at < k; at += GEMM_BLOCK, xb += MR, wb += NR)
         for (int r = 0; r < rows; r++)
@@ -56,11 +57,11 @@ TYPES(DEFINE)
 
 void gemm_fill_ref(gemm_table *t)
 {
-    t->exact = (gemm_form){.mr = MR, .nr = NR, .x_block = MR * sizeof(row_block), .w_block = NR * sizeof(row_block),
+    t->exact = (gemm_form){.mr = MR, .nr = NR, .blocking = GEMM_BLOCKING, .x_block = MR * sizeof(row_block), .w_block = NR * sizeof(row_block),
                            .pack_x = pack_x, .tile = tile};
 #define FILL(name) t->exact.pack_w[QUANT_##name] = pack_w_##name;
     TYPES(FILL)
 #undef FILL
     t->fast = t->exact;
-    t->few_rows = 0;
+    t->few.rows = 0;
 }

@@ -156,4 +156,17 @@ SIMD_FN void codes_read(codes_block *b, const void *row, int64_t k0, int64_t lef
     codes(b, row, k0 / CODES_GROUP);
 }
 
+/* Weights 0..15 and 16..31 of group g, with the roundings of quant_decode_*. */
+SIMD_FN void codes_decode(const codes_block *b, int g, bool has_min, f32x16 *low, f32x16 *high)
+{
+    int8_t q[CODES_GROUP];
+    i8x32_store(q, b->q[g]);
+    *low = f32x16_mul(f32x16_from_i8(q), f32x16_set1(b->d[2 * g]));
+    *high = f32x16_mul(f32x16_from_i8(q + 16), f32x16_set1(b->d[2 * g + 1]));
+    if (has_min) {
+        *low = f32x16_add(*low, f32x16_set1(b->m[g]));
+        *high = f32x16_add(*high, f32x16_set1(b->m[g]));
+    }
+}
+
 #endif

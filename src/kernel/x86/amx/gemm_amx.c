@@ -1,0 +1,190 @@
+/* The bfloat16 form: products with weights in AMX tiles, summed in float32.
+ *
+ * A weight row's elements already lie one after the other along K, as lines of the left operand do, so weights are the left operand
+ * and are never transposed: what is laid out once for all rows of x must be cheap. x is the right one, as pairs, and the sums
+ * are c^T, transposed once at the end.
+ *
+ *     w panel   [k/32][2 halves][16 rows][32]         x panel   [k/32][2 halves][16 pairs][16 rows][2]
+ *     c         [2 halves of x][2 halves of w][16 rows of w][16 rows of x]
+ *
+ * The micro-kernel is two tiles of w by two of x: four loads feed four products, 16 cycles each, whose sums stay in tiles for k_step
+ * elements. Then x (24 KiB), w (24 KiB) and c share the first-level cache about equally; w comes from the second.
+ */
+#if !defined(SIMD_EMULATE) && !(defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512DQ__) && defined(__AVX512VL__) && defined(__AVX512BF16__))
+#error "compile this file with -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512bf16"
+#endif
+#include "kernel/gemm.h"
+#include "kernel/simd/codes.h"
+#include "kernel/simd/tile.h"
+
+#ifdef SIMD_EMULATE
+#define ISA(name) name##_amx_emulated
+#else
+#define ISA(name) name##_amx
+#endif
+
+enum {
+    ROWS = 32, /* of a panel of either operand */
+    HALF = TILE_LINES,
+    DEPTH = TILE_LINE / 2,           /* elements of K in a tile */
+    STEP_BYTES = 2 * TILE_BYTES,     /* of DEPTH elements of a panel */
+    BLOCK_BYTES = GEMM_BLOCK / DEPTH * STEP_BYTES,
+    NR = ROWS,                       /* for gemm_pack.inc */
+};
+_Static_assert((int)DEPTH == (int)CODES_GROUP && (int)GEMM_BLOCK == (int)CODES_BLOCK, "a group of codes is a line");
+#include "kernel/simd/gemm_pack.inc"
+
+/* Line of row r in the first step of a w panel. */
+SIMD_FN char *line_of(void *panel, int r) { return (char *)panel + r * TILE_LINE; }
+
+SIMD_FN void pack_zeros(char *to, int64_t k)
+{
+    for (int64_t at = 0; at < k; at += DEPTH, to += STEP_BYTES) memset(to, 0, TILE_LINE);
+}
+
+SIMD_FN void pack_row_codes(char *to, const void *row, int64_t k0, int64_t k, codes_fn codes, size_t block_bytes, bool has_min)
+{
+    for (int64_t at = 0; at < k; at += GEMM_BLOCK) {
+        codes_block b;
+        codes_read(&b, row, k0 + at, k - at, codes, block_bytes);
+#pragma GCC unroll 4
+        for (int g = 0; g < CODES_GROUPS; g++, to += STEP_BYTES) {
+            f32x16 low, high;
+            codes_decode(&b, g, has_min, &low, &high);
+            i16x32_store(to, i16x32_bf16(low, high));
+        }
+    }
+}
+
+SIMD_FN void pack_w_codes(void *panel, const void *w, size_t row_bytes, int rows, int64_t k0, int64_t k, codes_fn codes, size_t block_bytes,
+                          bool has_min)
+{
+    for (int r = 0; r < ROWS; r++) {
+        if (r < rows) pack_row_codes(line_of(panel, r), (const char *)w + (size_t)r * row_bytes, k0, k, codes, block_bytes, has_min);
+        else pack_zeros(line_of(panel, r), k);
+    }
+}
+
+SIMD_FN void pack_row_floats(char *to, const void *row, int64_t k0, int64_t k, quant_type type)
+{
+    for (int64_t at = 0; at < k; at += DEPTH, to += STEP_BYTES) {
+        int64_t i = k0 + at, left = k - at;
+        if (type == QUANT_BF16 && left >= DEPTH) memcpy(to, (const uint16_t *)row + i, TILE_LINE);
+        else i16x32_store(to, i16x32_bf16(pack_load(type, row, i, left), pack_load(type, row, i + 16, left - 16)));
+    }
+}
+
+SIMD_FN void pack_w_floats(void *panel, const void *w, size_t row_bytes, int rows, int64_t k0, int64_t k, quant_type type)
+{
+    for (int r = 0; r < ROWS; r++) {
+        if (r < rows) pack_row_floats(line_of(panel, r), (const char *)w + (size_t)r * row_bytes, k0, k, type);
+        else pack_zeros(line_of(panel, r), k);
+    }
+}
+
+static void ISA(pack_x)(void *panel, const float *x, int64_t ldx, int rows, int64_t k)
+{
+    char *to = panel;
+    for (int64_t at = 0; at < k; at += DEPTH)
+        for (int r0 = 0; r0 < ROWS; r0 += HALF, to += TILE_BYTES) {
+            _Alignas(64) uint16_t lines[HALF][DEPTH];
+            for (int r = 0; r < HALF; r++) {
+                const float *row = x + (r0 + r) * ldx;
+                if (r0 + r < rows)
+                    i16x32_store(lines[r], i16x32_bf16(pack_load(QUANT_F32, row, at, k - at), pack_load(QUANT_F32, row, at + 16, k - at - 16)));
+                else memset(lines[r], 0, sizeof lines[r]);
+            }
+            simd_transpose16(to, TILE_LINE, lines, TILE_LINE);
+        }
+}
+
+/* Sums: tile 2 * (half of x) + (half of w). */
+static void ISA(tile_both)(char *c, const char *x, const char *w, int64_t k, bool first)
+{
+    if (first) {
+        tile_zero(0);
+        tile_zero(1);
+        tile_zero(2);
+        tile_zero(3);
+    } else {
+        tile_load(0, c, TILE_LINE);
+        tile_load(1, c + TILE_BYTES, TILE_LINE);
+        tile_load(2, c + 2 * TILE_BYTES, TILE_LINE);
+        tile_load(3, c + 3 * TILE_BYTES, TILE_LINE);
+    }
+    for (; k > 0; k -= DEPTH, x += STEP_BYTES, w += STEP_BYTES) {
+        tile_load(4, w, TILE_LINE);
+        tile_load(6, x, TILE_LINE);
+        tile_dot_bf16(0, 4, 6);
+        tile_load(5, w + TILE_BYTES, TILE_LINE);
+        tile_dot_bf16(1, 5, 6);
+        tile_load(7, x + TILE_BYTES, TILE_LINE);
+        tile_dot_bf16(2, 4, 7);
+        tile_dot_bf16(3, 5, 7);
+    }
+    tile_store(0, c, TILE_LINE);
+    tile_store(1, c + TILE_BYTES, TILE_LINE);
+    tile_store(2, c + 2 * TILE_BYTES, TILE_LINE);
+    tile_store(3, c + 3 * TILE_BYTES, TILE_LINE);
+}
+
+/* The first half of x only. */
+static void ISA(tile_half)(char *c, const char *x, const char *w, int64_t k, bool first)
+{
+    if (first) {
+        tile_zero(0);
+        tile_zero(1);
+    } else {
+        tile_load(0, c, TILE_LINE);
+        tile_load(1, c + TILE_BYTES, TILE_LINE);
+    }
+    for (; k > 0; k -= DEPTH, x += STEP_BYTES, w += STEP_BYTES) {
+        tile_load(6, x, TILE_LINE);
+        tile_load(4, w, TILE_LINE);
+        tile_dot_bf16(0, 4, 6);
+        tile_load(5, w + TILE_BYTES, TILE_LINE);
+        tile_dot_bf16(1, 5, 6);
+    }
+    tile_store(0, c, TILE_LINE);
+    tile_store(1, c + TILE_BYTES, TILE_LINE);
+}
+
+static void ISA(tile)(float *c, const void *x, const void *w, int64_t k, int rows, bool first)
+{
+    if (rows > HALF) ISA(tile_both)((char *)c, x, w, k, first);
+    else ISA(tile_half)((char *)c, x, w, k, first);
+}
+
+static void ISA(unpack)(float *rows, const float *c, int n)
+{
+    for (int r = 0; r < n; r += HALF)
+        for (int i = 0; i < ROWS; i += HALF, c += HALF * HALF) simd_transpose16(rows + r * ROWS + i, ROWS * sizeof *rows, c, TILE_LINE);
+}
+
+#define DEFINE_CODES(name, number, peak, has_min, two)                                                               \
+    static void ISA(pack_w_##name)(void *panel, const void *w, size_t row_bytes, int rows, int64_t k0, int64_t k)    \
+    {                                                                                                                \
+        pack_w_codes(panel, w, row_bytes, rows, k0, k, codes_##name, sizeof(quant_block_##name), has_min);           \
+    }
+CODES_TYPES(DEFINE_CODES)
+
+#define FLOAT_TYPES(M) M(f32, QUANT_F32) M(f16, QUANT_F16) M(bf16, QUANT_BF16)
+#define DEFINE_FLOATS(name, number)                                                                                  \
+    static void ISA(pack_w_##name)(void *panel, const void *w, size_t row_bytes, int rows, int64_t k0, int64_t k)    \
+    {                                                                                                                \
+        pack_w_floats(panel, w, row_bytes, rows, k0, k, number);                                                     \
+    }
+FLOAT_TYPES(DEFINE_FLOATS)
+
+void ISA(gemm_fill)(gemm_table *t); /* also declared in gemm.h, the emulated one aside */
+void ISA(gemm_fill)(gemm_table *t)
+{
+    t->fast = (gemm_form){
+        .mr = ROWS, .nr = ROWS, .blocking = {.k_step = 384, .rows = 512, .columns = 8, .items = 2}, .x_block = BLOCK_BYTES, .w_block = BLOCK_BYTES,
+        .pack_x = ISA(pack_x), .tile = ISA(tile), .unpack = ISA(unpack), .enter = tile_configure, .leave = tile_release,
+    };
+#define FILL(name, number, ...) t->fast.pack_w[number] = ISA(pack_w_##name);
+    CODES_TYPES(FILL)
+    FLOAT_TYPES(FILL)
+#undef FILL
+}
