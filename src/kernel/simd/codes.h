@@ -7,6 +7,8 @@
 #ifndef KERNEL_SIMD_CODES_H
 #define KERNEL_SIMD_CODES_H
 
+#include <stdbool.h>
+
 #include "kernel/simd/simd.h"
 #include "quant/blocks.h"
 
