@@ -61,6 +61,9 @@ int cli_parse_plain(cli *c, const cli_help *help, const cli_option *options, int
 /* Whole numbers; with `size` also K, M, G, T (1024 each). False when text is none. */
 bool cli_number(const char *text, bool size, int64_t *out);
 
+/* How many letters have to be put in, left out, changed or swapped with the next one to make b of a. */
+int cli_distance(const char *a, const char *b);
+
 /* ---- messages ---- */
 
 const char *cli_text(const cli *c, msg_id id);

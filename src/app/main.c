@@ -52,32 +52,11 @@ static void print_commands(const cli *c, FILE *to)
     fprintf(to, "\n%s\n", cli_text(c, MSG_CLI_SEE_HELP_EACH));
 }
 
-/* How many letters have to be put in, left out, changed or swapped with the next one to make b of a. */
-static int distance(const char *a, const char *b)
-{
-    enum { MAX = 24 };
-    int d[MAX + 1][MAX + 1], n = (int)strlen(a), m = (int)strlen(b);
-    if (n > MAX || m > MAX) return MAX;
-    for (int i = 0; i <= n; i++)
-        for (int j = 0; j <= m; j++) {
-            if (!i || !j) {
-                d[i][j] = i + j;
-                continue;
-            }
-            int least = d[i - 1][j - 1] + (a[i - 1] != b[j - 1]);
-            if (d[i - 1][j] + 1 < least) least = d[i - 1][j] + 1;
-            if (d[i][j - 1] + 1 < least) least = d[i][j - 1] + 1;
-            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] && d[i - 2][j - 2] + 1 < least) least = d[i - 2][j - 2] + 1;
-            d[i][j] = least;
-        }
-    return d[n][m];
-}
-
 static int unknown_command(const cli *c, const char *name)
 {
     int best = 0, least = 99;
     for (int i = 0; i < COMMANDS; i++) {
-        int d = distance(name, commands[i].name);
+        int d = cli_distance(name, commands[i].name);
         if (d < least) least = d, best = i;
     }
     fprintf(stderr, "juan: ");

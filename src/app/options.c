@@ -134,6 +134,51 @@ static const cli_option *find_option(const option_set sets[2], const char *name,
     return NULL;
 }
 
+int cli_distance(const char *a, const char *b)
+{
+    enum { MAX = 24 };
+    int d[MAX + 1][MAX + 1], n = (int)strlen(a), m = (int)strlen(b);
+    if (n > MAX || m > MAX) return MAX;
+    for (int i = 0; i <= n; i++)
+        for (int j = 0; j <= m; j++) {
+            if (!i || !j) {
+                d[i][j] = i + j;
+                continue;
+            }
+            int least = d[i - 1][j - 1] + (a[i - 1] != b[j - 1]);
+            if (d[i - 1][j] + 1 < least) least = d[i - 1][j] + 1;
+            if (d[i][j - 1] + 1 < least) least = d[i][j - 1] + 1;
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] && d[i - 2][j - 2] + 1 < least) least = d[i - 2][j - 2] + 1;
+            d[i][j] = least;
+        }
+    return d[n][m];
+}
+
+/* Whether one begins with the other. */
+static bool shortened(const char *a, const char *b)
+{
+    size_t n = strlen(a), m = strlen(b);
+    return n > 2 && m > 2 && !strncmp(a, b, n < m ? n : m);
+}
+
+/* An option that is not there: the nearest long one is named when little lies between. */
+static int unknown_option(const cli *c, const option_set sets[2], const char *a)
+{
+    char name[64], both[256];
+    const char *best = NULL;
+    int least = 3;
+    snprintf(name, sizeof name, "%s", a[1] == '-' ? a + 2 : "");
+    name[strcspn(name, "=")] = 0;
+    for (int s = 0; s < 2; s++)
+        for (int i = 0; i < sets[s].n; i++) {
+            const char *known = sets[s].at[i].name;
+            int far = shortened(name, known) ? 1 : cli_distance(name, known);
+            if (far < least && far < (int)strlen(known)) least = far, best = known;
+        }
+    snprintf(both, sizeof both, "%.100s" ARG "--%s", a, best ? best : "");
+    return cli_usage(c, name[0] && best ? MSG_CLI_UNKNOWN_OPTION_BUT : MSG_CLI_UNKNOWN_OPTION, both);
+}
+
 /* One "-x" or "--name" argument at argv[*i]; moves *i past its value. */
 static int parse_option(const cli *c, const option_set sets[2], int *i)
 {
@@ -145,7 +190,7 @@ static int parse_option(const cli *c, const option_set sets[2], int *i)
         o = find_option(sets, a + 2, eq ? (size_t)(eq - a - 2) : strlen(a + 2), 0);
     } else
         o = find_option(sets, NULL, 0, a[1]);
-    if (!o) return cli_usage(c, MSG_CLI_UNKNOWN_OPTION, a);
+    if (!o) return unknown_option(c, sets, a);
     const char *value = is_long ? (eq ? eq + 1 : NULL) : (a[2] ? a + 2 : NULL);
     if (o->kind == CLI_FLAG) {
         if (value) return cli_usage(c, MSG_CLI_NO_VALUE, a);

@@ -6,6 +6,7 @@
 #include "parallel/pool.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 
@@ -88,6 +89,15 @@ static void start_round(pool *p)
     }
 }
 
+/* The last item of a worker may take a while; on a busy machine the worker may not even have a processor: then it can have ours. */
+static void await_workers(const pool *p)
+{
+    for (int i = 0; atomic_load_explicit(&p->busy, memory_order_acquire); i++) {
+        if (i < SPINS) relax();
+        else sched_yield();
+    }
+}
+
 cj_err pool_open(pool **out, int threads, cj_diag *d)
 {
     if (threads <= 0) threads = cpu_get()->cores;
@@ -141,5 +151,5 @@ void pool_run(pool *p, pool_fn fn, void *arg, int64_t items)
     atomic_store_explicit(&p->busy, p->threads - 1, memory_order_relaxed);
     start_round(p);
     take_items(p, 0);
-    while (atomic_load_explicit(&p->busy, memory_order_acquire)) relax();
+    await_workers(p);
 }

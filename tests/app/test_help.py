@@ -61,6 +61,9 @@ def usage_errors():
         home.fails(2, command, "--lang", "fr")
         r = home.fails(2, command, "--lang", "zh", "--no-such-option")
         assert CHINESE.search(r.err), r
+        home.fails(2, command, "--helpp", says="--help meant")
+        home.fails(2, command, "--qiuet=1", says="--quiet meant")
+        assert "meant" not in home.fails(2, command, "--xyzzy").err
     for command in ("run", "inspect", "tokenize", "detokenize", "template", "quantize", "logits", "rm"):
         home.fails(2, command, says=f"juan {command} ")
     home.fails(2, "inspect", "a", "b", says='"b"')
