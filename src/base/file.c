@@ -32,7 +32,7 @@ cj_err file_map_open(file_map *m, const char *path, cj_diag *d)
     void *p = NULL;
     if (fstat(fd, &st)) e = diag_errno(d, errno, path);
     else if (S_ISDIR(st.st_mode)) e = diag_errno(d, EISDIR, path);
-    else if (!S_ISREG(st.st_mode)) e = diag_fail(d, CJ_E_INPUT, MSG_FILE_IO, "%s" ARG "%s", path, "not a regular file");
+    else if (!S_ISREG(st.st_mode)) e = diag_fail(d, CJ_E_INPUT, MSG_FILE_NOT_REGULAR, "%s", path);
     else if (st.st_size == 0) e = diag_fail(d, CJ_E_INPUT, MSG_FILE_EMPTY, "%s", path);
     else if ((p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0)) == MAP_FAILED) e = diag_errno(d, errno, path);
     close(fd);

@@ -86,7 +86,7 @@ static cj_err read_types(const gguf *g, tokenizer_desc *desc, vocab_parts *p, cj
 static cj_err read_merges(const gguf *g, tokenizer_desc *desc, vocab_parts *p, cj_diag *d)
 {
     gguf_array a = {0};
-    TRY(gguf_array_get(g, KEY("merges"), GGUF_OPTIONAL, GGUF_STRINGS, &a, d));
+    TRY(gguf_array_get(g, KEY("merges"), GGUF_REQUIRED, GGUF_STRINGS, &a, d));
     desc->merge_count = (size_t)a.count;
     desc->merges = p->merges = mem_array(desc->merge_count, sizeof *p->merges);
     if (!p->merges) return diag_nomem(d, desc->merge_count * sizeof *p->merges);

@@ -96,6 +96,8 @@ class File:
         head += bytes(-len(head) % self.alignment)
         body = bytearray()
         for t in sorted(self.tensors, key=lambda t: t.offset):
+            if t.offset > 1 << 30:
+                continue  # only said to lie there
             body += bytes(max(0, t.offset - len(body)))
             body[t.offset:t.offset + len(t.data)] = t.data
         return head + bytes(body)
