@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 static _Atomic int64_t fail_after = -1;
 
@@ -20,9 +21,18 @@ static bool must_fail(void)
     return false;
 }
 
+/* Large blocks ask for huge pages: kernels stride through them a row at a time, and a row is a small page or more. */
+static void *alloc_large(size_t bytes)
+{
+    void *p = aligned_alloc(MEM_HUGE_PAGE, size_round_up(bytes, MEM_ALIGN));
+    if (p) madvise(p, bytes / MEM_HUGE_PAGE * MEM_HUGE_PAGE, MADV_HUGEPAGE); /* a wish: it may fail */
+    return p;
+}
+
 void *mem_alloc(size_t bytes)
 {
-    if (must_fail() || bytes > SIZE_MAX - MEM_ALIGN) return NULL;
+    if (must_fail() || bytes > SIZE_MAX - MEM_HUGE_PAGE) return NULL;
+    if (bytes >= 2 * MEM_HUGE_PAGE) return alloc_large(bytes);
     return aligned_alloc(MEM_ALIGN, size_round_up(bytes ? bytes : 1, MEM_ALIGN));
 }
 

@@ -12,7 +12,7 @@
 
 #include "base/err.h"
 
-enum { MEM_ALIGN = 64 };
+enum { MEM_ALIGN = 64, MEM_HUGE_PAGE = 2 * 1024 * 1024 };
 
 void *mem_alloc(size_t bytes);                              /* uninitialised; bytes == 0 gives a block that can be freed */
 void *mem_zalloc(size_t bytes);                             /* zeroed */

@@ -13,8 +13,8 @@
 #include "kernel/ctx.h"
 
 enum {
-    FEW_BYTES = 32 * 1024, /* of w in an item of few rows */
-    FEW_COLS = 256,        /* rows of w in such an item, at most */
+    FEW_BYTES = 256 * 1024, /* of w in an item of few rows: long reads are quick reads */
+    FEW_COLS = 1024,        /* rows of w in such an item, at most */
 };
 
 static const gemm_form *form_of(const kernel_ctx *ctx) { return ctx->exact ? &ctx->table.gemm.exact : &ctx->table.gemm.fast; }
@@ -52,6 +52,7 @@ typedef struct linear_job {
     int n_outs;
     const float *x;
     int64_t ldx, rows, k;
+    int threads;
     char *x_panels, *thread_memory;
     size_t x_panel;
     int64_t rows_step, cols_step; /* rows of x and of w in an item: multiples of mr and nr */
@@ -59,19 +60,26 @@ typedef struct linear_job {
 
 static float *item_sums(const linear_job *j, int worker) { return (float *)(void *)(j->thread_memory + (size_t)worker * thread_bytes(j->form)); }
 
-/* y (=, +=) c + bias for `rows` rows and `cols` columns from (r0, n0) on. */
+/* y (=, +=) c + bias for n columns of a row. */
+static inline void write_columns(float *restrict y, const float *restrict c, const float *restrict bias, bool add, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) y[i] = (add ? y[i] : 0) + (c[i] + (bias ? bias[i] : 0));
+}
+
+/* The same for `rows` rows and `cols` columns from (r0, n0) on: a line at a time, because a tile is one to a few lines wide. */
 static void write_out(const op_linear_out *o, int64_t r0, int64_t rows, int64_t n0, int64_t cols, const float *c, int64_t ldc)
 {
+    enum { LINE = 16 };
     for (int64_t r = 0; r < rows; r++, c += ldc) {
         float *y = o->y + (r0 + r) * o->ldy + n0;
-        const float *bias = o->bias ? o->bias + n0 : NULL;
-        if (o->add && bias)
-            for (int64_t i = 0; i < cols; i++) y[i] += c[i] + bias[i];
-        else if (o->add)
-            for (int64_t i = 0; i < cols; i++) y[i] += c[i];
-        else if (bias)
-            for (int64_t i = 0; i < cols; i++) y[i] = c[i] + bias[i];
-        else memcpy(y, c, (size_t)cols * sizeof *y);
+        int64_t i = 0;
+        for (; i + LINE <= cols; i += LINE) {
+            const float *bias = o->bias ? o->bias + n0 + i : NULL;
+            if (o->add) write_columns(y + i, c + i, bias, true, LINE);
+            else if (bias) write_columns(y + i, c + i, bias, false, LINE);
+            else memcpy(y + i, c + i, LINE * sizeof *y);
+        }
+        write_columns(y + i, c + i, o->bias ? o->bias + n0 + i : NULL, o->add, cols - i);
     }
 }
 
@@ -159,23 +167,23 @@ static void run_tiles(kernel_ctx *ctx, linear_job *j)
 
 /* ---- few rows ---- */
 
-/* Rows of w in an item. */
-static int64_t few_cols(const kernel_weight *w)
+/* Rows of w in an item: as many as read well, but enough items for balance. */
+static int64_t few_cols(const linear_job *j, const kernel_weight *w)
 {
-    int64_t fit = FEW_BYTES / (int64_t)quant_row_bytes(w->type, w->cols);
-    return i64_min(FEW_COLS, i64_max(fit, 4));
+    int64_t fit = FEW_BYTES / (int64_t)quant_row_bytes(w->type, w->cols), fair = w->rows / (4 * j->threads);
+    return i64_max(4, i64_min(FEW_COLS, i64_min(fit, fair)));
 }
 
-static int64_t few_items(const kernel_weight *w) { return i64_ceil_div(w->rows, few_cols(w)); }
+static int64_t few_items(const linear_job *j, const kernel_weight *w) { return i64_ceil_div(w->rows, few_cols(j, w)); }
 
 static void few_item(void *arg, int64_t item, int worker)
 {
     const linear_job *j = arg;
     int out = 0;
-    for (; item >= few_items(j->outs[out].w); out++) item -= few_items(j->outs[out].w);
+    for (; item >= few_items(j, j->outs[out].w); out++) item -= few_items(j, j->outs[out].w);
     const op_linear_out *o = &j->outs[out];
     const kernel_weight *w = o->w;
-    int64_t n0 = item * few_cols(w), n = i64_min(few_cols(w), w->rows - n0);
+    int64_t n0 = item * few_cols(j, w), n = i64_min(few_cols(j, w), w->rows - n0);
     float *sums = item_sums(j, worker);
     j->few->product[w->type](sums, n, kernel_weight_row(w, n0), quant_row_bytes(w->type, w->cols), n, j->x_panels, j->x, j->ldx,
                           (int)j->rows, j->k);
@@ -185,8 +193,8 @@ static void few_item(void *arg, int64_t item, int worker)
 static void run_few(kernel_ctx *ctx, linear_job *j)
 {
     int64_t items = 0;
-    for (int i = 0; i < j->n_outs; i++) items += few_items(j->outs[i].w);
     j->few->pack_x(j->x_panels, j->x, j->ldx, (int)j->rows, j->k);
+    for (int i = 0; i < j->n_outs; i++) items += few_items(j, j->outs[i].w);
     pool_run(ctx->pool, few_item, j, items);
 }
 
@@ -199,6 +207,7 @@ void op_linear(kernel_ctx *ctx, const op_linear_out *outs, int n_outs, const flo
     for (int i = 1; i < n_outs; i++) assert(outs[i].w->cols == k);
     linear_job j = {
         .few = &ctx->table.gemm.few, .form = f, .outs = outs, .n_outs = n_outs, .x = x, .ldx = ldx, .rows = rows, .k = k,
+        .threads = kernel_threads(ctx),
         .x_panels = ctx->linear.block, .x_panel = x_panel_bytes(f, k),
     };
     j.thread_memory = j.x_panels + x_bytes(ctx, &ctx->limits);

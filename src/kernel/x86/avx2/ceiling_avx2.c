@@ -48,8 +48,8 @@ static double int8_avx2(int64_t rounds)
     for (int64_t i = 0; i < rounds; i++)
 #pragma GCC unroll 32
         for (int c = 0; c < CHAINS; c++) {
+            __asm__ volatile("" : "+x"(x)); /* the products are not to be moved out of the loop */
             __m256i products = _mm256_maddubs_epi16(x, w);
-            __asm__ volatile("" : "+x"(products)); /* not to be moved out of the loop */
             acc[c] = _mm256_add_epi32(acc[c], _mm256_madd_epi16(products, one));
             __asm__ volatile("" : "+x"(acc[c]));
         }
