@@ -38,8 +38,8 @@ typedef struct attn_tile {
     float *q;       /* [rows][dk] rotated and scaled: a score is q.k */
     float *s;       /* [rows][KV_PAGE] scores, then weights */
     float *alpha;   /* [rows] what the page's softmax multiplies st.out by */
-    void *packed;   /* q as the level wants it: room for [ATTN_ROWS][dk] floats */
-    void *panel;    /* the page's keys or values as the level wants them: room for [KV_PAGE][max(dk, dv)] floats */
+    void *packed;   /* q as the level wants it: room for [ATTN_ROWS][max(dk, 16)] floats */
+    void *panel;    /* the page's keys or values as the level wants them: room for [KV_PAGE][max(dk, st.ld)] floats */
 } attn_tile;
 
 typedef struct attn_table {
@@ -58,6 +58,7 @@ typedef struct attn_table {
 void attn_fill_ref(attn_table *t);
 void attn_fill_avx2(attn_table *t);
 void attn_fill_avx512(attn_table *t);
+void attn_fill_amx(attn_table *t); /* over those of avx512 */
 
 /* Element c of token i of a head, and whether all values of the first n tokens are finite: any level, not fast. */
 float attn_key(const kv_layout *l, const uint8_t *head, int i, int c);

@@ -4,6 +4,8 @@
 #include <math.h>
 #include <string.h>
 
+enum { PACKED_MIN = 16 }; /* floats of a packed query: 32 elements of 2 bytes */
+
 static int64_t padded(int dv) { return (dv + ATTN_COLS - 1) / ATTN_COLS * ATTN_COLS; }
 
 size_t attn_state_bytes(int rows, int dv)
@@ -23,7 +25,7 @@ char *attn_state_place(attn_state *s, char *block, int rows, int dv)
 size_t attn_worker_bytes(int dk, int dv)
 {
     size_t widest = (size_t)i64_max(dk, padded(dv));
-    size_t floats = 2 * ATTN_ROWS * (size_t)dk + ATTN_ROWS * (size_t)KV_PAGE + ATTN_ROWS + KV_PAGE * widest;
+    size_t floats = ATTN_ROWS * (size_t)(dk + i64_max(dk, PACKED_MIN)) + ATTN_ROWS * (size_t)KV_PAGE + ATTN_ROWS + KV_PAGE * widest;
     return size_round_up(attn_state_bytes(ATTN_ROWS, dv), MEM_ALIGN) + size_round_up(floats * sizeof(float), 4096);
 }
 
@@ -33,7 +35,7 @@ void attn_tile_place(attn_tile *t, char *block, const op_attn_args *a, const att
     float *f = (float *)(void *)attn_state_place(&t->st, block, it->rows * it->heads, a->kv->dv);
     t->q = f;
     t->packed = f += ATTN_ROWS * a->kv->dk;
-    t->s = f += ATTN_ROWS * a->kv->dk;
+    t->s = f += ATTN_ROWS * i64_max(a->kv->dk, PACKED_MIN);
     t->alpha = f += ATTN_ROWS * KV_PAGE;
     t->panel = f + ATTN_ROWS;
 }

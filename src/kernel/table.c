@@ -66,6 +66,9 @@ void kernel_table_fill(kernel_table *t, kernel_level level, const cpu_info *cpu)
         gemm_fill_avx512(&t->gemm);
         if (cpu->avx512_vnni) gemm_fill_avx512vnni(&t->gemm);
     }
-    if (level == KERNEL_AMX) gemm_fill_amx(&t->gemm);
+    if (level == KERNEL_AMX) {
+        attn_fill_amx(&t->attn);
+        gemm_fill_amx(&t->gemm);
+    }
 #endif
 }

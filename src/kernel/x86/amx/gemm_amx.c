@@ -15,7 +15,7 @@
 #endif
 #include "kernel/gemm.h"
 #include "kernel/simd/codes.h"
-#include "kernel/simd/tile.h"
+#include "kernel/simd/tile_product.h"
 
 #ifdef SIMD_EMULATE
 #define ISA(name) name##_amx_emulated
@@ -98,61 +98,13 @@ static void ISA(pack_x)(void *panel, const float *x, int64_t ldx, int rows, int6
         }
 }
 
-/* Sums: tile 2 * (half of x) + (half of w). */
-static void ISA(tile_both)(char *c, const char *x, const char *w, int64_t k, bool first)
-{
-    if (first) {
-        tile_zero(0);
-        tile_zero(1);
-        tile_zero(2);
-        tile_zero(3);
-    } else {
-        tile_load(0, c, TILE_LINE);
-        tile_load(1, c + TILE_BYTES, TILE_LINE);
-        tile_load(2, c + 2 * TILE_BYTES, TILE_LINE);
-        tile_load(3, c + 3 * TILE_BYTES, TILE_LINE);
-    }
-    for (; k > 0; k -= DEPTH, x += STEP_BYTES, w += STEP_BYTES) {
-        tile_load(4, w, TILE_LINE);
-        tile_load(6, x, TILE_LINE);
-        tile_dot_bf16(0, 4, 6);
-        tile_load(5, w + TILE_BYTES, TILE_LINE);
-        tile_dot_bf16(1, 5, 6);
-        tile_load(7, x + TILE_BYTES, TILE_LINE);
-        tile_dot_bf16(2, 4, 7);
-        tile_dot_bf16(3, 5, 7);
-    }
-    tile_store(0, c, TILE_LINE);
-    tile_store(1, c + TILE_BYTES, TILE_LINE);
-    tile_store(2, c + 2 * TILE_BYTES, TILE_LINE);
-    tile_store(3, c + 3 * TILE_BYTES, TILE_LINE);
-}
-
-/* The first half of x only. */
-static void ISA(tile_half)(char *c, const char *x, const char *w, int64_t k, bool first)
-{
-    if (first) {
-        tile_zero(0);
-        tile_zero(1);
-    } else {
-        tile_load(0, c, TILE_LINE);
-        tile_load(1, c + TILE_BYTES, TILE_LINE);
-    }
-    for (; k > 0; k -= DEPTH, x += STEP_BYTES, w += STEP_BYTES) {
-        tile_load(6, x, TILE_LINE);
-        tile_load(4, w, TILE_LINE);
-        tile_dot_bf16(0, 4, 6);
-        tile_load(5, w + TILE_BYTES, TILE_LINE);
-        tile_dot_bf16(1, 5, 6);
-    }
-    tile_store(0, c, TILE_LINE);
-    tile_store(1, c + TILE_BYTES, TILE_LINE);
-}
-
 static void ISA(tile)(float *c, const void *x, const void *w, int64_t k, int rows, bool first)
 {
-    if (rows > HALF) ISA(tile_both)((char *)c, x, w, k, first);
-    else ISA(tile_half)((char *)c, x, w, k, first);
+    tile_sums sums = {.at = (char *)c, .line = TILE_LINE, .row = TILE_BYTES, .col = 2 * TILE_BYTES, .add = !first};
+    tile_operand a = {w, TILE_LINE, TILE_BYTES, STEP_BYTES}, b = {x, TILE_LINE, TILE_BYTES, STEP_BYTES};
+    int64_t steps = (k + DEPTH - 1) / DEPTH;
+    if (rows > HALF) tile_product_2x2(sums, a, b, steps);
+    else tile_product_2x1(sums, a, b, steps);
 }
 
 static void ISA(unpack)(float *rows, const float *c, int n)

@@ -1,0 +1,246 @@
+/* Attention in AMX tiles: bfloat16 queries, keys, weights and values, summed in float32.
+ *
+ * Pages of bfloat16 are laid out as tiles already (kv_layout.h): a group of keys is the right operand of q k, two tokens of values that
+ * of the weighted sum. What is not quite so (codes of q8, sizes that fill no tile, the last tokens of a page that is not full) is laid
+ * out anew, once for all rows. Codes are whole numbers below 128, which bfloat16 holds exactly; their scales go to the scores and to the
+ * weights, in float32.
+ *
+ * float32 pages, exact mode and fewer than TILED_ROWS rows are left to the AVX-512 kernels; so is the softmax.
+ */
+#if !defined(SIMD_EMULATE) && !(defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512DQ__) && defined(__AVX512VL__) && defined(__AVX512BF16__))
+#error "compile this file with -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512bf16"
+#endif
+#include "kernel/attn.h"
+#include "kernel/simd/tile_product.h"
+
+enum {
+    TILED_ROWS = 4,            /* below this reading the pages takes longer than the arithmetic of either kind */
+    DEPTH = TILE_LINE / 2,     /* elements of a key, or tokens, in a step */
+    BLOCK = TILE_LINES,        /* rows, tokens of a group of keys, columns of a value in a tile */
+    ROWS = 2 * BLOCK,          /* whose weights are rounded at a time */
+};
+_Static_assert((int)BLOCK == (int)KV_GROUP && (int)BLOCK == (int)ATTN_COLS, "tiles, groups of keys and padded outputs are of one size");
+
+static int ceil_div(int a, int b) { return (a + b - 1) / b; }
+static int dk_steps(const attn_tile *t) { return ceil_div(t->kv->dk, DEPTH); }
+static bool tiled(const attn_tile *t) { return !t->exact && t->kv->type != KV_F32 && t->st.rows >= TILED_ROWS; }
+
+/* Codes 2j and 2j + 1 of each unit of four as a pair of bfloat16: code * 2^24. */
+SIMD_FN i32x16 code_pairs(i32x16 units, const int j)
+{
+    const i32x16 top = i32x16_set1((int32_t)0xff000000u);
+    f32x16 low = f32x16_from_i32(i32x16_and(i32x16_sll(units, j ? 8 : 24), top));
+    f32x16 high = f32x16_from_i32(i32x16_and(j ? units : i32x16_sll(units, 16), top));
+    return i32x16_or(i32x16_srl(f32x16_as_i32(low), 16), f32x16_as_i32(high));
+}
+
+#define CODE_UNIT 0x1p-24f
+
+/* scales[n] of codes as code_pairs gives them; zeros for the page's other tokens. */
+static void unit_scales(float *out, const attn_tile *t, const uint8_t *head, int first, int n)
+{
+    const float *scales = (const float *)(const void *)(head + kv_scale_offset(t->kv)) + first;
+    memset(out, 0, KV_PAGE * sizeof *out);
+    for (int i = 0; i < n; i++) out[i] = scales[i] * CODE_UNIT;
+}
+
+/* ---- scores ---- */
+
+/* packed: [rows/16][dk/32][16 rows][32], rows and elements that there are not are zeros. */
+static void queries(attn_tile *t)
+{
+    if (!tiled(t)) return;
+    const int dk = t->kv->dk;
+    char *to = t->packed;
+    for (int r0 = 0; r0 < t->st.rows; r0 += BLOCK)
+        for (int c = 0; c < dk; c += DEPTH)
+            for (int r = r0; r < r0 + BLOCK; r++, to += TILE_LINE) {
+                const float *q = t->q + r * dk + c;
+                int left = r < t->st.rows ? dk - c : 0, low = left < 16 ? left : 16, high = left < 16 ? 0 : left < 32 ? left - 16 : 16;
+                i16x32_store(to, i16x32_bf16(f32x16_load_part(q, low), f32x16_load_part(q + (high ? 16 : 0), high)));
+            }
+}
+
+/* The first n keys as tiles [group][dk/32][16 pairs][16 tokens][2] in the panel. */
+static void lay_out_keys(attn_tile *t, const uint8_t *head, int n)
+{
+    const int dk = t->kv->dk;
+    char *to = t->panel;
+    for (int g = 0; g < n; g += KV_GROUP) {
+        const char *from = (const char *)head + (size_t)g * (size_t)dk * 4 / (size_t)kv_unit(t->kv->type);
+        char *end = to + dk_steps(t) * TILE_BYTES;
+        if (t->kv->type == KV_BF16) {
+            memcpy(to, from, (size_t)dk / 2 * TILE_LINE);
+            to += dk / 2 * TILE_LINE;
+        } else {
+            for (int c = 0; c < dk; c += 4, from += TILE_LINE, to += 2 * TILE_LINE) {
+                i32x16 units = i32x16_load(from);
+                i32x16_store(to, code_pairs(units, 0));
+                i32x16_store(to + TILE_LINE, code_pairs(units, 1));
+            }
+        }
+        memset(to, 0, (size_t)(end - to));
+        to = end;
+    }
+}
+
+static void scale_scores(attn_tile *t, const uint8_t *head, int n)
+{
+    float by[KV_PAGE];
+    unit_scales(by, t, head, 0, n);
+    for (int r = 0; r < t->st.rows; r++)
+        for (int i = 0; i < n; i += 16) {
+            float *s = t->s + r * KV_PAGE + i;
+            f32x16_store(s, f32x16_mul(f32x16_load(s), f32x16_load(by + i)));
+        }
+}
+
+static void scores(attn_tile *t, const uint8_t *head, int n)
+{
+    if (!tiled(t)) {
+        attn_table below;
+        attn_fill_avx512(&below);
+        below.scores(t, head, n);
+        return;
+    }
+    const size_t steps = (size_t)dk_steps(t);
+    tile_operand q = {t->packed, TILE_LINE, steps * TILE_BYTES, TILE_BYTES}, keys = {(const char *)head, TILE_LINE, steps * TILE_BYTES, TILE_BYTES};
+    if (t->kv->type != KV_BF16 || t->kv->dk % DEPTH) {
+        lay_out_keys(t, head, n);
+        keys.at = t->panel;
+    }
+    tile_sums s = {.at = (char *)t->s, .line = KV_PAGE * sizeof *t->s, .row = BLOCK * KV_PAGE * sizeof *t->s, .col = TILE_LINE};
+    tile_configure();
+    tile_product(s, q, keys, ceil_div(t->st.rows, BLOCK), ceil_div(n, KV_GROUP), (int64_t)steps);
+    tile_release();
+    if (t->kv->type == KV_Q8) scale_scores(t, head, n);
+}
+
+/* ---- values ---- */
+
+/* Weights of rows [r0, r0 + ROWS) and whole steps of tokens, by the scales of their values if these have any. */
+static void round_weights(uint16_t (*out)[KV_PAGE], const attn_tile *t, int r0, int steps, const float *by)
+{
+    for (int r = 0; r < ROWS; r++) {
+        if (r0 + r >= t->st.rows) {
+            memset(out[r], 0, sizeof out[r]);
+            continue;
+        }
+        const float *s = t->s + (r0 + r) * KV_PAGE;
+        for (int i = 0; i < steps * DEPTH; i += DEPTH) {
+            f32x16 low = f32x16_load(s + i), high = f32x16_load(s + i + 16);
+            if (by) {
+                low = f32x16_mul(low, f32x16_load(by + i));
+                high = f32x16_mul(high, f32x16_load(by + i + 16));
+            }
+            i16x32_store(out[r] + i, i16x32_bf16(low, high));
+        }
+    }
+}
+
+/* A run of units with columns that there are not as zeros. */
+SIMD_FN void pad_line(float *to, const float *from, int dv, int64_t ld, i32x16 keep)
+{
+    for (int c = 0; c < ld; c += 16) {
+        f32x16 x = f32x16_load_part(from + c, dv - c < 16 ? dv - c : 16);
+        i32x16_store(to + c, i32x16_and(f32x16_as_i32(x), keep));
+    }
+}
+
+/* Steps [step, end) of the first n tokens' values as lines [token pairs][ld][2] at the same places of the panel; zeros from token n on. */
+static void lay_out_values(attn_tile *t, const uint8_t *head, int step, int end, int n)
+{
+    const int64_t ld = t->st.ld;
+    const int dv = t->kv->dv, u = kv_unit(t->kv->type);
+    const float *v = (const float *)(const void *)(head + kv_v_offset(t->kv));
+    for (int i = step * DEPTH; i < end * DEPTH; i += u) {
+        const float *from = v + i / u * dv;
+        float *to = (float *)t->panel + i / 2 * ld;
+        if (i >= n) {
+            memset(to, 0, (size_t)(u / 2 * ld) * sizeof *to);
+        } else if (u == 2) {
+            pad_line(to, from, dv, ld, i32x16_set1(i + 1 < n ? -1 : 0xffff));
+        } else {
+            for (int c = 0; c < ld; c += 16) {
+                i32x16 units = f32x16_as_i32(f32x16_load_part(from + c, dv - c < 16 ? dv - c : 16));
+                i32x16_store(to + c, code_pairs(units, 0));
+                i32x16_store(to + ld + c, code_pairs(units, 1));
+            }
+        }
+    }
+}
+
+/* st.out = st.out * alpha; most pages bring few rows a new maximum. */
+static void rescale(attn_tile *t)
+{
+    for (int r = 0; r < t->st.rows; r++) {
+        if (t->alpha[r] == 1) continue;
+        float *out = t->st.out + r * t->st.ld;
+        f32x16 by = f32x16_set1(t->alpha[r]);
+        for (int c = 0; c < t->st.ld; c += 16) f32x16_store(out + c, f32x16_mul(f32x16_load(out + c), by));
+    }
+}
+
+typedef struct value_steps {
+    int steps, direct; /* steps of tokens, and how many of them the page itself holds as tiles */
+    tile_operand page, panel;
+} value_steps;
+
+static value_steps find_values(attn_tile *t, const uint8_t *head, int n)
+{
+    const size_t dv = (size_t)t->kv->dv * 4, ld = (size_t)t->st.ld * 4;
+    value_steps v = {.steps = ceil_div(n, DEPTH)};
+    if (t->kv->type == KV_BF16 && t->kv->dv % BLOCK == 0) v.direct = n / DEPTH;
+    v.page = (tile_operand){(const char *)head + kv_v_offset(t->kv), dv, TILE_LINE, BLOCK * dv};
+    v.panel = (tile_operand){(const char *)t->panel + (size_t)v.direct * BLOCK * ld, ld, TILE_LINE, BLOCK * ld};
+    lay_out_values(t, head, v.direct, v.steps, n);
+    return v;
+}
+
+/* out[blocks of 16 rows] += weights . values */
+static void add_values(const attn_tile *t, float *out, uint16_t (*weights)[KV_PAGE], int blocks, const value_steps *v)
+{
+    const size_t line = (size_t)t->st.ld * sizeof *out;
+    const int cols = (int)(t->st.ld / BLOCK);
+    tile_sums sums = {.at = (char *)out, .line = line, .row = BLOCK * line, .col = TILE_LINE, .add = true};
+    tile_operand w = {(const char *)weights, sizeof *weights, BLOCK * sizeof *weights, TILE_LINE};
+    if (v->direct) tile_product(sums, w, v->page, blocks, cols, v->direct);
+    w.at += v->direct * TILE_LINE;
+    if (v->direct < v->steps) tile_product(sums, w, v->panel, blocks, cols, v->steps - v->direct);
+}
+
+static void values(attn_tile *t, const uint8_t *head, int n)
+{
+    if (!tiled(t)) {
+        attn_table below;
+        attn_fill_avx512(&below);
+        below.values(t, head, n);
+        return;
+    }
+    const int64_t ld = t->st.ld;
+    float by[KV_PAGE], *last = (float *)t->panel + KV_PAGE / 2 * ld; /* where sums of a block that is not full are made */
+    _Alignas(64) uint16_t weights[ROWS][KV_PAGE];
+    value_steps v = find_values(t, head, n);
+    if (t->kv->type == KV_Q8) unit_scales(by, t, head, KV_PAGE, n);
+    rescale(t);
+    tile_configure();
+    for (int r = 0; r < t->st.rows; r += ROWS) {
+        int rows = t->st.rows - r < ROWS ? t->st.rows - r : ROWS, full = rows / BLOCK, rest = rows % BLOCK;
+        float *out = t->st.out + r * ld;
+        round_weights(weights, t, r, v.steps, t->kv->type == KV_Q8 ? by : NULL);
+        add_values(t, out, weights, full, &v);
+        if (!rest) continue;
+        out += full * BLOCK * ld;
+        memcpy(last, out, (size_t)(rest * ld) * sizeof *out);
+        add_values(t, last, weights + full * BLOCK, 1, &v);
+        memcpy(out, last, (size_t)(rest * ld) * sizeof *out);
+    }
+    tile_release();
+}
+
+void attn_fill_amx(attn_table *t)
+{
+    t->queries = queries;
+    t->scores = scores;
+    t->values = values;
+}
