@@ -146,6 +146,55 @@ static void restored_is_cold(void **state)
     engine_close(&e);
 }
 
+static void write_bytes(const char *path, const void *bytes, size_t n)
+{
+    file_out f;
+    assert_int_equal(file_out_open(&f, path, NULL), CJ_OK);
+    assert_int_equal(file_out_write(&f, bytes, n, NULL), CJ_OK);
+    assert_int_equal(file_out_commit(&f, NULL), CJ_OK);
+}
+
+/* A bit flipped anywhere in the file: refused, and the session is empty and as good as new. */
+static void a_damaged_snapshot_is_refused(void **state)
+{
+    (void)state;
+    enum { TOKENS = 66, IDS = 40, PADDING = IDS + 4 * TOKENS, CONTEXT = 320 }; /* where they begin in the file */
+    char path[64];
+    snprintf(path, sizeof path, "/tmp/cj-damaged-%ld", (long)getpid());
+    engine *e = open_engine("gemma3", false, KV_Q8, 1);
+    session *s = NULL;
+    float got[VOCAB], want[VOCAB];
+    assert_int_equal(session_open(&s, e, 0, NULL), CJ_OK);
+    last_logits(s, ids, TOKENS, NULL, want);
+    assert_int_equal(session_save(s, path, NULL), CJ_OK);
+    buf b;
+    assert_int_equal(file_read(path, 1 << 24, &b, NULL), CJ_OK);
+    srand(3);
+    for (int i = 0; i < 400; i++) {
+        size_t at = i < 320 ? (size_t)i : CONTEXT + (size_t)rand() % (b.len - CONTEXT);
+        if (at >= PADDING && at < CONTEXT) continue; /* means nothing */
+        b.data[at] ^= (char)(1 << i % 8);
+        write_bytes(path, b.data, b.len);
+        assert_int_equal(session_load(s, path, NULL), CJ_E_INPUT);
+        assert_int_equal(session_count(s), 0);
+        b.data[at] ^= (char)(1 << i % 8);
+    }
+    last_logits(s, ids, TOKENS, NULL, got);
+    assert_memory_equal(got, want, sizeof got);
+    write_bytes(path, b.data, b.len);
+    for (int64_t n = 0, err = CJ_E_NOMEM; err; n++) {
+        mem_fail_after(n);
+        err = session_load(s, path, NULL);
+        mem_fail_after(-1);
+        assert_true(err == CJ_OK || err == CJ_E_NOMEM);
+        assert_int_equal(session_count(s), err ? 0 : TOKENS);
+    }
+    unlink(path);
+    buf_deinit(&b);
+    session_close(&s);
+    engine_close(&e);
+}
+
 typedef struct stopper {
     int calls, stop_at;
 } stopper;
@@ -287,7 +336,8 @@ int main(void)
     for (int i = 0; i < N; i++) ids[i] = (i * 37 + 11) % VOCAB;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(prefixes_are_reused), cmocka_unit_test(fast_mode_is_the_same_at_any_thread_count),
-        cmocka_unit_test(restored_is_cold), cmocka_unit_test(a_cancel_leaves_a_good_session),
+        cmocka_unit_test(restored_is_cold), cmocka_unit_test(a_damaged_snapshot_is_refused),
+        cmocka_unit_test(a_cancel_leaves_a_good_session),
         cmocka_unit_test(what_cannot_be_is_refused), cmocka_unit_test(no_memory_is_an_error), cmocka_unit_test(sampling_keeps_its_promises),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
