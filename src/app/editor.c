@@ -1,5 +1,7 @@
 /* Editing by libedit, with our own reading of characters: so that Ctrl-C ends a line at once, a terminal that changes its size
- * or comes back from the background is drawn anew, and UTF-8 is read in any locale. */
+ * or comes back from the background is drawn anew, UTF-8 is read in any locale, and several lines that are pasted are one message:
+ * the terminal marks what is pasted (ESC [200~ ... ESC [201~), and a line break in it is shown as PASTED_BREAK until the line is
+ * taken. */
 #include "app/editor.h"
 
 #include <errno.h>
@@ -15,13 +17,17 @@
 #include "app/cli.h"
 #include "base/utf8.h"
 
-enum { HISTORY_LINES = 1000, PROMPT_MAX = 32, LINE_MAX_BYTES = 1 << 20 };
+enum { HISTORY_LINES = 1000, PROMPT_MAX = 32, LINE_MAX_BYTES = 1 << 20, HELD_MAX = 8, ESCAPE_MS = 30 };
+#define PASTED_BREAK L'\u21B5'
 
 struct editor {
     EditLine *line;
     HistoryW *history;
     char *history_path;
     wchar_t prompt[PROMPT_MAX];
+    char held[HELD_MAX]; /* bytes read ahead that were no mark */
+    int n_held;
+    bool pasting;
 };
 
 static volatile sig_atomic_t resized, came_back;
@@ -68,12 +74,48 @@ static int read_byte(EditLine *line, char *out)
     }
 }
 
+static editor *editor_of(EditLine *line)
+{
+    editor *e = NULL;
+    el_wget(line, EL_CLIENTDATA, &e);
+    return e;
+}
+
+/* As read_byte, what was read ahead first. */
+static int next_byte(EditLine *line, char *out)
+{
+    editor *e = editor_of(line);
+    if (!e->n_held) return read_byte(line, out);
+    *out = e->held[0];
+    memmove(e->held, e->held + 1, (size_t)--e->n_held);
+    return 1;
+}
+
+/* After an ESC: whether `mark` follows, which is then taken. What follows otherwise is held. A terminal sends a mark in one go. */
+static bool take_mark(EditLine *line, const char *mark)
+{
+    editor *e = editor_of(line);
+    int want = (int)strlen(mark), n = 0;
+    while (n < want) {
+        if (n == e->n_held) {
+            struct pollfd in = {.fd = STDIN_FILENO, .events = POLLIN};
+            if (e->n_held == HELD_MAX || poll(&in, 1, ESCAPE_MS) <= 0 || read(STDIN_FILENO, e->held + n, 1) != 1) return false;
+            e->n_held++;
+        }
+        if (e->held[n] != mark[n]) return false;
+        n++;
+    }
+    e->n_held -= want;
+    memmove(e->held, e->held + want, (size_t)e->n_held);
+    return true;
+}
+
 /* One character from the terminal, as read_byte. */
-static int read_character(EditLine *line, wchar_t *out)
+static int read_one(EditLine *line, wchar_t *out)
 {
     char bytes[4];
     for (size_t n = 0;;) {
-        int got = read_byte(line, bytes + n);
+        int got = next_byte(line, bytes + n);
         if (got <= 0) return got;
         n++;
         if (n < 4 && utf8_incomplete_tail(bytes, n) == n) continue;
@@ -85,6 +127,26 @@ static int read_character(EditLine *line, wchar_t *out)
         }
         *out = (wchar_t)cp;
         return 1;
+    }
+}
+
+/* The same, with the marks of a paste taken out and its line breaks made harmless. */
+static int read_character(EditLine *line, wchar_t *out)
+{
+    editor *e = editor_of(line);
+    for (;;) {
+        int got = read_one(line, out);
+        if (got <= 0) return got;
+        if (*out == L'\033' && take_mark(line, e->pasting ? "[201~" : "[200~")) e->pasting = !e->pasting;
+        else if (!e->pasting) return 1;
+        else if (*out == L'\r' || *out == L'\n') {
+            *out = PASTED_BREAK;
+            return 1;
+        } else if (*out == L'\t') {
+            *out = L' ';
+            return 1;
+        } else if (*out >= L' ' && *out != 0x7F)
+            return 1;
     }
 }
 
@@ -161,18 +223,25 @@ static void widen(const char *text, wchar_t *out, size_t max)
 editor_event editor_read(editor *e, const char *prompt, buf *line)
 {
     int n = 0;
-    bool blank = true;
+    bool blank = true, terminal = isatty(STDOUT_FILENO);
     HistEventW event;
     widen(prompt, e->prompt, PROMPT_MAX);
     buf_clear(line);
+    e->n_held = 0;
+    e->pasting = false;
+    if (terminal) fputs("\033[?2004h", stdout); /* mark what is pasted; only while we listen */
     el_wset(e->line, EL_PREP_TERM, 1); /* libedit does so after the prompt: a key pressed in between would be lost on it */
     const wchar_t *typed = el_wgets(e->line, &n);
+    if (terminal) fputs("\033[?2004l", stdout);
+    fflush(stdout);
     if (!typed || n <= 0) return cli_interrupted() ? EDITOR_INTERRUPTED : EDITOR_END;
     for (int i = 0; i < n && typed[i] != L'\n' && line->len < LINE_MAX_BYTES; i++) {
         char bytes[4];
-        if (buf_append(line, bytes, (size_t)utf8_encode((uint32_t)typed[i], bytes), NULL)) return EDITOR_END;
-        if (typed[i] != L' ') blank = false;
+        uint32_t cp = typed[i] == PASTED_BREAK ? '\n' : (uint32_t)typed[i];
+        if (buf_append(line, bytes, (size_t)utf8_encode(cp, bytes), NULL)) return EDITOR_END;
+        if (cp != ' ' && cp != '\n') blank = false;
     }
+    while (line->len && line->data[line->len - 1] == '\n') line->data[--line->len] = 0; /* a paste often ends in one */
     if (!blank) history_w(e->history, &event, H_ENTER, typed);
     return EDITOR_LINE;
 }

@@ -204,6 +204,8 @@ def editing():
     t.type("one\rtwo\r")
     t.say('"""')
     t.say("first \\\rsecond")
+    t.say("\x1b[200~pasted\n中文\tline\rlast\n\x1b[201~")  # a paste of several lines is one message
+    t.say("\x1b[A\x1b[D\x1b[C")        # history has it whole; arrows are not taken for marks
     t.type("dropped\x03")
     t.wait_for("/quit or Ctrl-D")
     t.wait_for("> ")
@@ -213,7 +215,7 @@ def editing():
     assert t.end() == 0
     with open(home.path("lines.json"), encoding="utf-8") as f:
         said = [m["content"] for m in json.load(f)["messages"] if m["role"] == "user"]
-    assert said == ["话说从前有座山。", "话说从前有座山。", "one\ntwo", "first \nsecond"], said
+    assert said == ["话说从前有座山。", "话说从前有座山。", "one\ntwo", "first \nsecond"] + ["pasted\n中文 line\nlast"] * 2, said
     assert os.stat(os.path.join(home.home, "history")).st_mode & 0o777 == 0o600
     t = Terminal("run", home.chat_model(), "-n", "2")  # another day
     t.wait_for("> ")
