@@ -11,7 +11,7 @@ Q ?= 甄士隐的女儿叫什么名字？
 # The question and the model go to scripts through the environment, so that no quote in them can break a command line.
 export Q MODEL FUZZ_SECONDS
 
-.PHONY: all help deps demo test test-long style asan tsan fuzz bench install clean
+.PHONY: all help deps demo test test-long style asan tsan fuzz bench finding install clean
 
 all: $(BUILD)/build.ninja
 	@ninja -C $(BUILD) programs
@@ -30,6 +30,7 @@ help:
 	@echo "make asan | tsan         the tests under AddressSanitizer and UBSan | under ThreadSanitizer"
 	@echo "make fuzz                fuzz every parser for FUZZ_SECONDS ($(FUZZ_SECONDS)) each, with clang's libFuzzer where it is there"
 	@echo "make bench [MODEL=name]  tokens per second and the machine's ceilings"
+	@echo "make finding             how well questions find the sentences that answer them, by several ways of scoring"
 	@echo "make install             to PREFIX ($(PREFIX)), below DESTDIR when it is given"
 	@echo "make deps                install what the build and the tests need, and nothing when nothing is missing"
 	@echo "make clean               remove the build folders"
@@ -55,6 +56,10 @@ fuzz:
 
 bench: all
 	@$(BUILD)/juan bench "$$MODEL"
+
+finding: all
+	@ninja -C $(BUILD) tests/look
+	@tests/reading/finding.py --build $(BUILD) "$$MODEL"
 
 install: $(BUILD)/build.ninja
 	@meson configure $(BUILD) -Dprefix='$(abspath $(PREFIX))' -Dlibdir='$(LIBDIR)'

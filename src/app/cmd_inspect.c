@@ -10,10 +10,14 @@
 enum { LABEL = 14, LENGTHS = 3 };
 static const int64_t lengths[LENGTHS] = {10000, 100000, 1000000}; /* characters */
 
-/* Ordinary prose, to estimate how many characters make a token. */
-static const char chinese[] =
+/* Prose to measure how many characters make a token. Old Chinese takes more tokens than what is written today; novels and laws lie
+ * between the two. */
+static const char modern[] =
     "清晨的雨停了，巷子里的石板路还泛着水光。卖豆腐的老人推着车慢慢走过，吆喝声隔着几道院墙传来。他说这条街三十年没有变过，"
     "变的只是住在里面的人：有的搬去了城里，有的再也没有回来。根据合同第十二条，双方应在收到书面通知之日起十五日内协商解决争议。";
+static const char classical[] =
+    "话说天下大势，分久必合，合久必分。周末七国分争，并入于秦。及秦灭之后，楚、汉分争，又并入于汉。汉朝自高祖斩白蛇而起义，一统天下，"
+    "后来光武中兴，传至献帝，遂分为三国。榜文行到涿县，引出涿县中一个英雄。那人不甚好读书，性宽和，寡言语，喜怒不形于色。";
 static const char english[] =
     "The rain stopped before dawn, and the stones of the lane still shone. An old man pushed his cart past the gates, calling "
     "softly as he had done for thirty years. Under section twelve of the agreement, the parties shall settle any dispute within "
@@ -141,7 +145,7 @@ static void add_model(json_object *o, const facts *f)
     add_int(o, "context", m->context);
     add_int(o, "vocabulary", m->vocab);
     add_int(o, "context_bytes_per_token", model_token_bytes(f->model, kv_layer_at(f->kv, 0)->layout.type));
-    double ratio = characters_per_token(f, chinese);
+    double ratio = characters_per_token(f, classical); /* the dearer of the two */
     for (int i = 0; i < LENGTHS && ratio > 0; i++) {
         json_object *row = json_object_new_object();
         int64_t tokens = (int64_t)((double)lengths[i] / ratio);
@@ -171,7 +175,8 @@ static void print_json(const facts *f)
     add_int(o, "tensors", gguf_tensor_count(file_of(f)));
     json_object_object_add(o, "types", types_json(f));
     if (f->vocabulary) {
-        json_object_object_add(ratio, "zh", cli_json_number(characters_per_token(f, chinese)));
+        json_object_object_add(ratio, "zh", cli_json_number(characters_per_token(f, modern)));
+        json_object_object_add(ratio, "zh_classical", cli_json_number(characters_per_token(f, classical)));
         json_object_object_add(ratio, "en", cli_json_number(characters_per_token(f, english)));
         add_int(o, "tokens", tokenizer_size(f->vocabulary));
     }
@@ -261,8 +266,10 @@ static void print_vocabulary(const facts *f)
         cli_print(f->cli, MSG_INSPECT_NO_VOCABULARY, "%s", "");
         return;
     }
-    cli_print(f->cli, MSG_INSPECT_VOCABULARY_IS, "%s" ARG "%.1f" ARG "%.1f", term_count(text, tokenizer_size(f->vocabulary)),
-              characters_per_token(f, chinese), characters_per_token(f, english));
+    cli_print(f->cli, MSG_INSPECT_VOCABULARY_IS, "%s", term_count(text, tokenizer_size(f->vocabulary)));
+    printf("%*s", LABEL, "");
+    cli_print(f->cli, MSG_INSPECT_PER_TOKEN, "%.2f" ARG "%.2f" ARG "%.1f",
+              characters_per_token(f, modern), characters_per_token(f, classical), characters_per_token(f, english));
     label(f, MSG_INSPECT_CHAT);
     bool chats = *key_text(f, "tokenizer.chat_template", template_text, sizeof template_text);
     cli_print(f->cli, chats ? MSG_INSPECT_CHATS : MSG_INSPECT_BASE, "%s", "");
@@ -270,7 +277,7 @@ static void print_vocabulary(const facts *f)
 
 static void print_memory(const facts *f)
 {
-    double ratio = characters_per_token(f, chinese);
+    double ratio = characters_per_token(f, classical);
     if (ratio <= 0) return;
     label(f, MSG_INSPECT_MEMORY);
     for (int i = 0; i < LENGTHS; i++) {

@@ -112,7 +112,7 @@ static int print_help(const cli *c, const cli_help *h, option_set own, option_se
         printf("\n\n%s%s%s\n", bold, cli_text(c, MSG_CLI_OPTIONS), plain);
         print_options(c, own);
     } else
-        puts("\n");
+        puts("");
     printf("\n%s%s%s\n", bold, cli_text(c, MSG_CLI_COMMON), plain);
     print_options(c, common);
     if (h->examples) {

@@ -1,0 +1,195 @@
+#!/usr/bin/env python3
+"""How well the attention of a question finds the sentence that answers it, by several ways of scoring.
+
+    make finding [MODEL=gemma-3-270m]
+    tests/reading/finding.py [--build build] [--keep FOLDER] MODEL
+
+questions.json has questions about four books in the public domain and the sentences that answer them; half of the questions use
+the text's words ("words"), half avoid them ("other"). A passage counts as right when it overlaps such a sentence. Printed for each
+way of scoring: how often the first passage is right, how often one of the first three, of the first ten. docs/finding.md has the
+figures and what was chosen. --keep stores what `look` printed, so that other scores can be tried without reading again.
+"""
+import argparse
+import json
+import math
+import os
+import subprocess
+import tempfile
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+NEUTRAL = "这段文字讲了什么？"  # as in src/reader/prompt.c
+ALL, WORDS, END, LAST = range(4)  # which tokens after the text: look.c
+
+
+def read_books():
+    with open(os.path.join(HERE, "questions.json"), encoding="utf-8") as f:
+        books = json.load(f)
+    for b in books:
+        with open(os.path.join(HERE, b["file"]), encoding="utf-8") as f:
+            b["text"] = f.read()[:b["characters"]]
+        for q in b["questions"]:
+            for s in q["support"]:
+                assert b["text"][s["start"]:s["end"]] == s["text"], f"{b['book']}: {s} is not what stands there"
+    return books
+
+
+def look(program, model, book, keep):
+    path = os.path.join(keep, book["book"] + ".json")
+    if not os.path.exists(path):
+        questions = os.path.join(keep, book["book"] + ".txt")
+        with open(questions, "w", encoding="utf-8") as f:
+            f.writelines(q["question"] + "\n" for q in book["questions"])
+            f.write(NEUTRAL + "\n")
+        with open(path + ".part", "w", encoding="utf-8") as f:
+            subprocess.run([program, model, os.path.join(HERE, book["file"]), questions, str(book["characters"])], stdout=f, check=True)
+        os.rename(path + ".part", path)
+    with open(path, encoding="utf-8") as f:
+        seen = json.load(f)
+    seen["looks"] = seen["looks"][:len(book["questions"]) + 1]
+    return seen
+
+
+# ---- scores ----
+
+def share(sums):
+    total = sum(sums)
+    return [s / total if total > 0 else 0 for s in sums]
+
+
+class Reading:
+    """What the questions of one book looked at."""
+
+    def __init__(self, book, seen):
+        self.book, self.passages = book, seen["passages"]
+        self.heads = [tuple(h) for h in seen["heads"]]
+        self.looks = seen["looks"]
+        self.right = [{i for i, (a, b) in enumerate(self.passages) if any(a < s["end"] and b > s["start"] for s in q["support"])}
+                      for q in book["questions"]]
+
+    def shares(self, question, head, tokens):
+        rows = self.looks[question][4 * self.heads.index(head):]
+        if tokens == WORDS:
+            return share([max(a - b, 0) for a, b in zip(rows[WORDS], rows[END])])
+        return share(rows[tokens])
+
+
+def attention(heads, how="plain", tokens=ALL):
+    """Mean over heads of the share of attention, or of what it is beyond the neutral question's."""
+    def score(r, q):
+        total = [0.0] * len(r.passages)
+        for head in heads or r.heads:
+            usual = r.shares(-1, head, tokens)
+            for i, (mine, u) in enumerate(zip(r.shares(q, head, tokens), usual)):
+                length = r.passages[i][1] - r.passages[i][0]
+                total[i] += {"plain": mine, "beyond": mine - u, "root": math.sqrt(max(mine - u, 0)), "ratio": mine / (u + 1e-4),
+                             "per length": (mine - u) / math.sqrt(length)}[how]
+        return total
+    return score
+
+
+def z_score(heads):
+    def score(r, q):
+        total = [0.0] * len(r.passages)
+        for head in heads or r.heads:
+            s = r.shares(q, head, ALL)
+            mean = sum(s) / len(s)
+            deviation = math.sqrt(sum((x - mean) ** 2 for x in s) / len(s))
+            for i, x in enumerate(s):
+                total[i] += (x - mean) / deviation
+        return total
+    return score
+
+
+def damped(heads):
+    """As words that are everywhere are damped in text search: by what all other questions pay to the passage."""
+    def score(r, q):
+        total = [0.0] * len(r.passages)
+        for head in heads or r.heads:
+            others = [r.shares(k, head, ALL) for k in range(len(r.looks)) if k != q]
+            for i, mine in enumerate(r.shares(q, head, ALL)):
+                total[i] += mine - sum(o[i] for o in others) / len(others)
+        return total
+    return score
+
+
+def grams(text):
+    letters = [c for c in text if c.isalnum()]
+    return set(letters) | {a + b for a, b in zip(letters, letters[1:])}
+
+
+def letters(r, q):
+    """No attention at all: characters and pairs of them in common, rare ones count more."""
+    if not hasattr(r, "grams"):
+        r.grams = [grams(r.book["text"][a:b]) for a, b in r.passages]
+        r.counts = {}
+        for g in r.grams:
+            for x in g:
+                r.counts[x] = r.counts.get(x, 0) + 1
+    asked = grams(r.book["questions"][q]["question"])
+    return [sum(math.log(len(r.grams) / r.counts[x]) for x in asked & g) / (1 + 0.25 * math.log(len(g) + 1)) for g in r.grams]
+
+
+def both(one, two, weight):
+    def score(r, q):
+        a, b = one(r, q), two(r, q)
+        top = max(max(a), 1e-9), max(max(b), 1e-9)
+        return [x / top[0] + weight * y / top[1] for x, y in zip(a, b)]
+    return score
+
+
+FOUR, TWO = [(5, 2), (11, 2), (17, 2), (5, 1)], [(11, 2), (5, 1)]
+WAYS = [
+    ("all heads", attention(None)),
+    ("all heads, beyond neutral", attention(None, "beyond")),
+    ("four heads", attention(FOUR)),
+    ("four heads, words of the question only", attention(FOUR, tokens=WORDS)),
+    ("four heads, last token only", attention(FOUR, tokens=LAST)),
+    ("four heads, z-score", z_score(FOUR)),
+    ("four heads, ratio to neutral", attention(FOUR, "ratio")),
+    ("four heads, beyond neutral", attention(FOUR, "beyond")),
+    ("four heads, beyond the other questions", damped(FOUR)),
+    ("(5, 1), beyond neutral", attention([(5, 1)], "beyond")),
+    ("(11, 2), beyond neutral", attention([(11, 2)], "beyond")),
+    ("two heads", attention(TWO)),
+    ("two heads, beyond neutral   <- chosen", attention(TWO, "beyond")),
+    ("two heads, beyond neutral, words only", attention(TWO, "beyond", WORDS)),
+    ("two heads, beyond neutral, per root of length", attention(TWO, "per length")),
+    ("two heads, root of what is beyond neutral", attention(TWO, "root")),
+    ("letters in common, no attention", letters),
+    ("two heads, beyond neutral, and letters", both(attention(TWO, "beyond"), letters, 0.5)),
+]
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("model", help="its name in the catalogue, or its file")
+    p.add_argument("--build", default="build", help="where juan and tests/look are")
+    p.add_argument("--keep", help="folder for what look printed")
+    a = p.parse_args()
+    told = subprocess.run([os.path.join(a.build, "juan"), "inspect", a.model, "--json"], check=True, capture_output=True)
+    program, model = os.path.join(a.build, "tests", "look"), json.loads(told.stdout)["path"]
+    with tempfile.TemporaryDirectory() as folder:
+        keep = a.keep or folder
+        os.makedirs(keep, exist_ok=True)
+        readings = [Reading(b, look(program, model, b, keep)) for b in read_books()]
+    known = set(readings[0].heads)
+    asked = [(r, i, q["how"]) for r in readings for i, q in enumerate(r.book["questions"])]
+    n = {how: sum(h == how for _, _, h in asked) for how in ("words", "other")}
+    print(f"{len(asked)} questions on {len(readings)} books: right passage first, among three, among ten")
+    print(f"{'':48}{'in the words (%d)' % n['words']:>20}{'in other words (%d)' % n['other']:>22}")
+    for name, score in WAYS:
+        if name.startswith(("four", "two", "(")) and not known >= set(FOUR):
+            continue
+        right = {(how, k): 0 for how in n for k in (1, 3, 10)}
+        for r, i, how in asked:
+            s = score(r, i)
+            order = sorted(range(len(s)), key=lambda j: -s[j])
+            rank = min(order.index(j) for j in r.right[i])
+            for k in (1, 3, 10):
+                right[how, k] += rank < k
+        row = ["".join(f"{right[how, k]:5}" for k in (1, 3, 10)) for how in n]
+        print(f"{name:48}{row[0]:>20}{row[1]:>22}")
+
+
+if __name__ == "__main__":
+    main()
