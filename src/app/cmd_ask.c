@@ -169,7 +169,7 @@ int cmd_ask(cli *c)
         {"evidence", 'e', CLI_INT, &evidence, "N", MSG_OPT_EVIDENCE},
         {"tokens", 'n', CLI_INT, &tokens, "N", MSG_OPT_TOKENS},
     };
-    const cli_help help = {"FILE... \"QUESTION\"", MSG_CMD_ASK_ABOUT, "ask contract.txt \"违约金是多少？\"\nask a.txt b.txt \"Who signed?\" --json", 2,
+    const cli_help help = {"FILE... \"QUESTION\"", MSG_CMD_ASK_ABOUT, "ask contract.txt \"违约金是多少？\"\nask a.txt b.txt \"Who signed?\" --json\nask - \"What changed?\" < notes.txt", 2,
                            ASK_DOCUMENTS_MAX + 1};
     int code = cli_parse(c, &help, options, sizeof options / sizeof *options);
     if (code) return code;
@@ -184,7 +184,7 @@ int cmd_ask(cli *c)
     cli_progress_end(&a.progress);
     if (!e && c->json) print_json(&a);
     if (!e && !c->json) {
-        printf("\n");
+        printf("%s\n", a.result.answer.len ? "" : cli_text(c, MSG_ASK_NO_ANSWER));
         fflush(stdout);
         print_speed(&a);
     }

@@ -43,6 +43,7 @@ typedef struct asker {
     session *session;
     prompt prompt;
     ask_phase phase;
+    bool begun;            /* something of the answer has been shown */
     double start;
 } asker;
 
@@ -224,8 +225,13 @@ static cj_err begin_session(asker *a, cj_diag *d)
 static bool on_piece(void *arg, const generate_piece *p)
 {
     asker *a = arg;
-    if (a->out->first_token_seconds == 0 && p->n) a->out->first_token_seconds = clock_now() - a->start;
-    return !a->opt->on_text || !p->n || a->opt->on_text(a->opt->arg, p->text, p->n);
+    const char *text = p->text;
+    size_t n = p->n;
+    for (; n && !a->begun && (*text == ' ' || *text == '\n'); n--) text++; /* models put a space before the first word */
+    if (!n) return true;
+    if (!a->begun) a->out->first_token_seconds = clock_now() - a->start;
+    a->begun = true;
+    return !a->opt->on_text || a->opt->on_text(a->opt->arg, text, n);
 }
 
 static int64_t answer_tokens(const asker *a) { return a->opt->max_tokens ? a->opt->max_tokens : ANSWER_TOKENS; }
@@ -239,7 +245,11 @@ static cj_err write_answer(asker *a, cj_diag *d)
         .on_piece = on_piece, .on_progress = on_progress, .arg = a,
     };
     a->phase = ASK_ANSWERING;
-    TRY(generate(a->session, a->prompt.tokens.ids, (int64_t)a->prompt.tokens.count, &g, &a->out->answer, &r, d));
+    buf *answer = &a->out->answer;
+    TRY(generate(a->session, a->prompt.tokens.ids, (int64_t)a->prompt.tokens.count, &g, answer, &r, d));
+    size_t space = 0;
+    while (space < answer->len && (answer->data[space] == ' ' || answer->data[space] == '\n')) space++;
+    if (space) memmove(answer->data, answer->data + space, (answer->len -= space) + 1);
     count_read(a, r.reused_tokens, r.prompt_tokens, true, r.prompt_seconds);
     a->out->context_tokens = r.prompt_tokens;
     a->out->write_seconds = r.write_seconds;
