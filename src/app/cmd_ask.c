@@ -96,7 +96,7 @@ static void print_json(const asking *a)
     json_object_object_add(o, "answer", json_object_new_string_len(r->answer.data ? r->answer.data : "", (int)r->answer.len));
     for (int i = 0; i < r->n_evidence; i++) json_object_array_add(list, evidence_json(a, &r->evidence[i]));
     json_object_object_add(o, "evidence", list);
-    json_object_object_add(o, "mode", json_object_new_string(r->read_twice ? "find" : "close"));
+    json_object_object_add(o, "mode", json_object_new_string(r->from_passages ? "find" : "close"));
     json_object_object_add(t, "first_token_seconds", json_object_new_double(r->first_token_seconds));
     json_object_object_add(t, "read_seconds", json_object_new_double(r->read_seconds));
     json_object_object_add(t, "write_seconds", json_object_new_double(r->write_seconds));

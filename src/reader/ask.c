@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/utf8.h"
+#include "engine/prompt.h"
 #include "reader/find.h"
 #include "reader/prompt.h"
 
@@ -257,13 +258,26 @@ static cj_err write_answer(asker *a, cj_diag *d)
     return CJ_OK;
 }
 
-/* What is read again: the best `most` passages with `around` characters before and after, in the order of the book, without overlaps. */
-static cj_err gather_passages(const asker *a, int most, size_t around, buf *text, cj_diag *d)
+/* The best `most` passages alone; the best comes last, nearest to the question. */
+static cj_err gather_sentences(const asker *a, int most, buf *text, cj_diag *d)
 {
     int64_t best[REREAD_PASSAGES];
-    int n = find_best(a->score, a->passages.n, best, most);
+    buf_clear(text);
+    for (int n = find_best(a->score, a->passages.n, best, most); n-- > 0;) {
+        passage p = a->passages.item[best[n]];
+        TRY(buf_append(text, a->corpus.text.data + p.byte, p.end - p.byte, d));
+        if (n) TRY(buf_puts(text, "\n", d));
+    }
+    return CJ_OK;
+}
+
+/* The best passages with CONTEXT_CHARS before and after, in the order of the book, without overlaps. */
+static cj_err gather_context(const asker *a, buf *text, cj_diag *d)
+{
+    int64_t best[REREAD_PASSAGES];
+    int n = find_best(a->score, a->passages.n, best, REREAD_PASSAGES);
     const passage *p = a->passages.item;
-    size_t done = 0, reach = around * 3; /* bytes, as Chinese has them; before `done` all has been taken */
+    size_t done = 0, reach = CONTEXT_CHARS * 3; /* bytes, as Chinese has them; before `done` all has been taken */
     buf_clear(text);
     for (int64_t i = 0; i < a->passages.n; i++) {
         bool chosen = false;
@@ -281,16 +295,17 @@ static cj_err gather_passages(const asker *a, int most, size_t around, buf *text
     return CJ_OK;
 }
 
-/* The prompt over what is read again: less around the passages, then fewer of them, where the context is small. */
+/* The prompt over what is read again. A base model answers best from the sentences alone, one that chats is given what stands
+ * around them (docs/finding.md); less where the context is small. */
 static cj_err make_short_prompt(asker *a, cj_diag *d)
 {
-    static const struct { int most; size_t around; } sizes[] = {{REREAD_PASSAGES, CONTEXT_CHARS}, {REREAD_PASSAGES, 0}, {1, 0}};
+    enum { CONTEXT, SENTENCES, BEST, STEPS };
     int64_t room = session_context(a->session) - answer_tokens(a);
     buf text;
     cj_err e = CJ_OK;
     buf_init(&text, 1 << 20);
-    for (size_t i = 0; !e && i < sizeof sizes / sizeof *sizes; i++) {
-        e = gather_passages(a, sizes[i].most, sizes[i].around, &text, d);
+    for (int step = prompt_can_chat(a->e) ? CONTEXT : SENTENCES; !e && step < STEPS; step++) {
+        e = step == CONTEXT ? gather_context(a, &text, d) : gather_sentences(a, step == BEST ? 1 : REREAD_PASSAGES, &text, d);
         if (e) break;
         prompt_deinit(&a->prompt);
         e = prompt_close(&a->prompt, a->e, text.data, text.len, a->question, d);
@@ -300,7 +315,7 @@ static cj_err make_short_prompt(asker *a, cj_diag *d)
     return e;
 }
 
-/* Short text: one reading finds and answers. */
+/* A short text and a model that chats: one reading finds and answers. */
 static cj_err ask_close(asker *a, cj_diag *d)
 {
     TRY(begin_session(a, d));
@@ -309,9 +324,10 @@ static cj_err ask_close(asker *a, cj_diag *d)
     return write_answer(a, d);
 }
 
-/* Long text: read it, find, then read the best passages again and answer. */
+/* Otherwise: read, find, then read what was found again, close to the question, and answer. */
 static cj_err ask_far(asker *a, cj_diag *d)
 {
+    a->out->from_passages = true;
     TRY(read_and_score(a, prompt_find, WANT_NONE, d));
     take_evidence(a);
     TRY(make_short_prompt(a, d));
@@ -324,10 +340,11 @@ static cj_err run(asker *a, cj_diag *d)
     TRY(join_documents(a, d));
     choose_heads(a);
     TRY(session_open(&a->session, a->e, 0, d));
+    if (!prompt_can_chat(a->e)) return ask_far(a, d);
     TRY(make_prompt(a, prompt_close, a->question, d));
     int64_t text = a->prompt.text_end - a->prompt.text, context = session_context(a->session);
-    a->out->read_twice = text > CLOSE_TOKENS || (int64_t)a->prompt.tokens.count > context / CLOSE_SHARE;
-    return a->out->read_twice ? ask_far(a, d) : ask_close(a, d);
+    bool close = text <= CLOSE_TOKENS && (int64_t)a->prompt.tokens.count <= context / CLOSE_SHARE;
+    return close ? ask_close(a, d) : ask_far(a, d);
 }
 
 cj_err ask(engine *e, document *const *docs, int n_docs, const char *question, const ask_options *opt, ask_result *out, cj_diag *d)

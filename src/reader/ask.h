@@ -1,9 +1,9 @@
 /* Answering a question about documents, with evidence quoted from them.
  *
- * The model reads the documents and the question; the attention that the question's own tokens pay to the text (on a few heads
- * that are known to find things) ranks the sentences: that is the evidence, and every quote is cut from the document itself.
- * What fits at close range is read once, in the prompt that also asks for the answer. Of a longer text the best passages are
- * read again at close range, and the answer is written from them.
+ * The model reads the documents and the question; the attention that the question's own tokens pay to the text, beyond what a
+ * question about nothing pays to it, ranks the sentences (on a few heads that are known to find things): that is the evidence, and
+ * every quote is cut from the document itself. The answer is written from the best sentences, read again close to the question;
+ * a model that chats is given a short text whole. docs/finding.md says how well this works.
  */
 #ifndef READER_ASK_H
 #define READER_ASK_H
@@ -55,7 +55,7 @@ typedef struct ask_result {
     buf answer;
     ask_evidence evidence[ASK_EVIDENCE_MAX];
     int n_evidence;
-    bool read_twice;             /* the text was too long for one reading at close range */
+    bool from_passages;          /* the answer was written from what was found, not with all of the text in view */
     ask_read reads[ASK_READS_MAX];
     int n_reads;
     int64_t read_tokens, reused_tokens, written_tokens;
