@@ -173,6 +173,9 @@ int cmd_ask(cli *c)
                            ASK_DOCUMENTS_MAX + 1};
     int code = cli_parse(c, &help, options, sizeof options / sizeof *options);
     if (code) return code;
+    if (evidence < 0 || evidence > ASK_EVIDENCE_MAX) return cli_usage(c, MSG_CLI_BAD_VALUE, "--evidence");
+    if (tokens < 0) return cli_usage(c, MSG_CLI_BAD_VALUE, "--tokens");
+    if (!*c->argv[c->argc - 1]) return cli_usage(c, MSG_ASK_NO_QUESTION, "");
     engine_options opt = {0};
     code = cli_engine_options(c, &opt);
     if (code) return code;

@@ -62,6 +62,8 @@ int cmd_perplexity(cli *c)
     const cli_help help = {"MODEL FILE [--ctx N] [--chars N]", MSG_CMD_PERPLEXITY_ABOUT, "perplexity {0} book.txt --chars 100000 --json", 2, 2};
     int code = cli_parse(c, &help, options, sizeof options / sizeof *options);
     if (code) return code;
+    if (chars < 0) return cli_usage(c, MSG_CLI_BAD_VALUE, "--chars");
+    if (windows < 0) return cli_usage(c, MSG_CLI_BAD_VALUE, "--windows");
     engine_options opt = {.chunk = compare ? COMPARE_CHUNK : 0}; /* when comparing, two sets of logits are in memory */
     engine *e = NULL, *reference = NULL;
     buf text = {0};

@@ -173,7 +173,7 @@ static int unknown_option(const cli *c, const option_set sets[2], const char *a)
         for (int i = 0; i < sets[s].n; i++) {
             const char *known = sets[s].at[i].name;
             int far = shortened(name, known) ? 1 : cli_distance(name, known);
-            if (far < least && far < (int)strlen(known)) least = far, best = known;
+            if (far < least && (far == 1 || 2 * far < (int)strlen(known))) least = far, best = known;
         }
     snprintf(both, sizeof both, "%.100s" ARG "--%s", a, best ? best : "");
     return cli_usage(c, name[0] && best ? MSG_CLI_UNKNOWN_OPTION_BUT : MSG_CLI_UNKNOWN_OPTION, both);
@@ -218,6 +218,7 @@ static int check_arguments(const cli *c, const cli_help *help, const char *lang)
     char form[512];
     snprintf(form, sizeof form, "juan %s %s", c->command, help->usage);
     if (lang && strcmp(lang, "zh") && strcmp(lang, "en")) return cli_usage(c, MSG_CLI_BAD_VALUE, "--lang");
+    if (c->seed < -1) return cli_usage(c, MSG_CLI_BAD_VALUE, "--seed");
     if (c->argc < help->min_args) return cli_usage(c, MSG_CLI_TOO_FEW, form);
     if (help->max_args >= 0 && c->argc > help->max_args) return cli_usage(c, MSG_CLI_TOO_MANY, c->argv[help->max_args]);
     return cli_engine_options(c, &unused);

@@ -69,6 +69,36 @@ def usage_errors():
     home.fails(2, "inspect", "a", "b", says='"b"')
 
 
+WRONG = {"N": ("abc", "", "12x", "1.5", "99999999999999999999", "0x10"), "BYTES": ("4Q", "G", "99999999999G"), "T": ("nan", "inf", "1e999", "hot", ""),
+         "P": ("nan", "0,5"), "X": ("--", "x")}
+
+
+def wrong_values():
+    """Every option that takes a number, of every command: what is none is refused with the option's name."""
+    tried = 0
+    for command in juan.commands():
+        for option, what in re.findall(r"^ {2}(?:-\w, | {4})(--[a-z-]+) ([A-Z]+) ", home.ok(command, "--help").out, re.M):
+            for value in WRONG.get(what, ()):
+                home.fails(2, command, f"{option}={value}", says=option)
+                home.fails(2, command, f"{option}={value}", "--lang", "zh", says=option)
+                tried += 1
+    assert tried > 50, tried
+
+
+def values_out_of_range():
+    model, text = home.chat_model(), home.write("text.txt", "从前有座山。" * 20)
+    cases = {("run", model, "-p", "x", "-n", "1"): "--temp=-1 --temp=1e30 --top-p=2 --min-p=-1 --top-k=-3 --max-tokens=-5 --repeat-penalty=0 "
+                                                    "--presence-penalty=1e9 --logit-bias=x --logit-bias=5=nan --logit-bias=99999=1 --logprobs=999 "
+                                                    "--seed=-5 --threads=1000 --kv=q7 --cpu=avx9",
+             ("perplexity", model, text): "--ctx=3 --ctx=0 --ctx=-2 --ctx=99999999 --windows=-1 --chars=-5",
+             ("bench", model): "--prefill=-1 --decode=-1 --repeat=0 --depth=x --depth=-5 --depth=1,,2",
+             ("ask", text, "庙在哪里？", "--model", model): "--evidence=-1 --evidence=99999 --tokens=-1"}
+    for command, options in cases.items():
+        for option in options.split():
+            home.fails(2, *command, option)
+    home.fails(2, "ask", text, "", "--model", model, says="empty")
+
+
 def manual():
     with open(os.path.join(juan.ROOT, "share", "man", "juan.1"), encoding="utf-8") as f:
         page = f.read().replace("\\-", "-")
@@ -93,4 +123,5 @@ def completion():
 
 
 juan.run([("the overview", overview)] + [(f"juan {c} --help", explains(c)) for c in juan.commands()]
-         + [("help fits a terminal of 80 columns", width), ("usage errors", usage_errors), ("the manual is complete", manual), ("completion in bash", completion)], home)
+         + [("help fits a terminal of 80 columns", width), ("usage errors", usage_errors),
+            ("numbers that are none", wrong_values), ("values out of range", values_out_of_range), ("the manual is complete", manual), ("completion in bash", completion)], home)
