@@ -67,70 +67,94 @@ CJ_API const char *cj_version(void);
 
 /* ---- a model ---------------------------------------------------------------------------------------------------- */
 
-/* One model and what it has read last. Opening maps the file; nothing is copied, and no network is used. */
+/* One model, and the keys and values of what cj_write read last. Opening maps the file: nothing is copied, and no network is used. */
 typedef struct cj_engine cj_engine;
 
+/* {0} is the default of everything. Strings are only read during the call. */
 typedef struct cj_engine_options {
     const char *model; /* a catalogue name that is installed, or a path; NULL: the catalogue's default */
     int threads;       /* 0: all */
-    const char *cpu;   /* "ref", "avx2", "avx512", "amx", "neon"; NULL: the best */
+    const char *cpu;   /* "ref", "avx2", "avx512", "amx", "neon"; NULL: the best that runs here */
     const char *kv;    /* keys and values as "f32", "bf16" or "q8"; NULL: "bf16", "f32" when exact */
-    bool exact;        /* float32 everywhere */
+    bool exact;        /* float32 everywhere: slower, the same numbers on every processor */
 } cj_engine_options;
 
+/* Opens a model into *out; opt may be NULL. Close it with cj_engine_close.
+ * CJ_E_NOT_FOUND: no such file, or a catalogue model that has not been pulled; CJ_E_INPUT: the file is damaged or no model;
+ * CJ_E_UNSUPPORTED: a family or weight type this build does not know; CJ_E_USAGE: a bad option; CJ_E_NOMEM. */
 CJ_API CJ_NODISCARD cj_err cj_engine_open(cj_engine **out, const cj_engine_options *opt, cj_diag *d);
+
+/* Frees *e and sets it to NULL; a NULL *e is allowed. Answers and texts that were handed out stay valid. */
 CJ_API void cj_engine_close(cj_engine **e);
 
 /* ---- writing ---------------------------------------------------------------------------------------------------- */
 
-/* New text, whole UTF-8 characters, not terminated. Returning false ends the writing. */
+/* New text: whole UTF-8 characters, not terminated, valid during the call. False ends the writing there,
+ * which is no error. */
 typedef bool (*cj_text_fn)(void *user, const char *text, size_t bytes);
 
+/* How much has been read: `done` of `total` tokens. Called at least every layer of a chunk, so within tens of milliseconds. False
+ * stops the call with CJ_E_CANCELLED. */
+typedef bool (*cj_progress_fn)(void *user, int64_t done, int64_t total);
+
+/* {0}: the likeliest token each time, until the model ends the text or the context is full. */
 typedef struct cj_write_options {
-    double temperature; /* 0: the likeliest token each time */
-    double top_p;       /* 0 counts as 1 */
-    int64_t top_k;      /* 0: all */
-    uint64_t seed;      /* the same seed gives the same text */
+    double temperature; /* 0: the likeliest token each time; at most 100 */
+    double top_p;       /* draw from the likeliest tokens that make up this probability, 0..1; 0 counts as 1 */
+    int64_t top_k;      /* draw from this many of the likeliest; 0: all */
+    uint64_t seed;      /* the same seed gives the same text, whatever the number of threads */
     int64_t max_tokens; /* 0: until the model ends or the context is full */
     const char *stop;   /* the text ends before this; NULL: none */
     cj_text_fn on_text; /* may be NULL */
-    void *user;
+    cj_progress_fn on_progress; /* while the prompt is read; may be NULL */
+    void *user;         /* given to both */
 } cj_write_options;
 
-/* Goes on writing after `prompt`. What the engine has read of the same beginning before is not read again. *out, if not NULL, gets
- * the whole text; free it with cj_free. */
+/* Goes on writing after `prompt`, which is taken as plain text: no chat template, no control tokens. What the engine has read of the
+ * same beginning before is not read again. opt may be NULL. *out, if out is not NULL, gets the whole text, terminated, which the
+ * caller frees with cj_free.
+ * CJ_E_LIMIT: the prompt is longer than the context; CJ_E_USAGE: an option out of range, or a prompt without tokens;
+ * CJ_E_UNSUPPORTED: the model has no vocabulary; CJ_E_CANCELLED; CJ_E_NOMEM. */
 CJ_API CJ_NODISCARD cj_err cj_write(cj_engine *e, const char *prompt, const cj_write_options *opt, char **out, cj_diag *d);
 
 /* ---- asking documents ------------------------------------------------------------------------------------------- */
 
 typedef struct cj_quote {
-    const char *text;     /* cut from the document, terminated */
+    const char *text;     /* a sentence of the document, cut from it; terminated */
     size_t document;      /* index into the files */
-    const char *chapter;  /* its heading, terminated; NULL: none */
-    int64_t start, end;   /* characters of the document */
-    double score;         /* share of the attention of the question, 0..1 */
+    const char *chapter;  /* the heading it stands under, terminated; NULL: none */
+    int64_t start, end;   /* where it stands: characters (code points) from the beginning of the document, [start, end) */
+    double score;         /* share of the question's attention beyond what any question pays, 0..1 */
     bool verified;        /* text is document[start:end], letter for letter */
 } cj_quote;
 
+/* All of it belongs to the answer: one cj_answer_free frees it. */
 typedef struct cj_answer {
-    const char *text;
-    const cj_quote *quotes; /* best first */
+    const char *text;       /* what the model wrote, terminated; may be "" */
+    const cj_quote *quotes; /* [n_quotes], best first */
     size_t n_quotes;
 } cj_answer;
 
+/* {0} is the default of everything. */
 typedef struct cj_ask_options {
-    int quotes;         /* most quotes; 0: 3 */
+    int quotes;         /* most quotes, at most 16; 0: 3 */
     int64_t max_tokens; /* of the answer; 0: 64 */
     cj_text_fn on_text; /* the answer as it is written; may be NULL */
-    void *user;
+    cj_progress_fn on_progress; /* while the files are read; may be NULL */
+    void *user;         /* given to both */
 } cj_ask_options;
 
-/* Reads the files (text of any common encoding), finds what bears on the question, answers. Free *out with cj_answer_free. */
+/* Reads the files [n_files], 1 to 64 of them, text of any common encoding, as one context; finds the sentences that bear on the question
+ * and answers. opt may be NULL. *out must be freed with cj_answer_free.
+ * CJ_E_NOT_FOUND, CJ_E_INPUT, CJ_E_IO: a file is missing, no text, unreadable; CJ_E_LIMIT: too many files, or more text than the model
+ * takes at once (the sentence says by how much; nothing is ever cut); CJ_E_CANCELLED; CJ_E_NOMEM. */
 CJ_API CJ_NODISCARD cj_err cj_ask(cj_engine *e, const char *const *files, size_t n_files, const char *question, const cj_ask_options *opt,
                                   cj_answer **out, cj_diag *d);
+
+/* Frees *a and sets it to NULL; a NULL *a is allowed. */
 CJ_API void cj_answer_free(cj_answer **a);
 
-/* Frees text that the library handed out. */
+/* Frees text that the library handed out; NULL is allowed. */
 CJ_API void cj_free(void *block);
 
 #ifdef __cplusplus

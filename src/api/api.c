@@ -47,6 +47,8 @@ static cj_err open_model(cj_engine *e, const char *name, engine_options *opt, cj
 cj_err cj_engine_open(cj_engine **out, const cj_engine_options *opt, cj_diag *d)
 {
     engine_options eo;
+    static const cj_engine_options usual;
+    if (!opt) opt = &usual;
     TRY(check_options(opt, &eo, d));
     cj_engine *e = mem_zalloc(sizeof *e);
     if (!e) return diag_nomem(d, sizeof *e);
@@ -78,6 +80,7 @@ void cj_engine_close(cj_engine **pe)
 
 typedef struct listener {
     cj_text_fn on_text;
+    cj_progress_fn on_progress;
     void *user;
 } listener;
 
@@ -87,6 +90,14 @@ static bool pass_text(void *arg, const char *text, size_t n)
     return !l->on_text || !n || l->on_text(l->user, text, n);
 }
 
+static bool pass_progress(void *arg, int64_t done, int64_t total)
+{
+    listener *l = arg;
+    return !l->on_progress || l->on_progress(l->user, done, total);
+}
+
+static bool pass_reading(void *arg, ask_phase phase, int64_t done, int64_t total) { return phase != ASK_READING || pass_progress(arg, done, total); }
+
 static bool pass_piece(void *arg, const generate_piece *p) { return pass_text(arg, p->text, p->n); }
 
 cj_err cj_write(cj_engine *e, const char *prompt, const cj_write_options *opt, char **out, cj_diag *d)
@@ -94,13 +105,16 @@ cj_err cj_write(cj_engine *e, const char *prompt, const cj_write_options *opt, c
     const tokenizer *t;
     token_list tokens;
     generate_result r;
-    listener l = {opt->on_text, opt->user};
+    static const cj_write_options usual;
+    if (!opt) opt = &usual;
+    listener l = {opt->on_text, opt->on_progress, opt->user};
     buf text;
     const char *stops[] = {opt->stop};
     generate_options g = {
         .sampling = {.temperature = (float)opt->temperature, .top_k = (int32_t)i64_min(opt->top_k, INT32_MAX),
                      .top_p = opt->top_p > 0 ? (float)opt->top_p : 1, .repetition = 1, .seed = opt->seed},
-        .max_tokens = opt->max_tokens, .stops = stops, .n_stops = opt->stop != NULL, .on_piece = pass_piece, .arg = &l,
+        .max_tokens = opt->max_tokens, .stops = stops, .n_stops = opt->stop != NULL, .on_piece = pass_piece,
+        .on_progress = pass_progress, .arg = &l,
     };
     TRY(engine_need_tokenizer(e->engine, &t, d));
     token_list_init(&tokens);
@@ -169,9 +183,11 @@ cj_err cj_ask(cj_engine *e, const char *const *files, size_t n_files, const char
 {
     if (n_files < 1 || n_files > ASK_DOCUMENTS_MAX) return diag_fail(d, CJ_E_LIMIT, MSG_LIMIT, "%s" ARG "%d", "files", ASK_DOCUMENTS_MAX);
     document *docs[ASK_DOCUMENTS_MAX] = {0};
-    listener l = {opt->on_text, opt->user};
+    static const cj_ask_options usual;
+    if (!opt) opt = &usual;
+    listener l = {opt->on_text, opt->on_progress, opt->user};
     ask_options ao = {.heads = e->heads, .n_heads = e->n_heads, .evidence = opt->quotes, .max_tokens = opt->max_tokens,
-                      .snapshots = e->snapshots, .on_text = pass_text, .arg = &l};
+                      .snapshots = e->snapshots, .on_text = pass_text, .on_progress = pass_reading, .arg = &l};
     ask_result r = {0};
     cj_err err = CJ_OK;
     for (size_t i = 0; !err && i < n_files; i++) err = document_open(&docs[i], files[i], d);

@@ -1,0 +1,141 @@
+/* The public header, as a program that knows nothing else would use it: options left out, text as it is written, quotes that are the
+ * document's, calls that are stopped, errors told apart, memory that runs out. The model is a tiny random one. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/folder.h"
+#include "base/mem.h"
+#include "changjuan.h"
+
+static char file[] = "/tmp/test_api_XXXXXX", home[] = "/tmp/test_api_home_XXXXXX";
+static const char text[] = "第一回 山\n\n从前有座山，山里有座庙。\n庙里有个老和尚，在给小和尚讲故事。\n";
+static cj_engine *e;
+
+static int open_engine(void **state)
+{
+    char share[512];
+    snprintf(share, sizeof share, "%s/share", getenv("CJ_SOURCE"));
+    setenv("JUAN_SHARE", share, 1);
+    setenv("JUAN_HOME", mkdtemp(home), 1);
+    int fd = mkstemp(file);
+    FILE *f = fdopen(fd, "w");
+    if (!f || fputs(text, f) < 0 || fclose(f)) return -1;
+    return cj_engine_open(&e, &(cj_engine_options){.model = getenv("CJ_TINY_BASE"), .threads = 1}, NULL);
+}
+
+static int close_engine(void **state)
+{
+    cj_engine_close(&e);
+    cj_engine_close(&e); /* a NULL is allowed */
+    unlink(file);
+    return folder_remove(home, NULL);
+}
+
+static bool collect(void *user, const char *piece, size_t bytes) { return !buf_append(user, piece, bytes, NULL); }
+
+static void writes(void **state)
+{
+    char *a = NULL, *b = NULL;
+    buf heard;
+    buf_init(&heard, 1 << 16);
+    cj_write_options o = {.max_tokens = 8, .on_text = collect, .user = &heard};
+    assert_int_equal(cj_write(e, "从前", &o, &a, NULL), CJ_OK);
+    if (heard.len) assert_string_equal(a, heard.data);
+    o.on_text = NULL;
+    assert_int_equal(cj_write(e, "从前", &o, &b, NULL), CJ_OK);
+    assert_string_equal(a, b);
+    cj_free(a);
+    cj_free(b);
+    cj_free(NULL);
+    assert_int_equal(cj_write(e, "从前", &o, NULL, NULL), CJ_OK);
+    buf_deinit(&heard);
+}
+
+static bool once(void *user, const char *piece, size_t bytes) { return false; }
+static bool never(void *user, int64_t done, int64_t total) { return false; }
+
+static void writing_is_stopped(void **state)
+{
+    char *a = NULL;
+    assert_int_equal(cj_write(e, "庙里", &(cj_write_options){.max_tokens = 50, .on_text = once}, &a, NULL), CJ_OK);
+    assert_non_null(a);
+    cj_free(a);
+    a = NULL;
+    assert_int_equal(cj_write(e, "山里的老和尚", &(cj_write_options){.on_progress = never}, &a, NULL), CJ_E_CANCELLED);
+    assert_null(a);
+}
+
+static void asks(void **state)
+{
+    cj_answer *a = NULL;
+    const char *files[] = {file, file};
+    assert_int_equal(cj_ask(e, files, 2, "庙里有谁？", NULL, &a, NULL), CJ_OK);
+    assert_non_null(a->text);
+    assert_in_range(a->n_quotes, 1, 3);
+    for (size_t i = 0; i < a->n_quotes; i++) {
+        const cj_quote *q = &a->quotes[i];
+        assert_true(q->verified && q->document < 2 && q->start < q->end && q->score >= 0 && q->score <= 1);
+        assert_non_null(strstr(text, q->text));
+        assert_string_equal(q->chapter, "第一回 山");
+    }
+    cj_answer_free(&a);
+    assert_null(a);
+    cj_answer_free(&a);
+    assert_int_equal(cj_ask(e, files, 1, "谁？", &(cj_ask_options){.on_progress = never}, &a, NULL), CJ_E_CANCELLED);
+    assert_null(a);
+}
+
+static void errors_are_told_apart(void **state)
+{
+    cj_engine *x = NULL;
+    cj_answer *a = NULL;
+    char *t = NULL;
+    cj_diag d = {0};
+    char sentence[1024];
+    const char *absent[] = {"/tmp/there/is/no/such/file.txt"};
+    assert_int_equal(cj_engine_open(&x, &(cj_engine_options){.model = "/tmp/there/is/no/such.gguf"}, &d), CJ_E_NOT_FOUND);
+    assert_int_equal(cj_engine_open(&x, &(cj_engine_options){.model = file}, &d), CJ_E_INPUT);
+    assert_int_equal(cj_engine_open(&x, &(cj_engine_options){.cpu = "abacus"}, &d), CJ_E_USAGE);
+    assert_int_equal(cj_engine_open(&x, &(cj_engine_options){.kv = "q1"}, &d), CJ_E_USAGE);
+    assert_int_equal(cj_engine_open(&x, &(cj_engine_options){.threads = -1}, &d), CJ_E_USAGE);
+    assert_null(x);
+    assert_int_equal(cj_ask(e, absent, 1, "谁？", NULL, &a, &d), CJ_E_NOT_FOUND);
+    assert_true(cj_diag_text(&d, CJ_LANG_ZH, sentence, sizeof sentence) > 0);
+    assert_non_null(strstr(sentence, absent[0]));
+    assert_int_equal(cj_ask(e, absent, 0, "谁？", NULL, &a, &d), CJ_E_LIMIT);
+    assert_int_equal(cj_write(e, "x", &(cj_write_options){.temperature = -1}, &t, &d), CJ_E_USAGE);
+    assert_null(a);
+    assert_null(t);
+}
+
+static void no_memory_is_an_error(void **state)
+{
+    cj_answer *a = NULL;
+    const char *files[] = {file};
+    for (int n = 0;; n++) {
+        mem_fail_after(n);
+        cj_err err = cj_ask(e, files, 1, "谁？", &(cj_ask_options){.max_tokens = 2}, &a, NULL);
+        mem_fail_after(-1);
+        if (!err) break;
+        assert_int_equal(err, CJ_E_NOMEM);
+        assert_null(a);
+        assert_true(n < 5000);
+    }
+    cj_answer_free(&a);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(writes), cmocka_unit_test(writing_is_stopped),    cmocka_unit_test(asks),
+        cmocka_unit_test(errors_are_told_apart), cmocka_unit_test(no_memory_is_an_error),
+    };
+    return cmocka_run_group_tests(tests, open_engine, close_engine);
+}
