@@ -6,7 +6,7 @@ DESTDIR ?=
 WERROR ?= false
 FUZZ_SECONDS ?= 60
 MODEL ?= gemma-3-270m
-Q ?= 甄士隐的女儿叫什么名字？
+Q ?= 甄士隐的岳丈叫什么名字？
 
 # The question and the model go to scripts through the environment, so that no quote in them can break a command line.
 export Q MODEL FUZZ_SECONDS

@@ -1,7 +1,7 @@
 /* Asks a text file a question and prints the answer with its evidence.
  *
  *     cc ask.c -o ask $(pkg-config --cflags --libs changjuan)
- *     ./ask hongloumeng-chapter.txt "甄士隐的女儿叫什么名字？"
+ *     ./ask hongloumeng-chapter.txt "甄士隐的岳丈叫什么名字？"
  */
 #include <changjuan.h>
 #include <stdio.h>

@@ -124,7 +124,7 @@ typedef struct cj_quote {
     size_t document;      /* index into the files */
     const char *chapter;  /* the heading it stands under, terminated; NULL: none */
     int64_t start, end;   /* where it stands: characters (code points) from the beginning of the document, [start, end) */
-    double score;         /* share of the question's attention beyond what any question pays, 0..1 */
+    double score;         /* how much of the question looks here, 0..1; to compare quotes of one answer */
     bool verified;        /* text is document[start:end], letter for letter */
 } cj_quote;
 

@@ -47,11 +47,12 @@ int64_t session_count(const session *s);
 const int32_t *session_ids(const session *s);
 size_t session_bytes(const session *s); /* of keys and values */
 
-/* Adds up the attention that the tokens from position `from` on pay to every token, for one head. Tokens from `from` on are
- * computed even if the session holds them. */
+/* Adds up the attention that the tokens [from, end) pay to every token, for one head. Tokens from `from` on are computed even if
+ * the session holds them. */
+enum { SESSION_PROBES_MAX = 64 };
 typedef struct session_probe {
     int layer, head;
-    int64_t from;
+    int64_t from, end; /* end 0: to the last token */
     float *mass; /* [n] of the tokens given, zeroed by the caller */
 } session_probe;
 

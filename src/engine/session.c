@@ -66,8 +66,8 @@ static int batch_probes(const session_call *call, int64_t pos, int64_t count, mo
     int n = 0;
     for (int i = 0; i < call->n_probes; i++) {
         const session_probe *p = &call->probes[i];
-        int64_t row0 = i64_max(0, p->from - pos);
-        if (row0 < count) out[n++] = (model_probe){p->layer, p->head, row0, count - row0, p->mass};
+        int64_t row0 = i64_max(0, p->from - pos), end = p->end ? i64_min(count, p->end - pos) : count;
+        if (row0 < end) out[n++] = (model_probe){p->layer, p->head, row0, end - row0, p->mass};
     }
     return n;
 }
@@ -75,9 +75,8 @@ static int batch_probes(const session_call *call, int64_t pos, int64_t count, mo
 /* One chunk: count tokens from pos on. */
 static cj_err run_chunk(session *s, int64_t pos, int64_t count, int64_t total, bool last, const session_call *call, cj_diag *d)
 {
-    enum { PROBES_MAX = 64 };
-    model_probe probes[PROBES_MAX];
-    if (call->n_probes > PROBES_MAX) return diag_fail(d, CJ_E_INTERNAL, MSG_INTERNAL, "%d probes", call->n_probes);
+    model_probe probes[SESSION_PROBES_MAX];
+    if (call->n_probes > SESSION_PROBES_MAX) return diag_fail(d, CJ_E_INTERNAL, MSG_INTERNAL, "%d probes", call->n_probes);
     model_rows rows = {s->kv, s->ids + pos, count, call->want == WANT_ALL ? WANT_ALL : call->want == WANT_LAST && last ? WANT_LAST : WANT_NONE};
     model_batch batch = {.seqs = &rows, .n_seqs = 1, .probes = probes, .n_probes = batch_probes(call, pos, count, probes),
                          .logits = rows.logits == WANT_ALL ? s->all_logits : s->logits};

@@ -1,7 +1,6 @@
 /* ask: find, quote, answer. */
 #include "reader/ask.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -39,7 +38,7 @@ typedef struct asker {
     passage_list passages;
     ask_head heads[ASK_HEADS_MAX];
     int n_heads;
-    float *mass[ASK_HEADS_MAX];
+    bool heads_known;      /* to find; else all there are, as far as there is room */
     float *score;          /* [passages.n] */
     session *session;
     prompt prompt;
@@ -98,7 +97,8 @@ static void choose_heads(asker *a)
         ask_head h = a->opt->heads[i];
         if (h.layer >= 0 && h.layer < m->n_layers && h.head >= 0 && h.head < m->layers[h.layer].gqa.heads) a->heads[a->n_heads++] = h;
     }
-    if (a->n_heads) return;
+    a->heads_known = a->n_heads > 0;
+    if (a->heads_known) return;
     for (int l = m->n_layers - 1; l >= 0; l--) /* none known: later layers first, as far as there is room */
         for (int h = 0; !m->layers[l].gqa.window && h < m->layers[l].gqa.heads && a->n_heads < ASK_HEADS_MAX; h++)
             a->heads[a->n_heads++] = (ask_head){l, h};
@@ -128,41 +128,83 @@ static cj_err check_length(const asker *a, cj_diag *d)
                      (long long)chars);
 }
 
-/* Reads a->prompt into the session with the finding heads watching; score says where the question looked. */
-static cj_err look(asker *a, model_want want, float *score, cj_diag *d)
+/* What is looked at: mass[head * parts + part], the attention of a part of the tokens [from, end) to every token. */
+typedef struct gaze {
+    float *mass[SESSION_PROBES_MAX];
+    int parts;
+} gaze;
+
+static void gaze_deinit(gaze *g)
 {
-    session_probe probes[ASK_HEADS_MAX];
-    int64_t n = (int64_t)a->prompt.tokens.count;
+    for (int i = 0; i < SESSION_PROBES_MAX; i++) mem_free(g->mass[i]);
+}
+
+/* Reads a->prompt into the session while the finding heads are watched, tokens [from, end) in g->parts parts. */
+static cj_err look(asker *a, model_want want, int64_t from, int64_t end, gaze *g, cj_diag *d)
+{
+    session_probe probes[SESSION_PROBES_MAX];
+    int64_t n = (int64_t)a->prompt.tokens.count, reused = 0;
+    int n_probes = a->n_heads * g->parts;
     TRY(check_length(a, d));
-    for (int i = 0; i < a->n_heads; i++) {
-        mem_free(a->mass[i]);
-        a->mass[i] = mem_array((size_t)n, sizeof *a->mass[i]);
-        if (!a->mass[i]) return diag_nomem(d, (size_t)n * sizeof *a->mass[i]);
-        probes[i] = (session_probe){a->heads[i].layer, a->heads[i].head, a->prompt.question, a->mass[i]};
+    for (int i = 0; i < n_probes; i++) {
+        ask_head h = a->heads[i / g->parts];
+        int part = i % g->parts;
+        g->mass[i] = mem_array((size_t)n, sizeof *g->mass[i]);
+        if (!g->mass[i]) return diag_nomem(d, (size_t)n * sizeof *g->mass[i]);
+        probes[i] = (session_probe){h.layer, h.head, from + (end - from) * part / g->parts, from + (end - from) * (part + 1) / g->parts, g->mass[i]};
     }
-    session_call call = {.want = want, .on_progress = on_progress, .arg = a, .probes = probes, .n_probes = a->n_heads};
-    int64_t reused = 0;
+    session_call call = {.want = want, .on_progress = on_progress, .arg = a, .probes = probes, .n_probes = n_probes};
     double start = clock_now();
     TRY(session_eval(a->session, a->prompt.tokens.ids, n, &call, &reused, d));
     count_read(a, reused, n, want != WANT_NONE, clock_now() - start);
-    find_input in = {.mass = (const float *const *)a->mass, .n_heads = a->n_heads, .spans = a->prompt.tokens.spans, .text = a->prompt.text,
-                     .text_end = a->prompt.text_end, .passages = a->passages.item, .n_passages = a->passages.n};
-    find_score(&in, score);
     return CJ_OK;
 }
 
-/* A question about nothing looks at what draws attention whatever is asked: openings, headings, names that are everywhere. What
- * the real question pays beyond that is the score (docs/finding.md has the figures). */
+static find_text text_of(const asker *a)
+{
+    const prompt *p = &a->prompt;
+    return (find_text){p->tokens.spans, p->text, p->text_end, a->passages.item, a->passages.n};
+}
+
+/* usual[head][passage]: what a question about nothing looks at: openings, headings, names that are everywhere. */
+static cj_err look_idly(asker *a, prompt_maker *make, float *usual, cj_diag *d)
+{
+    gaze g = {.parts = 1};
+    cj_err e = make_prompt(a, make, prompt_neutral_question(a->question), d);
+    if (!e) e = look(a, WANT_NONE, a->prompt.question, (int64_t)a->prompt.tokens.count, &g, d);
+    find_text t = text_of(a);
+    for (int h = 0; !e && h < a->n_heads; h++) find_share(&t, g.mass[h], usual + h * t.n_passages);
+    gaze_deinit(&g);
+    return e;
+}
+
+/* The score: what the question looks at beyond that. Heads that are known to find are watched word by word; of others, most of which
+ * find nothing, only what the whole question looks at is above their noise. */
+static cj_err look_asking(asker *a, prompt_maker *make, model_want want, const float *usual, float *share, cj_diag *d)
+{
+    TRY(make_prompt(a, make, a->question, d));
+    int64_t words = a->prompt.words_end - a->prompt.words, most = SESSION_PROBES_MAX / a->n_heads;
+    if (words < 1) return diag_fail(d, CJ_E_USAGE, MSG_ASK_NO_QUESTION, "%s", "");
+    gaze g = {.parts = a->heads_known ? (int)i64_min(words, most) : 1};
+    cj_err e = look(a, want, a->prompt.words, a->prompt.words_end, &g, d);
+    find_text t = text_of(a);
+    for (int i = 0; !e && i < a->n_heads * g.parts; i++) {
+        find_share(&t, g.mass[i], share);
+        find_add(a->score, share, usual + i / g.parts * t.n_passages, t.n_passages, 1 / (float)(a->n_heads * g.parts), a->heads_known);
+    }
+    gaze_deinit(&g);
+    return e;
+}
+
+/* Reads the text, puts both questions after it in turn and fills a->score; docs/finding.md has the figures behind this. */
 static cj_err read_and_score(asker *a, prompt_maker *make, model_want want, cj_diag *d)
 {
-    float *usual = mem_array((size_t)a->passages.n, sizeof *usual);
-    if (!usual) return diag_nomem(d, (size_t)a->passages.n * sizeof *usual);
-    cj_err e = make_prompt(a, make, prompt_neutral_question(a->question), d);
-    if (!e) e = look(a, WANT_NONE, usual, d);
-    if (!e) e = make_prompt(a, make, a->question, d);
-    if (!e) e = look(a, want, a->score, d);
-    for (int64_t i = 0; !e && i < a->passages.n; i++) a->score[i] = fmaxf(0, a->score[i] - usual[i]);
-    mem_free(usual);
+    size_t n = (size_t)a->passages.n;
+    float *shares = mem_array((size_t)a->n_heads + 1, n * sizeof *shares);
+    if (!shares) return diag_nomem(d, ((size_t)a->n_heads + 1) * n * sizeof *shares);
+    cj_err e = look_idly(a, make, shares, d);
+    if (!e) e = look_asking(a, make, want, shares, shares + (size_t)a->n_heads * n, d);
+    mem_free(shares);
     return e;
 }
 
@@ -360,7 +402,6 @@ cj_err ask(engine *e, document *const *docs, int n_docs, const char *question, c
     passages_deinit(&a.passages);
     buf_deinit(&a.corpus.text);
     mem_free(a.score);
-    for (int i = 0; i < a.n_heads; i++) mem_free(a.mass[i]);
     return err;
 }
 

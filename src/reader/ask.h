@@ -11,7 +11,7 @@
 #include "document/document.h"
 #include "engine/generate.h"
 
-enum { ASK_EVIDENCE_MAX = 16, ASK_HEADS_MAX = 64, ASK_DOCUMENTS_MAX = 64 };
+enum { ASK_EVIDENCE_MAX = 16, ASK_HEADS_MAX = SESSION_PROBES_MAX, ASK_DOCUMENTS_MAX = 64 };
 
 typedef struct ask_head {
     int layer, head;
@@ -23,7 +23,7 @@ typedef struct ask_evidence {
     int64_t start, end;    /* the same in characters */
     int chapter;           /* -1: none */
     int64_t paragraph;
-    float score;           /* share of the finding heads' attention, 0..1 */
+    float score;           /* how much of the question looks here, 0..1: docs/finding.md */
     bool verified;         /* the quote is document[start:end], letter for letter */
 } ask_evidence;
 

@@ -1,21 +1,27 @@
 /* Scores of passages from attention mass. */
 #include "reader/find.h"
 
+#include <math.h>
 #include <string.h>
 
-void find_score(const find_input *in, float *score)
+void find_share(const find_text *t, const float *mass, float *share)
 {
-    memset(score, 0, (size_t)in->n_passages * sizeof *score);
-    for (int h = 0; h < in->n_heads; h++) {
-        const float *mass = in->mass[h];
-        double all = 0;
-        for (int64_t j = in->text; j < in->text_end; j++) all += mass[j];
-        if (!(all > 0)) continue;
-        int64_t p = 0;
-        for (int64_t j = in->text; j < in->text_end && p < in->n_passages; j++) {
-            while (p < in->n_passages && in->passages[p].end <= in->spans[j].start) p++;
-            if (p < in->n_passages && in->spans[j].end > in->passages[p].byte) score[p] += (float)(mass[j] / all / in->n_heads);
-        }
+    double all = 0;
+    memset(share, 0, (size_t)t->n_passages * sizeof *share);
+    for (int64_t j = t->begin; j < t->end; j++) all += (double)mass[j];
+    if (!(all > 0)) return;
+    int64_t p = 0;
+    for (int64_t j = t->begin; j < t->end && p < t->n_passages; j++) {
+        while (p < t->n_passages && t->passages[p].end <= t->spans[j].start) p++;
+        if (p < t->n_passages && t->spans[j].end > t->passages[p].byte) share[p] += (float)((double)mass[j] / all);
+    }
+}
+
+void find_add(float *score, const float *share, const float *usual, int64_t n, float weight, bool root)
+{
+    for (int64_t i = 0; i < n; i++) {
+        float beyond = fmaxf(0, share[i] - usual[i]);
+        score[i] += weight * (root ? sqrtf(beyond) : beyond);
     }
 }
 

@@ -5,17 +5,20 @@
 #include "engine/engine.h"
 #include "reader/passages.h"
 
-typedef struct find_input {
-    const float *const *mass;   /* [n_heads] attention to each token of the timeline, summed over the question's tokens */
-    int n_heads;
-    const token_span *spans;    /* of the timeline's tokens */
-    int64_t text, text_end;     /* the tokens that are text; their spans are bytes of it */
-    const passage *passages;    /* in order */
+/* A text in a timeline of tokens, cut into passages. */
+typedef struct find_text {
+    const token_span *spans;  /* of the timeline's tokens */
+    int64_t begin, end;       /* the tokens that are text; their spans are bytes of it */
+    const passage *passages;  /* [n_passages], in order */
     int64_t n_passages;
-} find_input;
+} find_text;
 
-/* score[n_passages]: the share of attention to the text that falls on each passage, averaged over the heads; sums to at most 1. */
-void find_score(const find_input *in, float *score);
+/* share[n_passages]: what part of the attention that falls on the text falls on each passage; they sum to at most 1. mass: attention to
+ * each token of the timeline. */
+void find_share(const find_text *t, const float *mass, float *share);
+/* Adds to score[n] weight times what a share is beyond the usual one; with `root`, its root: then a passage that several words of a
+ * question look at wins over one that a single word, a name say, looks at. */
+void find_add(float *score, const float *share, const float *usual, int64_t n, float weight, bool root);
 /* Indices of the `most` best scores, best first; returns how many. */
 int find_best(const float *score, int64_t n, int64_t *best, int most);
 

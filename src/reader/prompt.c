@@ -89,7 +89,9 @@ static cj_err plain(prompt *p, const tokenizer *t, const wording *w, bool exampl
     TRY(tokenizer_encode(t, text, bytes, TOKEN_VERBATIM, &p->tokens, d));
     p->text_end = p->question = (int64_t)p->tokens.count;
     TRY(add(p, t, w->question, d));
+    p->words = (int64_t)p->tokens.count;
     TRY(add(p, t, question, d));
+    p->words_end = (int64_t)p->tokens.count;
     return add(p, t, w->answer, d);
 }
 
@@ -115,14 +117,24 @@ static json_object *one_message(const buf *content)
     return NULL;
 }
 
-/* Finds the text's tokens from where its bytes begin in the rendered prompt, and makes their spans bytes of the text. */
-static void place_text(prompt *p, size_t from, size_t bytes)
+/* The tokens that cover bytes [from, from + bytes) of the rendered prompt, `first` or later. */
+static void find_tokens(const token_list *l, size_t from, size_t bytes, int64_t first, int64_t *begin, int64_t *end)
+{
+    int64_t n = (int64_t)l->count, i = first;
+    while (i < n && l->spans[i].end <= from) i++;
+    *begin = i;
+    while (i < n && l->spans[i].start < from + bytes) i++;
+    *end = i;
+}
+
+/* Finds the text's tokens and the question's from where their bytes are; spans of the text become bytes of it. */
+static void place_text(prompt *p, size_t from, size_t bytes, size_t asked, size_t question_bytes)
 {
     token_list *l = &p->tokens;
-    int64_t n = (int64_t)l->count;
-    while (p->text < n && l->spans[p->text].end <= from) p->text++;
-    for (p->text_end = p->text; p->text_end < n && l->spans[p->text_end].start < from + bytes; p->text_end++) {
-        token_span *s = &l->spans[p->text_end];
+    find_tokens(l, from, bytes, 0, &p->text, &p->text_end);
+    find_tokens(l, asked, question_bytes, p->text_end, &p->words, &p->words_end);
+    for (int64_t i = p->text; i < p->text_end; i++) {
+        token_span *s = &l->spans[i];
         s->start = s->start > from ? s->start - from : 0;
         s->end = s->end - from < bytes ? s->end - from : bytes;
     }
@@ -146,7 +158,10 @@ static cj_err chat(prompt *p, const engine *e, const wording *w, const char *tex
     if (!err) err = prompt_chat(e, request, NULL, &rendered, &p->tokens, d);
     const char *at = err ? NULL : memmem(rendered.data, rendered.len, content.data, shown);
     if (!err && !at) err = diag_fail(d, CJ_E_UNSUPPORTED, MSG_ASK_TEMPLATE, "%s", gguf_path(model_file(engine_model(e))));
-    if (!err) place_text(p, (size_t)(at - rendered.data) + before, bytes);
+    if (!err) {
+        size_t from = (size_t)(at - rendered.data);
+        place_text(p, from + before, bytes, from + shown + strlen(w->ask), strlen(question));
+    }
     json_object_put(request);
     buf_deinit(&content);
     buf_deinit(&rendered);

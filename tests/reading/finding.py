@@ -18,7 +18,7 @@ import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 NEUTRAL = "这段文字讲了什么？"  # as in src/reader/prompt.c
-ALL, WORDS, END, LAST = range(4)  # which tokens after the text: look.c
+ALL, LAST, WORDS = range(3)  # what look.c prints of a head: sums for all tokens after the text, for the last one, for each word's
 
 
 def read_books():
@@ -67,10 +67,11 @@ class Reading:
                       for q in book["questions"]]
 
     def shares(self, question, head, tokens):
-        rows = self.looks[question][4 * self.heads.index(head):]
-        if tokens == WORDS:
-            return share([max(a - b, 0) for a, b in zip(rows[WORDS], rows[END])])
-        return share(rows[tokens])
+        rows = self.looks[question][self.heads.index(head)]
+        return share([sum(column) for column in zip(*rows[WORDS:])] if tokens == WORDS else rows[tokens])
+
+    def shares_of_words(self, question, head):
+        return [share(row) for row in self.looks[question][self.heads.index(head)][WORDS:]]
 
 
 def attention(heads, how="plain", tokens=ALL):
@@ -83,6 +84,19 @@ def attention(heads, how="plain", tokens=ALL):
                 length = r.passages[i][1] - r.passages[i][0]
                 total[i] += {"plain": mine, "beyond": mine - u, "root": math.sqrt(max(mine - u, 0)), "ratio": mine / (u + 1e-4),
                              "per length": (mine - u) / math.sqrt(length)}[how]
+        return total
+    return score
+
+
+def by_word(heads, power):
+    """Every word by itself: what it pays beyond the neutral question, to a power."""
+    def score(r, q):
+        total = [0.0] * len(r.passages)
+        for head in heads:
+            usual = r.shares(-1, head, ALL)
+            for word in r.shares_of_words(q, head):
+                for i, (mine, u) in enumerate(zip(word, usual)):
+                    total[i] += max(mine - u, 0) ** power
         return total
     return score
 
@@ -151,12 +165,16 @@ WAYS = [
     ("(5, 1), beyond neutral", attention([(5, 1)], "beyond")),
     ("(11, 2), beyond neutral", attention([(11, 2)], "beyond")),
     ("two heads", attention(TWO)),
-    ("two heads, beyond neutral   <- chosen", attention(TWO, "beyond")),
+    ("two heads, beyond neutral", attention(TWO, "beyond")),
     ("two heads, beyond neutral, words only", attention(TWO, "beyond", WORDS)),
     ("two heads, beyond neutral, per root of length", attention(TWO, "per length")),
     ("two heads, root of what is beyond neutral", attention(TWO, "root")),
+    ("two heads, beyond neutral, word by word", by_word(TWO, 1)),
+    ("four heads, beyond neutral, word by word, root", by_word(FOUR, 0.5)),
+    ("two heads, the same                  <- chosen", by_word(TWO, 0.5)),
+    ("two heads, the same, cube root", by_word(TWO, 1 / 3)),
     ("letters in common, no attention", letters),
-    ("two heads, beyond neutral, and letters", both(attention(TWO, "beyond"), letters, 0.5)),
+    ("the chosen one and letters", both(by_word(TWO, 0.5), letters, 0.5)),
 ]
 
 

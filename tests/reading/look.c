@@ -2,9 +2,9 @@
  *
  *     look MODEL BOOK.txt QUESTIONS.txt [CHARACTERS] > looks.json
  *
- * QUESTIONS.txt has one question a line. The book is read once. Of each question and head four sums over each passage are
- * printed: of the attention of all tokens after the book, of those from the question's first and after its last word on, and of
- * the very last token; tests/reading/finding.py makes scores of them.
+ * QUESTIONS.txt has one question a line. The book is read once. Printed for each question and head, as sums over each passage: the
+ * attention of all tokens after the book, that of the very last token, and that of each token of the question's own words;
+ * tests/reading/finding.py makes scores of them.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,7 +15,7 @@
 #include "reader/passages.h"
 #include "reader/prompt.h"
 
-enum { FROMS = 4, HEADS_MAX = 16 };
+enum { HEADS_MAX = 16, WORDS_MAX = SESSION_PROBES_MAX - 2 };
 
 typedef struct looker {
     engine *e;
@@ -24,8 +24,8 @@ typedef struct looker {
     char *text; /* the first so many characters of it */
     size_t bytes;
     passage_list passages;
-    session_probe probes[FROMS * HEADS_MAX];
-    int heads;
+    session_probe heads[HEADS_MAX]; /* layer and head */
+    int n_heads;
 } looker;
 
 static void fail(const cj_diag *d)
@@ -40,8 +40,8 @@ static void choose_heads(looker *l)
 {
     const model_spec *m = model_spec_of(engine_model(l->e));
     for (int i = m->n_layers - 1; i >= 0; i--)
-        for (int h = 0; !m->layers[i].gqa.window && h < m->layers[i].gqa.heads && l->heads < HEADS_MAX; h++, l->heads++)
-            for (int f = 0; f < FROMS; f++) l->probes[l->heads * FROMS + f] = (session_probe){.layer = i, .head = h};
+        for (int h = 0; !m->layers[i].gqa.window && h < m->layers[i].gqa.heads && l->n_heads < HEADS_MAX; h++)
+            l->heads[l->n_heads++] = (session_probe){.layer = i, .head = h};
 }
 
 /* The sums of one head's attention over each passage. */
@@ -57,30 +57,36 @@ static void print_sums(const looker *l, const prompt *p, const float *mass)
     }
 }
 
+/* One head: everything after the book, the last token, each token of the words. */
+static void look_head(looker *l, const prompt *p, int head)
+{
+    session_probe probes[SESSION_PROBES_MAX];
+    cj_diag d = {0};
+    int64_t n = (int64_t)p->tokens.count, words = i64_min(p->words_end - p->words, WORDS_MAX);
+    int n_probes = 2 + (int)words;
+    for (int i = 0; i < n_probes; i++) {
+        int64_t from = i == 0 ? p->question : i == 1 ? n - 1 : p->words + i - 2;
+        probes[i] = (session_probe){l->heads[head].layer, l->heads[head].head, from, i < 2 ? n : from + 1, mem_array((size_t)n, sizeof(float))};
+    }
+    session_call call = {.want = WANT_NONE, .probes = probes, .n_probes = n_probes};
+    if (session_eval(l->s, p->tokens.ids, n, &call, NULL, &d)) fail(&d);
+    printf("%s[", head ? "," : "");
+    for (int i = 0; i < n_probes; i++) {
+        printf("%s[", i ? "," : "");
+        print_sums(l, p, probes[i].mass);
+        printf("]");
+        mem_free(probes[i].mass);
+    }
+    printf("]");
+}
+
 static void look(looker *l, const char *question, bool first)
 {
     prompt p;
     cj_diag d = {0};
     if (prompt_find(&p, l->e, l->text, l->bytes, question, &d)) fail(&d);
-    int64_t n = (int64_t)p.tokens.count, tail = 0;
-    prompt empty;
-    if (prompt_find(&empty, l->e, "", 0, "", &d)) fail(&d);
-    tail = ((int64_t)empty.tokens.count - empty.question) / 2;
-    prompt_deinit(&empty);
-    const int64_t from[FROMS] = {p.question, p.question + tail, n - tail, n - 1};
-    for (int i = 0; i < l->heads * FROMS; i++) {
-        l->probes[i].from = from[i % FROMS];
-        l->probes[i].mass = mem_array((size_t)n, sizeof(float));
-    }
-    session_call call = {.want = WANT_NONE, .probes = l->probes, .n_probes = l->heads * FROMS};
-    if (session_eval(l->s, p.tokens.ids, n, &call, NULL, &d)) fail(&d);
     printf("%s\n[", first ? "" : ",");
-    for (int i = 0; i < l->heads * FROMS; i++) {
-        printf("%s[", i ? "," : "");
-        print_sums(l, &p, l->probes[i].mass);
-        printf("]");
-        mem_free(l->probes[i].mass);
-    }
+    for (int i = 0; i < l->n_heads; i++) look_head(l, &p, i);
     printf("]");
     prompt_deinit(&p);
 }
@@ -98,7 +104,7 @@ int main(int argc, char **argv)
     if (passages_cut(l.text, l.bytes, &l.passages, &d)) fail(&d);
     choose_heads(&l);
     printf("{\"heads\": [");
-    for (int i = 0; i < l.heads; i++) printf("%s[%d,%d]", i ? "," : "", l.probes[i * FROMS].layer, l.probes[i * FROMS].head);
+    for (int i = 0; i < l.n_heads; i++) printf("%s[%d,%d]", i ? "," : "", l.heads[i].layer, l.heads[i].head);
     printf("], \"passages\": [");
     for (int64_t i = 0; i < l.passages.n; i++)
         printf("%s[%lld,%lld]", i ? "," : "", (long long)document_char_at(l.doc, l.passages.item[i].byte),

@@ -56,6 +56,7 @@ static void check_prompt(const prompt *p, const engine *e, const char *text)
     assert_true(p->fixed <= p->text);
     assert_int_equal(p->tokens.spans[p->text].start, 0);
     assert_int_equal(p->tokens.spans[p->text_end - 1].end, bytes);
+    assert_true(p->question <= p->words && p->words < p->words_end && p->words_end < (int64_t)p->tokens.count);
     for (int64_t i = p->text + 1; i < p->text_end; i++) assert_int_equal(p->tokens.spans[i].start, p->tokens.spans[i - 1].end);
     for (int64_t i = p->text; i < p->text_end; i++) assert_int_not_equal(tokenizer_type(engine_tokenizer(e), p->tokens.ids[i]), TOKEN_CONTROL);
 }
@@ -109,22 +110,33 @@ static void prompts_speak_the_questions_language(void **state)
 
 /* ---- scores ---- */
 
-static void scores_are_shares(void **state)
+static void shares_and_scores(void **state)
 {
-    const float first[] = {9, 1, 1, 2, 0}, second[] = {0, 0, 0, 5, 5}; /* token 0 is no text */
-    const float *mass[] = {first, second};
+    const float mass[] = {9, 1, 1, 2, 0}; /* token 0 is no text */
     const token_span spans[] = {{0, 0}, {0, 3}, {3, 6}, {6, 9}, {9, 12}};
     const passage passages[] = {{0, 6}, {6, 9}, {9, 12}};
-    find_input in = {.mass = mass, .n_heads = 2, .spans = spans, .text = 1, .text_end = 5, .passages = passages, .n_passages = 3};
-    float score[3];
-    find_score(&in, score);
-    assert_float_equal(score[0], 0.25, 1e-6);
-    assert_float_equal(score[1], 0.5, 1e-6);
-    assert_float_equal(score[2], 0.25, 1e-6);
+    const find_text t = {spans, 1, 5, passages, 3};
+    float share[3], score[3] = {0};
+    find_share(&t, mass, share);
+    assert_float_equal(share[0], 0.5, 1e-6);
+    assert_float_equal(share[1], 0.5, 1e-6);
+    assert_float_equal(share[2], 0, 1e-6);
+    find_share(&t, (float[5]){9, 0, 0, 0, 0}, share); /* nothing falls on the text */
+    assert_float_equal(share[0] + share[1] + share[2], 0, 1e-6);
+    /* two words that look a little at one passage weigh more than one that looks much at another; what is usual does not count */
+    const float usual[] = {0.1f, 0, 0.7f}, first[] = {0.1f, 0.2f, 0.7f}, second[] = {0, 0.2f, 0.8f}, third[] = {0.45f, 0, 0.55f};
+    find_add(score, first, usual, 3, 0.5f, true);
+    find_add(score, second, usual, 3, 0.5f, true);
+    find_add(score, third, usual, 3, 0.5f, true);
     int64_t best[3];
     assert_int_equal(find_best(score, 3, best, 2), 2);
     assert_int_equal(best[0], 1);
-    assert_int_equal(best[1], 0); /* the earlier one of two that are equal */
+    assert_int_equal(best[1], 0);
+    assert_float_equal(score[1], 0.4472136, 1e-5);
+    find_add(score, third, usual, 3, 1, false);
+    assert_float_equal(score[0], 0.5f * 0.5916080f + 0.35f, 1e-5);
+    assert_int_equal(find_best((float[3]){1, 2, 2}, 3, best, 3), 3);
+    assert_int_equal(best[0], 1); /* the earlier one of two that are equal */
 }
 
 /* ---- ask ---- */
@@ -248,7 +260,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(cuts_sentences),      cmocka_unit_test(prompts_know_the_text), cmocka_unit_test(prompts_speak_the_questions_language),
-        cmocka_unit_test(scores_are_shares),   cmocka_unit_test(asks_short_and_long),   cmocka_unit_test(too_long_is_refused),
+        cmocka_unit_test(shares_and_scores),   cmocka_unit_test(asks_short_and_long),   cmocka_unit_test(too_long_is_refused),
         cmocka_unit_test(asking_can_be_stopped), cmocka_unit_test(no_memory_is_an_error),
     };
     return cmocka_run_group_tests(tests, open_engines, close_engines);
