@@ -184,7 +184,7 @@ static cj_err look_asking(asker *a, prompt_maker *make, model_want want, const f
 {
     TRY(make_prompt(a, make, a->question, d));
     int64_t words = a->prompt.words_end - a->prompt.words, most = SESSION_PROBES_MAX / a->n_heads;
-    if (words < 1) return diag_fail(d, CJ_E_USAGE, MSG_ASK_NO_QUESTION, "%s", "");
+    if (words < 1) return diag_fail(d, CJ_E_USAGE, MSG_ASK_EMPTY_QUESTION, "%s", "");
     gaze g = {.parts = a->heads_known ? (int)i64_min(words, most) : 1};
     cj_err e = look(a, want, a->prompt.words, a->prompt.words_end, &g, d);
     find_text t = text_of(a);
