@@ -268,6 +268,29 @@ def ask_bad_documents():
     home.fails(2, "ask", home.path("gb.txt"), *model)
 
 
+def ask_shows_evidence():
+    """Text for people, JSON for programs: the same quotes, cut from the documents; nothing but text where no terminal is."""
+    first, second = home.write("first.txt", "第一回 山上\n\n从前有座山。山上有座庙，庙里有个老和尚。\n"), home.write("second.txt", "The cat sleeps. The dog eats fish.\n")
+    for model in (home.model("reader.gguf", "tiny-gemma3"), home.chat_model()):
+        options = ("--model", model, "-n", "4", "--evidence", "2")
+        r = home.ok("ask", first, second, "庙在哪里？", *options, "--json")
+        answer, texts = r.json(), {"first.txt": open(first, encoding="utf-8").read(), "second.txt": open(second, encoding="utf-8").read()}
+        assert len(answer["evidence"]) == 2 and isinstance(answer["answer"], str) and answer["answer"] == answer["answer"].lstrip()
+        assert 0 < answer["timings"]["first_token_seconds"] <= answer["timings"]["total_seconds"]
+        for e in answer["evidence"]:
+            assert e["verified"] and texts[e["document"]][e["start"]:e["end"]] == e["quote"] and e["found_by"] == "reading", e
+            assert e["chapter"] == ("第一回 山上" if e["document"] == "first.txt" else None)
+        text = home.ok("ask", first, second, "庙在哪里？", *options, "--lang", "zh")
+        assert "\x1b" not in text.out + text.err and "\r" not in text.out + text.err
+        for e in answer["evidence"]:
+            assert f"「{e['quote']}」\n    —— {e['document']} " in text.out and f"第 {e['start']}–{e['end']} 字" in text.out
+        assert text.out.startswith("依据\n") and "回答：" in text.out and "阅读" in text.err
+        assert home.ok("ask", first, "庙在哪里？", *options, "-q").err == ""
+        piped = home.ok("ask", "-", "庙在哪里？", *options, "--json", given=texts["first.txt"]).json()
+        assert piped["evidence"] == [{**e, "document": piped["evidence"][0]["document"]}
+                                     for e in home.ok("ask", first, "庙在哪里？", *options, "--json").json()["evidence"]]
+
+
 def json_is_alone():
     """With --json standard output is JSON and nothing else, also when standard error has something to say."""
     model = home.model()
@@ -287,4 +310,4 @@ juan.run([("tokens round trip with spans", round_trip), ("special tokens", speci
           ("template", template), ("bad templates", bad_template), ("inspect", inspect), ("inspect what cannot run", inspect_what_cannot_run),
           ("doctor", doctor), ("the catalogue", catalogue), ("a catalogue of one's own", own_catalogue), ("recommendation", recommendation),
           ("quantize", quantize), ("logits", logits), ("bad models", bad_models), ("bad texts", bad_texts),
-          ("documents for ask", ask_bad_documents), ("--json is alone", json_is_alone), ("--quiet", quiet)], home)
+          ("documents for ask", ask_bad_documents), ("ask shows evidence", ask_shows_evidence), ("--json is alone", json_is_alone), ("--quiet", quiet)], home)
