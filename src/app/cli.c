@@ -162,6 +162,7 @@ void cli_catch_interrupt(void)
         sigaction(signals[i], NULL, &before);
         if (before.sa_handler != SIG_IGN) sigaction(signals[i], &a, NULL); /* nohup stays nohup */
     }
+    file_stop_when(cli_interrupted);
     signal(SIGXFSZ, SIG_IGN); /* a write past a limit is an error like a full disk, told in a sentence */
 }
 

@@ -46,6 +46,7 @@ cj_err diag_errno(cj_diag *d, int errnum, const char *path)
     case EACCES: case EPERM: case EROFS: return diag_fail(d, CJ_E_IO, MSG_FILE_DENIED, "%s", path);
     case EISDIR: return diag_fail(d, CJ_E_INPUT, MSG_FILE_IS_DIR, "%s", path);
     case ENOSPC: case EDQUOT: case EFBIG: return diag_fail(d, CJ_E_NOSPACE, MSG_FILE_NOSPACE, "%s", path);
+    case EINTR: return diag_fail(d, CJ_E_CANCELLED, MSG_CANCELLED, "%s", path);
     case ENOMEM: return diag_fail(d, CJ_E_NOMEM, MSG_FILE_IO, "%s" ARG "%s", path, strerror(errnum));
     default: return diag_fail(d, CJ_E_IO, MSG_FILE_IO, "%s" ARG "%s", path, strerror(errnum));
     }

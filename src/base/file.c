@@ -15,17 +15,25 @@
 
 enum { OUT_BUFFER = 1 << 20 };
 
-static int open_read(const char *path)
+static bool (*asked_to_stop)(void);
+
+void file_stop_when(bool (*asked)(void)) { asked_to_stop = asked; }
+
+/* After a call was interrupted by a signal. */
+static bool try_again(void) { return !asked_to_stop || !asked_to_stop(); }
+
+/* flags: O_NONBLOCK for what must not wait until somebody writes to a pipe. */
+static int open_read(const char *path, int flags)
 {
     int fd;
-    do fd = open(path, O_RDONLY | O_CLOEXEC);
-    while (fd < 0 && errno == EINTR);
+    do fd = open(path, O_RDONLY | O_CLOEXEC | flags);
+    while (fd < 0 && errno == EINTR && try_again());
     return fd;
 }
 
 cj_err file_map_open(file_map *m, const char *path, cj_diag *d)
 {
-    int fd = open_read(path);
+    int fd = open_read(path, O_NONBLOCK);
     if (fd < 0) return diag_errno(d, errno, path);
     struct stat st;
     cj_err e = CJ_OK;
@@ -55,7 +63,7 @@ static cj_err read_all(int fd, const char *path, size_t max, buf *out, cj_diag *
     for (;;) {
         TRY(buf_reserve(out, 65536, d));
         ssize_t n = read(fd, out->data + out->len, 65536);
-        if (n < 0 && errno == EINTR) continue;
+        if (n < 0 && errno == EINTR && try_again()) continue;
         if (n < 0) return diag_errno(d, errno, path);
         if (n == 0) break;
         out->len += (size_t)n;
@@ -68,7 +76,7 @@ static cj_err read_all(int fd, const char *path, size_t max, buf *out, cj_diag *
 cj_err file_read(const char *path, size_t max, buf *out, cj_diag *d)
 {
     bool standard = strcmp(path, "-") == 0;
-    int fd = standard ? STDIN_FILENO : open_read(path);
+    int fd = standard ? STDIN_FILENO : open_read(path, 0);
     if (fd < 0) return diag_errno(d, errno, path);
     struct stat st;
     cj_err e = CJ_OK;

@@ -6,6 +6,9 @@
 #include "base/err.h"
 #include "base/mem.h"
 
+/* Waiting for a pipe or a terminal goes on after a signal unless `asked` says that it was a wish to stop (CJ_E_CANCELLED then). */
+void file_stop_when(bool (*asked)(void));
+
 /* A read-only mapping of a whole file. */
 typedef struct file_map {
     const uint8_t *data;

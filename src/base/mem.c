@@ -24,8 +24,9 @@ static bool must_fail(void)
 /* Large blocks ask for huge pages: kernels stride through them a row at a time, and a row is a small page or more. */
 static void *alloc_large(size_t bytes)
 {
-    void *p = aligned_alloc(MEM_HUGE_PAGE, size_round_up(bytes, MEM_ALIGN));
-    if (p) madvise(p, bytes / MEM_HUGE_PAGE * MEM_HUGE_PAGE, MADV_HUGEPAGE); /* a wish: it may fail */
+    void *p = NULL; /* posix_memalign takes a size that is no multiple of the alignment */
+    if (posix_memalign(&p, MEM_HUGE_PAGE, bytes)) return NULL;
+    madvise(p, bytes / MEM_HUGE_PAGE * MEM_HUGE_PAGE, MADV_HUGEPAGE); /* a wish: it may fail */
     return p;
 }
 

@@ -73,6 +73,21 @@ def stops_converting():
     assert code == 130 and not os.path.exists(home.path("q.gguf")) and not unfinished()
 
 
+def stops_waiting():
+    """Ctrl-C is heard while nobody writes into the pipe that is to be read; a model is never waited for."""
+    model, pipe = home.chat_model(), home.path("pipe")
+    os.mkfifo(pipe)
+    home.fails(3, "inspect", pipe, says="pipe", timeout=10)
+    for command in (("tokenize", model, pipe), ("ask", pipe, "x", "--model", model), ("run", model, "-f", pipe, "-p", "x")):
+        code, _, err = interrupted([signal.SIGINT], *command, after=0.7)
+        assert code == 130 and "Stopped" in err, (command, code, err)
+    p = subprocess.Popen([juan.JUAN, "tokenize", model], env=home.environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    time.sleep(0.7)
+    p.send_signal(signal.SIGINT)
+    p.wait(timeout=10)
+    assert p.returncode == 130, p.returncode
+
+
 # ---- full disks, closed pipes ----
 
 def limited_files():
@@ -182,6 +197,7 @@ def progress():
 
 juan.run([("Ctrl-C while writing", stops_writing), ("Ctrl-C while reading", stops_reading),
           ("Ctrl-C leaves nothing half-written", keeps_nothing_half_written), ("Ctrl-C while converting", stops_converting),
+          ("Ctrl-C while waiting for a pipe", stops_waiting),
           ("a file cannot grow", file_cannot_grow), ("a full file system", full_file_system), ("standard output is full", output_is_full),
           ("the reader goes away", reader_goes_away), ("little memory", little_memory), ("no socket but for pull", no_socket),
           ("progress on a terminal", progress)], home)

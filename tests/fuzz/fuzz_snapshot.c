@@ -33,7 +33,7 @@ static void mend(uint8_t *b, size_t size)
         size_t bytes = kv_page_bytes(&layers[i].layout);
         int64_t first;
         memcpy(&first, b + 24 + 32 * i + 24, sizeof first);
-        if (count < 0 || count > 4096 || first < 0) return;
+        if (count < 0 || count > 4096 || first < 0 || first > count) return;
         for (int64_t p = first; p * KV_PAGE < count && size - at >= SUM + bytes; p++, at += SUM + bytes) set_sum(b + at, b + at + SUM, bytes);
     }
 }
