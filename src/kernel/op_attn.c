@@ -79,6 +79,7 @@ static void run_item(void *arg, int64_t index, int worker)
         bool edge = attn_tile_scores(k, v, &t, j->a, it, p, &n);
         k->softmax(&t, n);
         const uint8_t *head = attn_page_head(j->a, it, p);
+        t.next = p + 1 < it->page_end ? attn_page_head(j->a, it, p + 1) : NULL;
         if (edge && !attn_values_finite(j->a->kv, head, n)) attn_values_careful(&t, head, n);
         else k->values(&t, head, n);
     }
