@@ -103,6 +103,15 @@ static bool read_heads(kv_cache *kv, reader *r, int64_t *count)
     return take(r, &front_sum, sizeof front_sum);
 }
 
+/* Of the layout of its pages; 0: this is no snapshot. */
+static uint32_t snapshot_version(const uint8_t *data, size_t size)
+{
+    snapshot_head h;
+    if (size < sizeof h) return 0;
+    memcpy(&h, data, sizeof h);
+    return memcmp(h.magic, "CJKV", sizeof h.magic) ? 0 : h.version;
+}
+
 cj_err kv_load(kv_cache *kv, const uint8_t *data, size_t size, size_t *used, const char *name, cj_diag *d)
 {
     reader r = {data, size};
@@ -116,6 +125,9 @@ cj_err kv_load(kv_cache *kv, const uint8_t *data, size_t size, size_t *used, con
         size_t bytes = kv_page_bytes(&kv->layer[i].spec.layout);
         if (r.left / bytes < (size_t)(i64_ceil_div(count, KV_PAGE) - first)) good = false;
     }
+    uint32_t version = snapshot_version(data, size);
+    if (!good && version != KV_LAYOUT_VERSION && version)
+        return diag_fail(d, CJ_E_INPUT, MSG_SNAPSHOT_OLD, "%s" ARG "%d" ARG "%d", name, (int)version, KV_LAYOUT_VERSION);
     cj_err e = good ? kv_extend(kv, count, d) : CJ_OK;
     for (int i = 0; good && !e && i < kv->n_layers; i++) {
         layer_pages *l = &kv->layer[i];

@@ -22,7 +22,7 @@ typedef struct attn_state {
     int64_t ld;   /* floats from one row of out to the next: dv rounded up to ATTN_COLS */
     float *max;   /* [rows] the largest score; -INFINITY: no key seen */
     double *sum;  /* [rows] of 2^(score - max) */
-    float *out;   /* [rows][ld] of 2^(score - max) * value */
+    float *out;   /* [rows][ld] of 2^(score - max) * value as it is stored */
 } attn_state;
 
 void attn_state_reset(attn_state *s);
@@ -35,7 +35,7 @@ typedef struct attn_tile {
     const kv_layout *kv;
     attn_state st;
     bool exact;     /* float32 arithmetic throughout */
-    float *q;       /* [rows][dk] rotated and scaled: a score is q.k */
+    float *q;       /* [rows][dk] rotated as the keys are stored, and scaled: a score is q.k */
     float *s;       /* [rows][KV_PAGE] scores, then weights */
     float *alpha;   /* [rows] what the page's softmax multiplies st.out by */
     const uint8_t *next; /* the head's part of the page that comes after this one, to be brought near; NULL after the last */
@@ -58,9 +58,13 @@ typedef struct attn_table {
 
 void attn_fill_ref(attn_table *t);
 void attn_fill_avx2(attn_table *t);
+void attn_fill_avxvnni(attn_table *t);
 void attn_fill_avx512(attn_table *t);
+void attn_fill_avx512vnni(attn_table *t);
 void attn_fill_amx(attn_table *t); /* over those of avx512 */
 
+/* The Hadamard rotation of each whole block of KV_BLOCK elements of x[n]; its own inverse. */
+void attn_rotate(float *x, int n);
 /* Element c of token i of a head, and whether all values of the first n tokens are finite: any level, not fast. */
 float attn_key(const kv_layout *l, const uint8_t *head, int i, int c);
 float attn_value(const kv_layout *l, const uint8_t *head, int i, int c);

@@ -44,15 +44,17 @@ void attn_tile_queries(const attn_table *k, const vec_table *v, attn_tile *t, co
 {
     const int dk = a->kv->dk;
     const float scale = a->softcap > 0 ? a->scale : a->scale * ATTN_LOG2_E;
-    const rope_spec *spec = a->rope ? a->rope->spec : NULL;
+    const rope_spec *spec = a->rope && a->rope->spec->dims ? a->rope->spec : NULL;
     for (int i = 0; i < it->rows; i++) {
         int64_t row = it->seq->row + it->row + i;
         float *q = t->q + (size_t)i * (size_t)it->heads * (size_t)dk;
         memcpy(q, a->q + (row * a->heads + it->head) * dk, (size_t)it->heads * (size_t)dk * sizeof *q);
         v->scale(q, scale, (int64_t)it->heads * dk);
-        if (!spec || !spec->dims) continue;
-        int64_t u = (attn_row_end(it, i) - 1) / spec->stride - m;
-        for (int h = 0; h < it->heads && u >= 0; h++) v->rope(q + h * dk, rope_row(a->rope, row, u), spec->dims, spec->interleaved);
+        int64_t u = spec ? (attn_row_end(it, i) - 1) / spec->stride - m : -1; /* below 0: the row sees nothing of the chunk */
+        for (int h = 0; h < it->heads; h++) {
+            if (u >= 0) v->rope(q + h * dk, rope_row(a->rope, row, u), spec->dims, spec->interleaved);
+            if (a->kv->type == KV_Q8) attn_rotate(q + h * dk, dk);
+        }
     }
     k->queries(t);
 }

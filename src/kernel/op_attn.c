@@ -57,6 +57,7 @@ static void finish(const attn_job *j, const attn_item *it, attn_state *s)
             float by = s->sum[r] != 0 ? (float)(1.0 / s->sum[r]) : 0; /* a row that sees nothing is zeros */
             float *out = a->out + ((it->seq->row + it->row + i) * a->heads + it->head + h) * dv;
             for (int c = 0; c < dv; c++) out[c] = s->out[r * s->ld + c] * by;
+            if (a->kv->type == KV_Q8) attn_rotate(out, dv);
         }
 }
 

@@ -58,13 +58,19 @@ void kernel_table_fill(kernel_table *t, kernel_level level, const cpu_info *cpu)
         vec_fill_avx2(&t->vec);
         attn_fill_avx2(&t->attn);
         gemm_fill_avx2(&t->gemm);
-        if (cpu->avx_vnni) gemm_fill_avxvnni(&t->gemm);
+        if (cpu->avx_vnni) {
+            attn_fill_avxvnni(&t->attn);
+            gemm_fill_avxvnni(&t->gemm);
+        }
     }
     if (level >= KERNEL_AVX512 && level <= KERNEL_AMX) {
         vec_fill_avx512(&t->vec);
         attn_fill_avx512(&t->attn);
         gemm_fill_avx512(&t->gemm);
-        if (cpu->avx512_vnni) gemm_fill_avx512vnni(&t->gemm);
+        if (cpu->avx512_vnni) {
+            attn_fill_avx512vnni(&t->attn);
+            gemm_fill_avx512vnni(&t->gemm);
+        }
     }
     if (level == KERNEL_AMX) {
         attn_fill_amx(&t->attn);

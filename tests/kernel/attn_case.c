@@ -184,5 +184,9 @@ void attn_case_row(const attn_case *c, int s, int64_t row, int head, double *out
             scale[d] += p * fabs(v);
         }
     }
+    for (int d = 0; c->kv.type == KV_Q8 && d + KV_BLOCK <= c->kv.dv; d += KV_BLOCK) { /* rounding spreads over a rotated block */
+        for (int e = d; e < d + KV_BLOCK; e++) scale[d] = fmax(scale[d], scale[e]);
+        for (int e = d; e < d + KV_BLOCK; e++) scale[e] = scale[d];
+    }
     free(scores);
 }

@@ -97,8 +97,13 @@ typedef struct bound {
 
 /* Whether queries and weights are rounded to bfloat16. */
 static bool rounds(const subject *of, kv_type type) { return !of->exact && type != KV_F32 && (of->level == KERNEL_AMX || of->plain == plain_amx); }
+/* Whether they become 16-bit codes. */
+static bool codes(const subject *of, kv_type type) { return !of->exact && type == KV_Q8 && (of->plain || of->level != KERNEL_REF); }
 
-static bound bound_of(const subject *of, kv_type type) { return rounds(of, type) ? (bound){2.1e-3, 2.1e-3} : (bound){6e-7, 2e-6}; }
+static bound bound_of(const subject *of, kv_type type)
+{
+    return rounds(of, type) ? (bound){2.1e-3, 2.1e-3} : codes(of, type) ? (bound){1e-5, 4e-4} : (bound){6e-7, 2e-6};
+}
 
 static void compare(const attn_case *c, bound b, const subject *of)
 {

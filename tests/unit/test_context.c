@@ -123,6 +123,13 @@ static void snapshots_come_back_or_are_refused(void **state)
     kv_layer changed[2] = {layers[0], layers[1]};
     changed[1].window = 100;
     assert_int_equal(kv_open(&other, changed, 2, NULL), CJ_OK);
+    cj_diag d = {0};
+    uint32_t older = KV_LAYOUT_VERSION - 1;
+    memcpy(bytes + 4, &older, sizeof older); /* pages in the format of a version before */
+    assert_int_equal(kv_load(back, bytes, b.len, &used, "x", &d), CJ_E_INPUT);
+    assert_int_equal(d.message, MSG_SNAPSHOT_OLD);
+    older = KV_LAYOUT_VERSION;
+    memcpy(bytes + 4, &older, sizeof older);
     assert_int_equal(kv_load(other, bytes, b.len, &used, "x", NULL), CJ_E_INPUT);
     kv_close(&other);
     buf_deinit(&b);

@@ -7,9 +7,31 @@
 
 /* ---- storing ---- */
 
-/* Symmetric 8-bit codes of x[n] are rint(x * (1 / scale)). A token with something that is no finite number gets the scale NaN, so
- * that what looks at it sees NaN; one too small to tell from zero gets scale 0. */
-static float q8_scale(const float *x, int n, float *inverse)
+/* One of the five stages of a fast Hadamard transform of 32 elements, each the same: after all five every index is where it was. */
+static void rotate_stage(float *to, const float *from, float by)
+{
+    enum { HALF = KV_BLOCK / 2 };
+    for (int i = 0; i < HALF; i++) {
+        to[i] = (from[2 * i] + from[2 * i + 1]) * by;
+        to[i + HALF] = (from[2 * i] - from[2 * i + 1]) * by;
+    }
+}
+
+void attn_rotate(float *x, int n)
+{
+    for (; n >= KV_BLOCK; n -= KV_BLOCK, x += KV_BLOCK) {
+        float y[KV_BLOCK], z[KV_BLOCK];
+        rotate_stage(y, x, 1);
+        rotate_stage(z, y, 1);
+        rotate_stage(y, z, 1);
+        rotate_stage(z, y, 1);
+        rotate_stage(x, z, 0x1.6a09e6p-3f); /* 1 / sqrt(32) */
+    }
+}
+
+/* The scale of symmetric 8-bit codes of x[n]. Where something is no finite number it is NaN, so that what looks at it sees NaN;
+ * where all is too small to tell from zero it is 0. */
+static float q8_scale(const float *x, int n)
 {
     float max = 0;
     bool finite = true;
@@ -17,74 +39,114 @@ static float q8_scale(const float *x, int n, float *inverse)
         max = fmaxf(max, fabsf(x[i]));
         finite = finite && isfinite(x[i]);
     }
-    *inverse = 0;
-    if (!finite) return quant_bits_to_f32(0x7fc00000u);
-    if (max < 1e-30f) return 0;
-    *inverse = 127.0f / max;
-    return max / 127.0f;
+    return !finite ? quant_bits_to_f32(0x7fc00000u) : max < 1e-30f ? 0 : max / 127.0f;
 }
 
-static int8_t q8_code(float x, float inverse) { return inverse > 0 ? (int8_t)lrintf(x * inverse) : 0; }
-
-static void put(kv_type type, void *part, size_t i, float x, float inverse)
+/* As a bfloat16, rounded up: no code passes 127. */
+static uint16_t q8_scale_bf16(const float *x, int n)
 {
-    switch (type) {
-    case KV_F32: ((float *)part)[i] = x; break;
-    case KV_BF16: ((uint16_t *)part)[i] = quant_f32_to_bf16(x); break;
-    default: ((int8_t *)part)[i] = q8_code(x, inverse);
+    float scale = q8_scale(x, n);
+    return isnan(scale) ? quant_f32_to_bf16(scale) : (uint16_t)((quant_f32_bits(scale) + 0xffffu) >> 16);
+}
+
+static int8_t q8_code(float x, float scale) { return scale > 0 ? (int8_t)lrintf(x * (1 / scale)) : 0; }
+
+static void put(kv_type type, void *part, size_t i, float x)
+{
+    if (type == KV_F32) ((float *)part)[i] = x;
+    else ((uint16_t *)part)[i] = quant_f32_to_bf16(x);
+}
+
+/* Block c0 of from[d] as it is stored; returns its length. */
+static int q8_block(float x[KV_BLOCK], const float *from, int c0, int d)
+{
+    int n = d - c0 < KV_BLOCK ? d - c0 : KV_BLOCK;
+    memcpy(x, from + c0, (size_t)n * sizeof *x);
+    attn_rotate(x, n);
+    return n;
+}
+
+static void store_q8(const kv_layout *l, uint8_t *head, int t, const float *k, const float *v)
+{
+    int8_t *keys = (int8_t *)head, *values = (int8_t *)head + kv_v_offset(l);
+    uint16_t *k_scales = (uint16_t *)(void *)(head + kv_k_scales(l));
+    float x[KV_BLOCK], largest = 0;
+    for (int c0 = 0; c0 < l->dk; c0 += KV_BLOCK) {
+        int n = q8_block(x, k, c0, l->dk);
+        uint16_t scale = k_scales[kv_k_scale_index(l, t, c0)] = q8_scale_bf16(x, n);
+        for (int c = 0; c < n; c++) keys[kv_k_index(l, t, c0 + c)] = q8_code(x[c], quant_bf16_to_f32(scale));
+    }
+    for (int c0 = 0; c0 < l->dv; c0 += KV_BLOCK) {
+        float scale = q8_scale(x, q8_block(x, v, c0, l->dv));
+        largest = isnan(largest) || scale < largest ? largest : scale;
+    }
+    ((float *)(void *)(head + kv_v_scales(l)))[t] = largest;
+    for (int c0 = 0; c0 < l->dv; c0 += KV_BLOCK) {
+        int n = q8_block(x, v, c0, l->dv);
+        for (int c = 0; c < n; c++) values[kv_v_index(l, t, c0 + c)] = q8_code(x[c], largest);
     }
 }
 
 static void store_one(const kv_layout *l, uint8_t *head, int t, const float *k, const float *v)
 {
-    float *scales = (float *)(void *)(head + kv_scale_offset(l));
-    float ki = 0, vi = 0;
-    if (l->type == KV_Q8) {
-        scales[t] = q8_scale(k, l->dk, &ki);
-        scales[KV_PAGE + t] = q8_scale(v, l->dv, &vi);
-    }
-    for (int c = 0; c < l->dk; c++) put(l->type, head, kv_k_index(l, t, c), k[c], ki);
-    for (int c = 0; c < l->dv; c++) put(l->type, head + kv_v_offset(l), kv_v_index(l, t, c), v[c], vi);
+    for (int c = 0; c < l->dk; c++) put(l->type, head, kv_k_index(l, t, c), k[c]);
+    for (int c = 0; c < l->dv; c++) put(l->type, head + kv_v_offset(l), kv_v_index(l, t, c), v[c]);
 }
 
 static void store(const kv_layout *l, uint8_t *head, int t, int n, const float *k, int64_t ldk, const float *v, int64_t ldv)
 {
-    for (int i = 0; i < n; i++) store_one(l, head, t + i, k + i * ldk, v + i * ldv);
+    for (int i = 0; i < n; i++) (l->type == KV_Q8 ? store_q8 : store_one)(l, head, t + i, k + i * ldk, v + i * ldv);
 }
 
 /* ---- reading ---- */
 
-static float get(const kv_layout *l, const uint8_t *part, size_t i, float scale)
+static float get(kv_type type, const uint8_t *part, size_t i)
 {
-    switch (l->type) {
+    switch (type) {
     case KV_F32: return ((const float *)(const void *)part)[i];
     case KV_BF16: return quant_bf16_to_f32(((const uint16_t *)(const void *)part)[i]);
-    default: return (float)((const int8_t *)part)[i] * scale;
+    default: return (float)((const int8_t *)part)[i];
     }
 }
 
-/* Of keys at [token], of values at [KV_PAGE + token]; 1 where the type has none. */
-static float scale_of(const kv_layout *l, const uint8_t *head, int i)
+/* As it is stored: of q8, rotated. */
+static float stored_key(const kv_layout *l, const uint8_t *head, int i, int c)
 {
-    return l->type == KV_Q8 ? ((const float *)(const void *)(head + kv_scale_offset(l)))[i] : 1;
+    float x = get(l->type, head, kv_k_index(l, i, c));
+    if (l->type != KV_Q8) return x;
+    return x * quant_bf16_to_f32(((const uint16_t *)(const void *)(head + kv_k_scales(l)))[kv_k_scale_index(l, i, c)]);
 }
 
-float attn_key(const kv_layout *l, const uint8_t *head, int i, int c)
+static float v_scale(const kv_layout *l, const uint8_t *head, int i)
 {
-    return get(l, head, kv_k_index(l, i, c), scale_of(l, head, i));
+    return l->type == KV_Q8 ? ((const float *)(const void *)(head + kv_v_scales(l)))[i] : 1;
 }
 
-float attn_value(const kv_layout *l, const uint8_t *head, int i, int c)
+static float stored_value(const kv_layout *l, const uint8_t *head, int i, int c)
 {
-    return get(l, head + kv_v_offset(l), kv_v_index(l, i, c), scale_of(l, head, KV_PAGE + i));
+    return get(l->type, head + kv_v_offset(l), kv_v_index(l, i, c)) * v_scale(l, head, i);
 }
+
+/* Element c of d, of which the block has to be rotated back first. */
+static float element(const kv_layout *l, const uint8_t *head, int i, int c, int d, float (*stored)(const kv_layout *, const uint8_t *, int, int))
+{
+    int first = c / KV_BLOCK * KV_BLOCK;
+    if (l->type != KV_Q8 || first + KV_BLOCK > d) return stored(l, head, i, c);
+    float x[KV_BLOCK];
+    for (int e = 0; e < KV_BLOCK; e++) x[e] = stored(l, head, i, first + e);
+    attn_rotate(x, KV_BLOCK);
+    return x[c - first];
+}
+
+float attn_key(const kv_layout *l, const uint8_t *head, int i, int c) { return element(l, head, i, c, l->dk, stored_key); }
+float attn_value(const kv_layout *l, const uint8_t *head, int i, int c) { return element(l, head, i, c, l->dv, stored_value); }
 
 bool attn_values_finite(const kv_layout *l, const uint8_t *head, int n)
 {
     for (int i = 0; i < n; i++) {
-        if (l->type == KV_Q8 && !isfinite(scale_of(l, head, KV_PAGE + i))) return false;
+        if (!isfinite(v_scale(l, head, i))) return false;
         for (int c = 0; c < l->dv && l->type != KV_Q8; c++)
-            if (!isfinite(attn_value(l, head, i, c))) return false;
+            if (!isfinite(stored_value(l, head, i, c))) return false;
     }
     return true;
 }
@@ -99,7 +161,7 @@ static void scores(attn_tile *t, const uint8_t *head, int n)
     float *k = t->panel;
     const int dk = t->kv->dk;
     for (int c = 0; c < dk; c++)
-        for (int i = 0; i < n; i++) k[c * KV_PAGE + i] = attn_key(t->kv, head, i, c);
+        for (int i = 0; i < n; i++) k[c * KV_PAGE + i] = stored_key(t->kv, head, i, c);
     for (int r = 0; r < t->st.rows; r++) {
         double sum[KV_PAGE] = {0};
         for (int c = 0; c < dk; c++) {
@@ -149,7 +211,7 @@ static void unpack_values(attn_tile *t, const uint8_t *head, int n)
 {
     float *v = t->panel;
     for (int i = 0; i < n; i++)
-        for (int c = 0; c < t->kv->dv; c++) v[i * t->kv->dv + c] = attn_value(t->kv, head, i, c);
+        for (int c = 0; c < t->kv->dv; c++) v[i * t->kv->dv + c] = stored_value(t->kv, head, i, c);
 }
 
 static void values(attn_tile *t, const uint8_t *head, int n)

@@ -20,7 +20,7 @@
  *         dot32(acc, w, x, scale): acc + scale * dot of 32 int16, spread over the lanes in any way: use sum() of it
  *         dot16x2(acc, w, x, low, high): the same with a float scale for each sixteen products
  * i32x16  zero set1 load store add sub and or sll srl from_f32 as_f32 dot(acc, a, b): int16 pairs, as dot_bf16
- * i16x32  load store set1 set2(low 16 lanes, high 16) pair(memory: one 4-byte pair for all lanes) add sll mulhrs
+ * i16x32  load store set1 set2(low 16 lanes, high 16) pair(memory: one 4-byte pair for all lanes) add sll sra mulhrs
  *         mulhrs(a,b) = (a*b + 2^14) >> 15      from_f32(low, high) saturates      from_i8(i8x32)
  *         bf16(low, high) rounds; numbers below 2^-126, zero to dot products, may become zero
  * i8x32   load store set1 sub or field(v, shift, mask): bytes (v >> shift) & mask

@@ -2,8 +2,8 @@
  *
  * Pages of bfloat16 are laid out as tiles already (kv_layout.h): a group of keys is the right operand of q k, two tokens of values that
  * of the weighted sum. What is not quite so (codes of q8, sizes that fill no tile, the last tokens of a page that is not full) is laid
- * out anew, once for all rows. Codes are whole numbers below 128, which bfloat16 holds exactly; their scales go to the scores and to the
- * weights, in float32.
+ * out anew, once for all rows. Keys of q8 are multiplied by the scales of their blocks and rounded, as a bfloat16 page would hold them;
+ * values are codes, whole numbers below 128 that bfloat16 holds exactly, and their scales go to the weights, in float32.
  *
  * float32 pages, exact mode and fewer than TILED_ROWS rows are left to the AVX-512 kernels; so is the softmax.
  */
@@ -25,31 +25,35 @@ static int ceil_div(int a, int b) { return (a + b - 1) / b; }
 static int dk_steps(const attn_tile *t) { return ceil_div(t->kv->dk, DEPTH); }
 static bool tiled(const attn_tile *t) { return !t->exact && t->kv->type != KV_F32 && t->st.rows >= TILED_ROWS; }
 
-/* Codes 2j and 2j + 1 of each unit of four as a pair of bfloat16: code * 2^24. */
-SIMD_FN i32x16 code_pairs(i32x16 units, const int j)
+/* float32 whose upper half is x rounded to bfloat16 (to nearest even; a NaN stays one). */
+SIMD_FN i32x16 rounded(f32x16 x)
 {
-    const i32x16 top = i32x16_set1((int32_t)0xff000000u);
+    i32x16 bits = f32x16_as_i32(x), odd = i32x16_and(i32x16_srl(bits, 16), i32x16_set1(1));
+    return i32x16_add(bits, i32x16_add(odd, i32x16_set1(0x7fff)));
+}
+
+/* Codes 2j and 2j + 1 of each unit of four, times `by`, as a pair of bfloat16. A code is taken as code * 2^24. */
+SIMD_FN i32x16 code_pairs(i32x16 units, const int j, f32x16 by)
+{
+    const i32x16 top = i32x16_set1((int32_t)0xff000000u), upper = i32x16_set1((int32_t)0xffff0000u);
     f32x16 low = f32x16_from_i32(i32x16_and(i32x16_sll(units, j ? 8 : 24), top));
     f32x16 high = f32x16_from_i32(i32x16_and(j ? units : i32x16_sll(units, 16), top));
-    return i32x16_or(i32x16_srl(f32x16_as_i32(low), 16), f32x16_as_i32(high));
+    return i32x16_or(i32x16_srl(rounded(f32x16_mul(low, by)), 16), i32x16_and(rounded(f32x16_mul(high, by)), upper));
 }
 
 #define CODE_UNIT 0x1p-24f
-
-/* scales[n] of codes as code_pairs gives them; zeros for the page's other tokens. */
-static void unit_scales(float *out, const attn_tile *t, const uint8_t *head, int first, int n)
-{
-    const float *scales = (const float *)(const void *)(head + kv_scale_offset(t->kv)) + first;
-    memset(out, 0, KV_PAGE * sizeof *out);
-    for (int i = 0; i < n; i++) out[i] = scales[i] * CODE_UNIT;
-}
 
 /* ---- scores ---- */
 
 /* packed: [rows/16][dk/32][16 rows][32], rows and elements that there are not are zeros. */
 static void queries(attn_tile *t)
 {
-    if (!tiled(t)) return;
+    if (!tiled(t)) {
+        attn_table below;
+        attn_fill_avx512(&below);
+        below.queries(t);
+        return;
+    }
     const int dk = t->kv->dk;
     char *to = t->packed;
     for (int r0 = 0; r0 < t->st.rows; r0 += BLOCK)
@@ -73,26 +77,17 @@ static void lay_out_keys(attn_tile *t, const uint8_t *head, int n)
             memcpy(to, from, (size_t)dk / 2 * TILE_LINE);
             to += dk / 2 * TILE_LINE;
         } else {
+            const uint16_t *scales = (const uint16_t *)(const void *)(head + kv_k_scales(t->kv));
             for (int c = 0; c < dk; c += 4, from += TILE_LINE, to += 2 * TILE_LINE) {
                 i32x16 units = i32x16_load(from);
-                i32x16_store(to, code_pairs(units, 0));
-                i32x16_store(to + TILE_LINE, code_pairs(units, 1));
+                f32x16 by = f32x16_mul(f32x16_from_bf16(scales + kv_k_scale_index(t->kv, g, c)), f32x16_set1(CODE_UNIT));
+                i32x16_store(to, code_pairs(units, 0, by));
+                i32x16_store(to + TILE_LINE, code_pairs(units, 1, by));
             }
         }
         memset(to, 0, (size_t)(end - to));
         to = end;
     }
-}
-
-static void scale_scores(attn_tile *t, const uint8_t *head, int n)
-{
-    float by[KV_PAGE];
-    unit_scales(by, t, head, 0, n);
-    for (int r = 0; r < t->st.rows; r++)
-        for (int i = 0; i < n; i += 16) {
-            float *s = t->s + r * KV_PAGE + i;
-            f32x16_store(s, f32x16_mul(f32x16_load(s), f32x16_load(by + i)));
-        }
 }
 
 static void scores(attn_tile *t, const uint8_t *head, int n)
@@ -113,7 +108,6 @@ static void scores(attn_tile *t, const uint8_t *head, int n)
     tile_configure();
     tile_product(s, q, keys, ceil_div(t->st.rows, BLOCK), ceil_div(n, KV_GROUP), (int64_t)steps);
     tile_release();
-    if (t->kv->type == KV_Q8) scale_scores(t, head, n);
 }
 
 /* ---- values ---- */
@@ -163,8 +157,8 @@ static void lay_out_values(attn_tile *t, const uint8_t *head, int step, int end,
         } else {
             for (int c = 0; c < ld; c += 16) {
                 i32x16 units = f32x16_as_i32(f32x16_load_part(from + c, dv - c < 16 ? dv - c : 16));
-                i32x16_store(to + c, code_pairs(units, 0));
-                i32x16_store(to + ld + c, code_pairs(units, 1));
+                i32x16_store(to + c, code_pairs(units, 0, f32x16_set1(CODE_UNIT)));
+                i32x16_store(to + ld + c, code_pairs(units, 1, f32x16_set1(CODE_UNIT)));
             }
         }
     }
@@ -221,7 +215,10 @@ static void values(attn_tile *t, const uint8_t *head, int n)
     float by[KV_PAGE], *last = (float *)t->panel + KV_PAGE / 2 * ld; /* where sums of a block that is not full are made */
     _Alignas(64) uint16_t weights[ROWS][KV_PAGE];
     value_steps v = find_values(t, head, n);
-    if (t->kv->type == KV_Q8) unit_scales(by, t, head, KV_PAGE, n);
+    if (t->kv->type == KV_Q8) {
+        memset(by, 0, sizeof by);
+        memcpy(by, head + kv_v_scales(t->kv), (size_t)n * sizeof *by);
+    }
     rescale(t);
     tile_configure();
     for (int r = 0; r < t->st.rows; r += ROWS) {

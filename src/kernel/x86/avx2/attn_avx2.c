@@ -1,4 +1,5 @@
-/* Attention over pages with AVX2 and FMA: 6 rows x 2 registers of accumulators, as two FMA ports and 16 registers want it. */
+/* Attention over pages with AVX2 and FMA: 6 rows x 2 registers of accumulators, as two FMA ports and 16
+ * registers want it. Compiled a second time with AVX-VNNI (attn_fill_avxvnni). */
 #if !defined(SIMD_EMULATE) && !(defined(__AVX2__) && defined(__FMA__) && defined(__F16C__))
 #error "this file is compiled with -mavx2 -mfma -mf16c"
 #endif
@@ -9,8 +10,13 @@
 #endif
 #include "kernel/simd/attn.inc"
 
+#ifdef __AVXVNNI__
+void attn_fill_avxvnni(attn_table *t)
+#else
 void attn_fill_avx2(attn_table *t)
+#endif
 {
+    t->queries = queries;
     t->scores = scores;
     t->softmax = softmax;
     t->values = values;
