@@ -39,7 +39,7 @@ typedef struct attn_tile {
     float *s;       /* [rows][KV_PAGE] scores, then weights */
     float *alpha;   /* [rows] what the page's softmax multiplies st.out by */
     const uint8_t *next; /* the head's part of the page that comes after this one, to be brought near; NULL after the last */
-    void *packed;   /* q as the level wants it: room for [ATTN_ROWS][max(dk, 16)] floats */
+    void *packed;   /* q as the level wants it: room for [ATTN_ROWS][max(dk, 20)] floats */
     void *panel;    /* the page's keys or values as the level wants them: room for [KV_PAGE][max(dk, st.ld)] floats */
 } attn_tile;
 

@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { PACKED_MIN = 16 }; /* floats of a packed query: 32 elements of 2 bytes */
+enum { PACKED_MIN = 20 }; /* floats of a packed query: 32 elements of 2 bytes, and a scale */
 
 static int64_t padded(int dv) { return (dv + ATTN_COLS - 1) / ATTN_COLS * ATTN_COLS; }
 
