@@ -49,6 +49,8 @@ static void print_commands(const cli *c, FILE *to)
         term_fold(to, cli_text(c, commands[i].about), 15, 15, term_columns(to));
         fputc('\n', to);
     }
+    fputc('\n', to);
+    term_fold(to, cli_text(c, MSG_CLI_BEGIN), 0, 0, term_columns(to));
     fprintf(to, "\n%s\n", cli_text(c, MSG_CLI_SEE_HELP_EACH));
 }
 
