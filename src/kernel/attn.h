@@ -61,6 +61,7 @@ void attn_fill_avx2(attn_table *t);
 void attn_fill_avxvnni(attn_table *t);
 void attn_fill_avx512(attn_table *t);
 void attn_fill_avx512vnni(attn_table *t);
+void attn_fill_neon(attn_table *t);
 void attn_fill_amx(attn_table *t); /* over those of avx512 */
 
 /* The Hadamard rotation of each whole block of KV_BLOCK elements of x[n]; its own inverse. */

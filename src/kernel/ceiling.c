@@ -51,6 +51,8 @@ static void fill(ceiling_table *t, kernel_level level, const cpu_info *cpu)
         if (cpu->avx512_bf16) ceiling_fill_avx512bf16(t);
     }
     if (level == KERNEL_AMX && cpu->amx_bf16 && cpu->amx_int8) ceiling_fill_amx(t);
+#elif defined(__aarch64__)
+    if (level == KERNEL_NEON) ceiling_fill_neon(t);
 #endif
 }
 

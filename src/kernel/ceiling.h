@@ -30,5 +30,6 @@ void ceiling_fill_avx512(ceiling_table *t);
 void ceiling_fill_avx512vnni(ceiling_table *t);
 void ceiling_fill_avx512bf16(ceiling_table *t);
 void ceiling_fill_amx(ceiling_table *t);
+void ceiling_fill_neon(ceiling_table *t);
 
 #endif

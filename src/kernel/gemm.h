@@ -78,6 +78,7 @@ void gemm_fill_avx2(gemm_table *t);
 void gemm_fill_avxvnni(gemm_table *t);
 void gemm_fill_avx512(gemm_table *t);
 void gemm_fill_avx512vnni(gemm_table *t);
+void gemm_fill_neon(gemm_table *t);
 void gemm_fill_amx(gemm_table *t); /* over those of avx512 */
 
 #endif

@@ -76,5 +76,11 @@ void kernel_table_fill(kernel_table *t, kernel_level level, const cpu_info *cpu)
         attn_fill_amx(&t->attn);
         gemm_fill_amx(&t->gemm);
     }
+#elif defined(__aarch64__)
+    if (level == KERNEL_NEON) {
+        vec_fill_neon(&t->vec);
+        attn_fill_neon(&t->attn);
+        gemm_fill_neon(&t->gemm);
+    }
 #endif
 }

@@ -33,5 +33,6 @@ typedef struct vec_table {
 void vec_fill_ref(vec_table *t);
 void vec_fill_avx2(vec_table *t);
 void vec_fill_avx512(vec_table *t);
+void vec_fill_neon(vec_table *t);
 
 #endif

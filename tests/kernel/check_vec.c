@@ -28,8 +28,12 @@ static const subject subjects[] = {
 #if defined(__x86_64__)
     {"avx2", KERNEL_AVX2, NULL},
     {"avx512", KERNEL_AVX512, NULL},
+#elif defined(__aarch64__)
+    {"neon", KERNEL_NEON, NULL},
 #endif
+#ifndef CHECK_LEVELS_ONLY
     {"emulated", KERNEL_REF, vec_fill_emulated},
+#endif
 };
 enum { SUBJECTS = sizeof subjects / sizeof *subjects };
 

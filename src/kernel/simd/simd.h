@@ -50,6 +50,8 @@
 #include "kernel/simd/simd_avx512.inc"
 #elif defined(__AVX2__) && defined(__FMA__) && defined(__F16C__)
 #include "kernel/simd/simd_avx2.inc"
+#elif defined(__aarch64__) && defined(__ARM_NEON)
+#include "kernel/simd/simd_neon.inc"
 #else
 #include "kernel/simd/simd_plain.inc"
 #endif

@@ -1,0 +1,65 @@
+"""The NEON kernels, compiled for 64-bit Arm and run by an emulator of it: the same checks as natively, as TAP.
+
+Needs aarch64-linux-gnu-gcc and qemu-aarch64 (on Debian: gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static).
+"""
+import concurrent.futures
+import glob
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+
+COMPILER, EMULATOR = "aarch64-linux-gnu-gcc", "qemu-aarch64"
+CHECKS = ["check_vec", "check_gemm", "check_attn"]
+FLAGS = ["-std=gnu11", "-O2", "-ffp-contract=off", "-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter", "-D_GNU_SOURCE", "-DCJ_BUILD", "-DCHECK_LEVELS_ONLY",
+         "-Isrc", "-Iinclude", "-Itests", "-Itests/kernel", "-Itests/kernel/cross"]
+SOURCES = ["src/base/mem.c", "src/base/cpu.c", "src/base/clock.c", "src/base/diag.c", "src/base/utf8.c", "src/parallel/*.c", "src/quant/*.c", "src/kernel/*.c",
+           "src/kernel/ref/*.c", "src/kernel/arm/neon/*.c", "tests/kernel/*_case.c", "tests/kernel/bench_gemm.c"]
+
+
+def compile_one(source, folder):
+    out = os.path.join(folder, source.replace("/", "_") + ".o")
+    subprocess.run([*([shutil.which("ccache")] if shutil.which("ccache") else []), COMPILER, *FLAGS, "-c", source, "-o", out], check=True)
+    return out
+
+
+def build(folder):
+    """Paths of the three programs."""
+    sources = sorted(s for pattern in SOURCES for s in glob.glob(pattern))
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as workers:
+        objects = list(workers.map(lambda s: compile_one(s, folder), sources + [f"tests/kernel/{c}.c" for c in CHECKS]))
+    for i, check in enumerate(CHECKS):
+        common = objects[:len(sources)] + [objects[len(sources) + i]]
+        subprocess.run([COMPILER, "-static", *common, "-o", f"{folder}/{check}", "-lm", "-lpthread"], check=True)
+    return [f"{folder}/{c}" for c in CHECKS]
+
+
+def main():
+    os.chdir(os.environ.get("CJ_SOURCE") or os.path.join(os.path.dirname(os.path.abspath(__file__)), "../.."))
+    missing = [p for p in (COMPILER, EMULATOR) if not shutil.which(p)]
+    if missing:
+        print(f"1..0 # SKIP {' and '.join(missing)} not installed: the NEON kernels are checked with them")
+        return 0
+    with tempfile.TemporaryDirectory() as folder:
+        results = []
+        for program in build(folder):
+            run = subprocess.run([EMULATOR, program], capture_output=True, text=True, env={**os.environ, "CJ_TEST_QUICK": "1"})
+            lines = run.stdout.splitlines()
+            results += [(os.path.basename(program), line) for line in lines if line.startswith(("ok", "not ok", "#"))]
+            if run.returncode < 0 or not lines:
+                results.append((os.path.basename(program), f"not ok - ended with status {run.returncode} {run.stderr.strip()[:200]}"))
+    number = sum(not line.startswith("#") for _, line in results)
+    print(f"1..{number}")
+    count = 0
+    for program, line in results:
+        if line.startswith("#"):
+            print(line)
+            continue
+        count += 1
+        verdict, _, name = line.partition("ok ")
+        print(f"{verdict}ok {count} - {program}: {name.split(' ', 1)[-1]}")
+    return any(line.startswith("not ok") for _, line in results)
+
+
+sys.exit(main())
