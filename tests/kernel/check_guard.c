@@ -161,11 +161,12 @@ static void products_stay_inside(void **state) { each_level(check_products); }
 
 /* ---- attention ---- */
 
+/* Their last pages are full: what follows the last token is closed. */
 static const attn_shape shapes[] = {
-    {KV_F32, 14, 2, 64, 64, .n_seqs = 1, .pos = {100}, .count = {1}},
-    {KV_F32, 3, 1, 20, 36, .n_seqs = 1, .pos = {60}, .count = {50}},
-    {KV_F32, 2, 1, 8, 4, .n_seqs = 1, .pos = {0}, .count = {9}},
-    {KV_F32, 4, 1, 256, 256, .window = 50, .n_seqs = 1, .pos = {120}, .count = {7}},
+    {KV_F32, 14, 2, 64, 64, .n_seqs = 1, .pos = {127}, .count = {1}},
+    {KV_F32, 3, 1, 20, 36, .n_seqs = 1, .pos = {206}, .count = {50}},
+    {KV_F32, 2, 1, 8, 4, .n_seqs = 1, .pos = {119}, .count = {9}},
+    {KV_F32, 4, 1, 256, 256, .window = 50, .n_seqs = 1, .pos = {249}, .count = {7}},
 };
 
 /* Two pages in two areas: the second sequence of bytes that a kernel walks along, and the one it brings near, both end at a guard. */
