@@ -51,8 +51,8 @@ typedef struct gemm_form {
     void (*pack_w[QUANT_TYPE_END])(void *panel, const void *w, size_t row_bytes, int rows, int64_t k0, int64_t k);
     /* c (first ? = : +=) panels; only the first `rows` rows of c need be right. */
     void (*tile)(float *c, const void *x, const void *w, int64_t k, int rows, bool first);
-    /* A finished c as rows [mr][nr], the first n of them; NULL: it is that already. */
-    void (*unpack)(float *rows, const float *c, int n);
+    /* A finished c as rows of nr, the first n of them, ld floats apart; NULL: it is [mr][nr] already. */
+    void (*unpack)(float *rows, int64_t ld, const float *c, int n);
     /* What a thread does before and after it calls `tile`; NULL: nothing. */
     void (*enter)(void), (*leave)(void);
 } gemm_form;

@@ -73,6 +73,10 @@ static void write_out(const op_linear_out *o, int64_t r0, int64_t rows, int64_t 
     for (int64_t r = 0; r < rows; r++, c += ldc) {
         float *y = o->y + (r0 + r) * o->ldy + n0;
         int64_t i = 0;
+        if (!o->add && !o->bias) {
+            memcpy(y, c, (size_t)cols * sizeof *y);
+            continue;
+        }
         for (; i + LINE <= cols; i += LINE) {
             const float *bias = o->bias ? o->bias + n0 + i : NULL;
             if (o->add) write_columns(y + i, c + i, bias, true, LINE);
@@ -105,29 +109,50 @@ static int64_t tile_items(const linear_job *j, int out)
     return i64_ceil_div(j->outs[out].w->rows, j->cols_step) * i64_ceil_div(j->rows, j->rows_step);
 }
 
+/* Elements [k0, k0 + k) of rows [n0, n1), to the second-level cache while the arithmetic goes on. */
+static void bring_near(const kernel_weight *w, int64_t n0, int64_t n1, int64_t k0, int64_t k)
+{
+    enum { LINE = 64 };
+    if (k <= 0) return;
+    const size_t row = quant_row_bytes(w->type, w->cols), begin = row * (size_t)k0 / (size_t)w->cols, end = row * (size_t)(k0 + k) / (size_t)w->cols;
+    const char *from = (const char *)w->data + row * (size_t)n0;
+    for (; n0 < n1; n0++, from += row)
+        for (size_t i = begin; i < end; i += LINE) __builtin_prefetch(from + i, 0, 2);
+}
+
 /* sums[tile of x][column of tiles] += for elements [k0, k0 + k). */
 static void add_step(const linear_job *j, const kernel_weight *w, int64_t n0, int64_t cols, int64_t r0, int64_t rows, int64_t k0, float *sums)
 {
     const gemm_form *f = j->form;
     char *panels = (char *)sums + sums_bytes(f);
     int64_t k = i64_min(f->blocking.k_step, j->k - k0), columns = i64_ceil_div(cols, f->nr);
-    for (int64_t c = 0; c < columns; c++)
-        f->pack_w[w->type](panels + (size_t)c * w_panel_bytes(f), kernel_weight_row(w, n0 + c * f->nr), quant_row_bytes(w->type, w->cols),
-                           (int)i64_min(f->nr, cols - c * f->nr), k0, k);
+    for (int64_t c = 0; c < cols; c += f->nr) {
+        bring_near(w, n0 + i64_min(cols, c + f->nr), n0 + i64_min(cols, c + 2 * f->nr), k0, k);
+        f->pack_w[w->type](panels + (size_t)(c / f->nr) * w_panel_bytes(f), kernel_weight_row(w, n0 + c), quant_row_bytes(w->type, w->cols),
+                           (int)i64_min(f->nr, cols - c), k0, k);
+    }
     const char *x = j->x_panels + (size_t)(r0 / f->mr) * j->x_panel + (size_t)(k0 / GEMM_BLOCK) * f->x_block;
-    for (int64_t r = 0; r < rows; r += f->mr, x += j->x_panel)
+    const int64_t tiles = i64_ceil_div(rows, f->mr);
+    for (int64_t t = 0; t < tiles; t++, x += j->x_panel) {
+        bring_near(w, n0 + cols * t / tiles, n0 + cols * (t + 1) / tiles, k0 + k, i64_min(f->blocking.k_step, j->k - k0 - k));
         for (int64_t c = 0; c < columns; c++, sums += f->mr * f->nr)
-            f->tile(sums, x, panels + (size_t)c * w_panel_bytes(f), k, (int)i64_min(f->mr, rows - r), k0 == 0);
+            f->tile(sums, x, panels + (size_t)c * w_panel_bytes(f), k, (int)i64_min(f->mr, rows - t * f->mr), k0 == 0);
+    }
 }
 
-static void write_tile(const linear_job *j, const op_linear_out *o, int64_t r0, int64_t rows, int64_t n0, int64_t cols, const float *sums)
+/* A row of tiles to y, whole rows of it at a time: short stretches far apart take longer to write. */
+static void write_tiles(const linear_job *j, const op_linear_out *o, int64_t r0, int64_t rows, int64_t n0, int64_t cols, const float *sums, float *strip)
 {
-    _Alignas(64) float unpacked[GEMM_TILE_MAX * GEMM_TILE_MAX];
-    if (j->form->unpack) {
-        j->form->unpack(unpacked, sums, (int)rows);
-        sums = unpacked;
+    const gemm_form *f = j->form;
+    const int64_t columns = i64_ceil_div(cols, f->nr), tile = f->mr * f->nr, ld = columns * f->nr;
+    if (f->unpack) {
+        for (int64_t c = 0; c < columns; c++) f->unpack(strip + c * f->nr, ld, sums + c * tile, (int)rows);
+        write_out(o, r0, rows, n0, cols, strip, ld);
+        return;
     }
-    write_out(o, r0, rows, n0, cols, sums, j->form->nr);
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t c = 0; c < columns; c++)
+            write_out(o, r0 + r, 1, n0 + c * f->nr, i64_min(f->nr, cols - c * f->nr), sums + c * tile + r * f->nr, f->nr);
 }
 
 static void tile_item(void *arg, int64_t item, int worker)
@@ -145,9 +170,9 @@ static void tile_item(void *arg, int64_t item, int worker)
     if (f->enter) f->enter();
     for (int64_t k0 = 0; k0 < j->k; k0 += f->blocking.k_step) add_step(j, o->w, n0, cols, r0, rows, k0, sums);
     if (f->leave) f->leave();
-    for (int64_t r = 0; r < rows; r += f->mr)
-        for (int64_t c = 0; c < columns; c++, sums += f->mr * f->nr)
-            write_tile(j, o, r0 + r, i64_min(f->mr, rows - r), n0 + c * f->nr, i64_min(f->nr, cols - c * f->nr), sums);
+    float *strip = (float *)(void *)((char *)sums + sums_bytes(f)); /* where the panels were, as large */
+    for (int64_t r = 0; r < rows; r += f->mr, sums += columns * f->mr * f->nr)
+        write_tiles(j, o, r0 + r, i64_min(f->mr, rows - r), n0, cols, sums, strip);
 }
 
 /* Cuts the job into items large enough to reuse what they lay out, and enough of them for balance. */

@@ -29,6 +29,7 @@ enum {
     DEPTH = TILE_LINE / 2,           /* elements of K in a tile */
     STEP_BYTES = 2 * TILE_BYTES,     /* of DEPTH elements of a panel */
     BLOCK_BYTES = GEMM_BLOCK / DEPTH * STEP_BYTES,
+    ROUNDED = 512,                   /* elements of a row of x that are read at a time: long reads are quick reads */
     NR = ROWS,                       /* for gemm_pack.inc */
 };
 _Static_assert((int)DEPTH == (int)CODES_GROUP && (int)GEMM_BLOCK == (int)CODES_BLOCK, "a group of codes is a line");
@@ -82,19 +83,24 @@ SIMD_FN void pack_w_floats(void *panel, const void *w, size_t row_bytes, int row
     }
 }
 
+/* One row's next ROUNDED elements as bfloat16, zeros after those that are left. */
+SIMD_FN void round_row(uint16_t *to, const float *row, int64_t left)
+{
+    for (int i = 0; i < ROUNDED && i < left; i += DEPTH)
+        i16x32_store(to + i, i16x32_bf16(pack_load(QUANT_F32, row, i, left - i), pack_load(QUANT_F32, row, i + 16, left - i - 16)));
+}
+
 static void ISA(pack_x)(void *panel, const float *x, int64_t ldx, int rows, int64_t k)
 {
-    char *to = panel;
-    for (int64_t at = 0; at < k; at += DEPTH)
-        for (int r0 = 0; r0 < ROWS; r0 += HALF, to += TILE_BYTES) {
-            _Alignas(64) uint16_t lines[HALF][DEPTH];
+    _Alignas(64) uint16_t lines[HALF][ROUNDED];
+    for (int64_t at = 0; at < k; at += ROUNDED)
+        for (int r0 = 0; r0 < ROWS; r0 += HALF) {
+            char *to = (char *)panel + at / DEPTH * STEP_BYTES + r0 / HALF * TILE_BYTES;
             for (int r = 0; r < HALF; r++) {
-                const float *row = x + (r0 + r) * ldx;
-                if (r0 + r < rows)
-                    i16x32_store(lines[r], i16x32_bf16(pack_load(QUANT_F32, row, at, k - at), pack_load(QUANT_F32, row, at + 16, k - at - 16)));
+                if (r0 + r < rows) round_row(lines[r], x + (r0 + r) * ldx + at, k - at);
                 else memset(lines[r], 0, sizeof lines[r]);
             }
-            simd_transpose16(to, TILE_LINE, lines, TILE_LINE);
+            for (int i = 0; i < ROUNDED && i < k - at; i += DEPTH, to += STEP_BYTES) simd_transpose16(to, TILE_LINE, &lines[0][i], sizeof lines[0]);
         }
 }
 
@@ -107,10 +113,10 @@ static void ISA(tile)(float *c, const void *x, const void *w, int64_t k, int row
     else tile_product_2x1(sums, a, b, steps);
 }
 
-static void ISA(unpack)(float *rows, const float *c, int n)
+static void ISA(unpack)(float *rows, int64_t ld, const float *c, int n)
 {
     for (int r = 0; r < n; r += HALF)
-        for (int i = 0; i < ROWS; i += HALF, c += HALF * HALF) simd_transpose16(rows + r * ROWS + i, ROWS * sizeof *rows, c, TILE_LINE);
+        for (int i = 0; i < ROWS; i += HALF, c += HALF * HALF) simd_transpose16(rows + r * ld + i, (size_t)ld * sizeof *rows, c, TILE_LINE);
 }
 
 #define DEFINE_CODES(name, number, peak, has_min, two)                                                               \
