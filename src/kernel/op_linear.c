@@ -5,6 +5,7 @@
  *   few rows:  some rows of w against all rows of x, straight from the stored blocks
  *   many rows: some tile columns (nr rows of w each) against some rows of x, cut as the form likes it (gemm_blocking). For k_step
  *              elements at a time w is laid out; then a tile of x stays in the first-level cache while the w panels come from the second
+ * A gated output takes both its weights through the same item, so that neither product goes to memory.
  * Scratch: the x panels, then for each thread the sums of its item and its w panels.
  */
 #include <assert.h>
@@ -48,6 +49,7 @@ size_t op_linear_scratch(const kernel_ctx *ctx, const kernel_limits *l)
 typedef struct linear_job {
     const gemm_few *few;
     const gemm_form *form;
+    const vec_table *vec;
     const op_linear_out *outs;
     int n_outs;
     const float *x;
@@ -104,9 +106,17 @@ static void pack_rows(kernel_ctx *ctx, linear_job *j)
     pool_run(fork ? ctx->pool : NULL, pack_item, j, i64_ceil_div(j->rows, j->form->mr));
 }
 
+/* Rows of w in an item; one with a gate has as many of the other weight. */
+static int64_t cols_step(const linear_job *j, const op_linear_out *o)
+{
+    const int nr = j->form->nr;
+    return o->up ? i64_max(1, j->cols_step / nr / 2) * nr : j->cols_step;
+}
+
 static int64_t tile_items(const linear_job *j, int out)
 {
-    return i64_ceil_div(j->outs[out].w->rows, j->cols_step) * i64_ceil_div(j->rows, j->rows_step);
+    const op_linear_out *o = &j->outs[out];
+    return i64_ceil_div(o->w->rows, cols_step(j, o)) * i64_ceil_div(j->rows, j->rows_step);
 }
 
 /* Elements [k0, k0 + k) of rows [n0, n1), to the second-level cache while the arithmetic goes on. */
@@ -121,10 +131,10 @@ static void bring_near(const kernel_weight *w, int64_t n0, int64_t n1, int64_t k
 }
 
 /* sums[tile of x][column of tiles] += for elements [k0, k0 + k). */
-static void add_step(const linear_job *j, const kernel_weight *w, int64_t n0, int64_t cols, int64_t r0, int64_t rows, int64_t k0, float *sums)
+static void add_step(const linear_job *j, const kernel_weight *w, int64_t n0, int64_t cols, int64_t r0, int64_t rows, int64_t k0, float *sums,
+                     char *panels)
 {
     const gemm_form *f = j->form;
-    char *panels = (char *)sums + sums_bytes(f);
     int64_t k = i64_min(f->blocking.k_step, j->k - k0), columns = i64_ceil_div(cols, f->nr);
     for (int64_t c = 0; c < cols; c += f->nr) {
         bring_near(w, n0 + i64_min(cols, c + f->nr), n0 + i64_min(cols, c + 2 * f->nr), k0, k);
@@ -140,19 +150,39 @@ static void add_step(const linear_job *j, const kernel_weight *w, int64_t n0, in
     }
 }
 
-/* A row of tiles to y, whole rows of it at a time: short stretches far apart take longer to write. */
-static void write_tiles(const linear_job *j, const op_linear_out *o, int64_t r0, int64_t rows, int64_t n0, int64_t cols, const float *sums, float *strip)
+/* A row of tiles as rows of `columns` times nr. */
+static void unpack_tiles(const gemm_form *f, float *to, const float *sums, int64_t columns, int64_t rows)
+{
+    const int64_t tile = f->mr * f->nr, ld = columns * f->nr;
+    for (int64_t c = 0; c < columns; c++, to += f->nr, sums += tile) {
+        if (f->unpack) f->unpack(to, ld, sums, (int)rows);
+        else
+            for (int64_t r = 0; r < rows; r++) memcpy(to + r * ld, sums + r * f->nr, (size_t)f->nr * sizeof *to);
+    }
+}
+
+/* y = act(gate) * up for rows of ld floats, each with its bias still to come. */
+static void write_gated(const linear_job *j, const op_linear_out *o, int64_t r0, int64_t rows, int64_t n0, int64_t cols, float *gate, float *up, int64_t ld)
+{
+    for (int64_t r = 0; r < rows; r++, gate += ld, up += ld) {
+        for (int64_t i = 0; i < cols && o->bias; i++) gate[i] += o->bias[n0 + i];
+        for (int64_t i = 0; i < cols && o->up_bias; i++) up[i] += o->up_bias[n0 + i];
+        j->vec->glu(o->y + (r0 + r) * o->ldy + n0, gate, up, cols, o->act);
+    }
+}
+
+/* A row of tiles (and one of the other weight's) to y, whole rows of it at a time: short stretches far apart take longer to write. */
+static void write_tiles(const linear_job *j, const op_linear_out *o, int64_t r0, int64_t rows, int64_t n0, int64_t cols, const float *sums,
+                        const float *up_sums, float *strip)
 {
     const gemm_form *f = j->form;
-    const int64_t columns = i64_ceil_div(cols, f->nr), tile = f->mr * f->nr, ld = columns * f->nr;
-    if (f->unpack) {
-        for (int64_t c = 0; c < columns; c++) f->unpack(strip + c * f->nr, ld, sums + c * tile, (int)rows);
-        write_out(o, r0, rows, n0, cols, strip, ld);
-        return;
-    }
-    for (int64_t r = 0; r < rows; r++)
-        for (int64_t c = 0; c < columns; c++)
-            write_out(o, r0 + r, 1, n0 + c * f->nr, i64_min(f->nr, cols - c * f->nr), sums + c * tile + r * f->nr, f->nr);
+    const int64_t columns = i64_ceil_div(cols, f->nr), ld = columns * f->nr;
+    float *up = strip + f->mr * ld;
+    unpack_tiles(f, strip, sums, columns, rows);
+    if (o->up) {
+        unpack_tiles(f, up, up_sums, columns, rows);
+        write_gated(j, o, r0, rows, n0, cols, strip, up, ld);
+    } else write_out(o, r0, rows, n0, cols, strip, ld);
 }
 
 static void tile_item(void *arg, int64_t item, int worker)
@@ -163,16 +193,20 @@ static void tile_item(void *arg, int64_t item, int worker)
     for (; item >= tile_items(j, out); out++) item -= tile_items(j, out);
     const op_linear_out *o = &j->outs[out];
 
-    int64_t steps = i64_ceil_div(j->rows, j->rows_step);
-    int64_t n0 = item / steps * j->cols_step, cols = i64_min(j->cols_step, o->w->rows - n0), columns = i64_ceil_div(cols, f->nr);
+    int64_t steps = i64_ceil_div(j->rows, j->rows_step), step = cols_step(j, o);
+    int64_t n0 = item / steps * step, cols = i64_min(step, o->w->rows - n0), line = i64_ceil_div(cols, f->nr) * f->mr * f->nr;
     int64_t r0 = item % steps * j->rows_step, rows = i64_min(j->rows_step, j->rows - r0);
-    float *sums = item_sums(j, worker);
+    float *sums = item_sums(j, worker), *up_sums = sums + i64_ceil_div(rows, f->mr) * line;
+    char *panels = (char *)sums + sums_bytes(f);
     if (f->enter) f->enter();
-    for (int64_t k0 = 0; k0 < j->k; k0 += f->blocking.k_step) add_step(j, o->w, n0, cols, r0, rows, k0, sums);
+    for (int64_t k0 = 0; k0 < j->k; k0 += f->blocking.k_step) {
+        add_step(j, o->w, n0, cols, r0, rows, k0, sums, panels);
+        if (o->up) add_step(j, o->up, n0, cols, r0, rows, k0, up_sums, panels);
+    }
     if (f->leave) f->leave();
-    float *strip = (float *)(void *)((char *)sums + sums_bytes(f)); /* where the panels were, as large */
-    for (int64_t r = 0; r < rows; r += f->mr, sums += columns * f->mr * f->nr)
-        write_tiles(j, o, r0 + r, i64_min(f->mr, rows - r), n0, cols, sums, strip);
+    float *strip = (float *)(void *)panels; /* which are done with, and larger */
+    for (int64_t r = 0; r < rows; r += f->mr, sums += line, up_sums += line)
+        write_tiles(j, o, r0 + r, i64_min(f->mr, rows - r), n0, cols, sums, up_sums, strip);
 }
 
 /* Cuts the job into items large enough to reuse what they lay out, and enough of them for balance. */
@@ -180,7 +214,7 @@ static void run_tiles(kernel_ctx *ctx, linear_job *j)
 {
     const gemm_form *f = j->form;
     int64_t columns = 0, threads = kernel_threads(ctx), want = threads > 1 ? f->blocking.items * threads : 1;
-    for (int i = 0; i < j->n_outs; i++) columns += i64_ceil_div(j->outs[i].w->rows, f->nr);
+    for (int i = 0; i < j->n_outs; i++) columns += i64_ceil_div(j->outs[i].w->rows, f->nr) * (j->outs[i].up ? 2 : 1);
     int64_t steps = i64_max(i64_ceil_div(j->rows, f->blocking.rows), i64_ceil_div(want, columns));
     j->rows_step = i64_ceil_div(i64_ceil_div(j->rows, f->mr), steps) * f->mr;
     j->cols_step = i64_max(1, i64_min(f->blocking.columns, columns * steps / want)) * f->nr;
@@ -201,18 +235,24 @@ static int64_t few_cols(const linear_job *j, const kernel_weight *w)
 
 static int64_t few_items(const linear_job *j, const kernel_weight *w) { return i64_ceil_div(w->rows, few_cols(j, w)); }
 
+static void few_product(const linear_job *j, float *sums, const kernel_weight *w, int64_t n0, int64_t n)
+{
+    j->few->product[w->type](sums, n, kernel_weight_row(w, n0), quant_row_bytes(w->type, w->cols), n, j->x_panels, j->x, j->ldx, (int)j->rows, j->k);
+}
+
 static void few_item(void *arg, int64_t item, int worker)
 {
     const linear_job *j = arg;
     int out = 0;
     for (; item >= few_items(j, j->outs[out].w); out++) item -= few_items(j, j->outs[out].w);
     const op_linear_out *o = &j->outs[out];
-    const kernel_weight *w = o->w;
-    int64_t n0 = item * few_cols(j, w), n = i64_min(few_cols(j, w), w->rows - n0);
-    float *sums = item_sums(j, worker);
-    j->few->product[w->type](sums, n, kernel_weight_row(w, n0), quant_row_bytes(w->type, w->cols), n, j->x_panels, j->x, j->ldx,
-                          (int)j->rows, j->k);
-    write_out(o, 0, j->rows, n0, n, sums, n);
+    int64_t n0 = item * few_cols(j, o->w), n = i64_min(few_cols(j, o->w), o->w->rows - n0);
+    float *sums = item_sums(j, worker), *up = sums + j->rows * n;
+    few_product(j, sums, o->w, n0, n);
+    if (o->up) {
+        few_product(j, up, o->up, n0, n);
+        write_gated(j, o, 0, j->rows, n0, n, sums, up, n);
+    } else write_out(o, 0, j->rows, n0, n, sums, n);
 }
 
 static void run_few(kernel_ctx *ctx, linear_job *j)
@@ -229,9 +269,12 @@ void op_linear(kernel_ctx *ctx, const op_linear_out *outs, int n_outs, const flo
     const gemm_form *f = form_of(ctx);
     int64_t k = outs[0].w->cols;
     assert(rows <= ctx->limits.rows && k <= ctx->limits.cols);
-    for (int i = 1; i < n_outs; i++) assert(outs[i].w->cols == k);
+    for (int i = 0; i < n_outs; i++) {
+        const kernel_weight *up = outs[i].up;
+        assert(outs[i].w->cols == k && (!up || (up->cols == k && up->rows == outs[i].w->rows && !outs[i].add)));
+    }
     linear_job j = {
-        .few = &ctx->table.gemm.few, .form = f, .outs = outs, .n_outs = n_outs, .x = x, .ldx = ldx, .rows = rows, .k = k,
+        .few = &ctx->table.gemm.few, .form = f, .vec = &ctx->table.vec, .outs = outs, .n_outs = n_outs, .x = x, .ldx = ldx, .rows = rows, .k = k,
         .threads = kernel_threads(ctx),
         .x_panels = ctx->linear.block, .x_panel = x_panel_bytes(f, k),
     };

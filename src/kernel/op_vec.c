@@ -60,13 +60,6 @@ static void softcap_slices(void *arg, int64_t begin, int64_t end)
     for (int64_t r = begin; r < end; r++) j->t->softcap(j->y + r * SLICE, j->f, slice_len(j, r));
 }
 
-static void glu_slices(void *arg, int64_t begin, int64_t end)
-{
-    vec_job *j = arg;
-    for (int64_t r = begin; r < end; r++)
-        j->t->glu(j->y + r * SLICE, j->x + r * SLICE, j->x2 + r * SLICE, slice_len(j, r), j->act);
-}
-
 static void run_slices(kernel_ctx *ctx, kernel_rows_fn fn, vec_job *j)
 {
     kernel_rows_run(ctx, fn, j, i64_ceil_div(j->cols, SLICE), SLICE);
@@ -85,11 +78,6 @@ void op_scale(kernel_ctx *ctx, float *x, float by, int64_t n)
 void op_softcap(kernel_ctx *ctx, float *x, float cap, int64_t n)
 {
     run_slices(ctx, softcap_slices, &(vec_job){.t = &ctx->table.vec, .y = x, .cols = n, .f = cap});
-}
-
-void op_glu(kernel_ctx *ctx, float *y, const float *gate, const float *up, int64_t n, vec_act act)
-{
-    run_slices(ctx, glu_slices, &(vec_job){.t = &ctx->table.vec, .y = y, .x = gate, .x2 = up, .cols = n, .act = act});
 }
 
 /* Slice by slice, so that the sum of a long row is taken in double. */

@@ -44,13 +44,17 @@ void kernel_free(kernel_ctx *ctx, void *block);
 void kernel_upload(kernel_ctx *ctx, void *device, const void *host, size_t bytes);
 void kernel_download(kernel_ctx *ctx, void *host, const void *device, size_t bytes);
 
-/* y[rows][ldy] (=, or += when add) x[rows][ldx] . w^T (+ bias[w->rows]). All outputs of one call share x, which is prepared once. */
+/* y[rows][ldy] (=, or += when add) x[rows][ldx] . w^T (+ bias[w->rows]). All outputs of one call share x, which is prepared once.
+ * A gated output has a second weight of the same shape: y = act(x . w^T + bias) * (x . up^T + up_bias). */
 typedef struct op_linear_out {
     const kernel_weight *w;
     const float *bias; /* NULL: none */
     float *y;
     int64_t ldy;
-    bool add;
+    bool add;                /* not with a gate */
+    const kernel_weight *up; /* NULL: no gate */
+    const float *up_bias;
+    vec_act act;
 } op_linear_out;
 void op_linear(kernel_ctx *ctx, const op_linear_out *outs, int n_outs, const float *x, int64_t ldx, int64_t rows);
 
@@ -63,7 +67,6 @@ void op_rms_norm_add(kernel_ctx *ctx, float *y, const float *x, const float *w, 
 void op_add(kernel_ctx *ctx, float *y, const float *x, int64_t n);
 void op_scale(kernel_ctx *ctx, float *x, float by, int64_t n);
 void op_zero(kernel_ctx *ctx, float *x, int64_t n);
-void op_glu(kernel_ctx *ctx, float *y, const float *gate, const float *up, int64_t n, vec_act act);
 void op_softcap(kernel_ctx *ctx, float *x, float cap, int64_t n);
 /* y[r] = log(sum(exp(x[r][cols]))) */
 void op_log_sum_exp(kernel_ctx *ctx, float *y, const float *x, int64_t rows, int64_t cols);

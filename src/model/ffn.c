@@ -13,12 +13,9 @@ typedef struct gated {
 
 static void run_gated(model_job *job, const gated *f, const float *x, int64_t rows, float *y, bool add)
 {
-    const op_linear_out in[] = {
-        {.w = f->gate, .bias = f->gate_bias, .y = job->gate, .ldy = f->width},
-        {.w = f->up, .bias = f->up_bias, .y = job->up, .ldy = f->width},
-    };
-    op_linear(job->ctx, in, 2, x, job->spec->hidden, rows);
-    op_glu(job->ctx, job->gate, job->gate, job->up, rows * f->width, f->act);
+    const op_linear_out in = {.w = f->gate, .bias = f->gate_bias, .y = job->gate, .ldy = f->width,
+                              .up = f->up, .up_bias = f->up_bias, .act = f->act};
+    op_linear(job->ctx, &in, 1, x, job->spec->hidden, rows);
     op_linear(job->ctx, &(op_linear_out){.w = f->down, .bias = f->down_bias, .y = y, .ldy = job->spec->hidden, .add = add}, 1, job->gate,
               f->width, rows);
 }

@@ -40,7 +40,7 @@ static bool alloc_activations(model_job *job, const widths *w)
     int64_t h = job->spec->hidden;
     bool ok = alloc_rows(job, &job->x, h) && alloc_rows(job, &job->norm, h) && alloc_rows(job, &job->half, h) &&
               alloc_rows(job, &job->q, w->q) && alloc_rows(job, &job->k, w->k) && alloc_rows(job, &job->v, w->v) &&
-              alloc_rows(job, &job->mixed, w->mixed) && alloc_rows(job, &job->gate, w->ffn) && alloc_rows(job, &job->up, w->ffn);
+              alloc_rows(job, &job->mixed, w->mixed) && alloc_rows(job, &job->gate, w->ffn);
     for (int i = 0; ok && i < job->spec->n_ropes; i++) {
         const rope_spec *r = &job->spec->ropes[i];
         for (int set = 0; ok && set < 2; set++) ok = alloc_rows(job, &job->near[set][i], (int64_t)rope_near(r) * r->dims);
@@ -90,7 +90,7 @@ void model_job_close(model_job **pjob)
     model_job *job = *pjob;
     if (!job) return;
     moe_room_close(job);
-    float *blocks[] = {job->x, job->norm, job->half, job->q, job->k, job->v, job->mixed, job->gate, job->up};
+    float *blocks[] = {job->x, job->norm, job->half, job->q, job->k, job->v, job->mixed, job->gate};
     for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) kernel_free(job->ctx, blocks[i]);
     for (int i = 0; i < MODEL_ROPES_MAX; i++) {
         kernel_free(job->ctx, job->near[0][i]);

@@ -30,7 +30,7 @@ struct model_job {
     /* Activations, device memory, [max_rows][...] */
     float *x, *norm, *half; /* hidden; half: what one half of a layer adds, before its norm */
     float *q, *k, *v, *mixed;   /* heads * dk, kv_heads * dk, kv_heads * dv, heads * dv */
-    float *gate, *up;           /* widest feed-forward */
+    float *gate;                /* widest feed-forward */
     float *near[2][MODEL_ROPES_MAX], *far[MODEL_ROPES_MAX]; /* rotary rows: near[0] of all rows, near[1] of the wanted */
     struct moe_room *moe;       /* NULL without experts */
 };

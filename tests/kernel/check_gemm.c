@@ -225,6 +225,38 @@ static void outputs_are_placed(void **state)
     kernel_close(&ctx);
 }
 
+/* A gated output is what the two products and the activation make one after the other. */
+static void outputs_are_gated(void **state)
+{
+    const subject *s = *state;
+    enum { K = 256, N = 75, ROWS = 33, LDY = 80 };
+    static float gate[ROWS * N], up[ROWS * N], want[N], y[ROWS * LDY];
+    float bias[N], up_bias[N];
+    for (int i = 0; i < N; i++) {
+        bias[i] = 0.01f * (float)i;
+        up_bias[i] = -bias[i];
+    }
+    for (int exact = 0; exact < 2; exact++)
+        for (int rows = 1; rows <= ROWS; rows += 4) {
+            kernel_ctx *ctx = open_subject(s, 2, exact);
+            gemm_case a, b;
+            assert_true(gemm_case_init(&a, QUANT_Q4_K, N, K, rows, 1, true) && gemm_case_init(&b, QUANT_Q6_K, N, K, rows, 2, true));
+            op_linear_out alone[] = {{.w = &a.w, .bias = bias, .y = gate, .ldy = N}, {.w = &b.w, .bias = up_bias, .y = up, .ldy = N}};
+            op_linear_out gated = {.w = &a.w, .bias = bias, .y = y, .ldy = LDY, .up = &b.w, .up_bias = up_bias, .act = VEC_SILU};
+            op_linear(ctx, alone, 2, a.x, K, rows);
+            for (int i = 0; i < ROWS * LDY; i++) y[i] = -3;
+            op_linear(ctx, &gated, 1, a.x, K, rows);
+            for (int r = 0; r < rows; r++) {
+                ctx->table.vec.glu(want, gate + r * N, up + r * N, N, VEC_SILU);
+                if (memcmp(want, y + r * LDY, sizeof want)) fail_msg("%s: row %d of %d", s->name, r, rows);
+                for (int i = N; i < LDY; i++) assert_true(y[r * LDY + i] == -3);
+            }
+            gemm_case_deinit(&a);
+            gemm_case_deinit(&b);
+            kernel_close(&ctx);
+        }
+}
+
 /* A row that holds a NaN or an infinity spoils itself only. */
 static void bad_rows_stay_alone(void **state)
 {
@@ -284,7 +316,7 @@ int main(int argc, char **argv)
         const char *name;
         CMUnitTestFunction run;
     } each[] = {{"products_are_right", products_are_right}, {"threads_do_not_matter", threads_do_not_matter},
-                {"outputs_are_placed", outputs_are_placed}, {"bad_rows_stay_alone", bad_rows_stay_alone},
+                {"outputs_are_placed", outputs_are_placed}, {"outputs_are_gated", outputs_are_gated}, {"bad_rows_stay_alone", bad_rows_stay_alone},
                 {"rows_are_embedded", rows_are_embedded}};
     enum { EACH = sizeof each / sizeof *each };
     static char names[SUBJECTS * EACH][64];
