@@ -108,7 +108,7 @@ static bool codes(const subject *of, kv_type type) { return !of->exact && type =
 
 static bound bound_of(const subject *of, kv_type type)
 {
-    return rounds(of, type) ? (bound){2.1e-3, 2.1e-3} : codes(of, type) ? (bound){1e-5, 4e-4} : (bound){6e-7, 2e-6};
+    return rounds(of, type) ? (bound){4e-3, 4e-3} : codes(of, type) ? (bound){1e-5, 4e-4} : (bound){6e-7, 2e-6};
 }
 
 static void compare(const attn_case *c, bound b, const subject *of)
