@@ -1,10 +1,11 @@
 """The NEON kernels, compiled for 64-bit Arm and run by an emulator of it: the same checks as natively, as TAP.
 
-Needs aarch64-linux-gnu-gcc and qemu-aarch64 (on Debian: gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static).
+Needs aarch64-linux-gnu-gcc and qemu-aarch64 (tools/install-deps --cross).
 """
 import concurrent.futures
 import glob
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -35,6 +36,22 @@ def build(folder):
     return [f"{folder}/{c}" for c in CHECKS]
 
 
+def run(program):
+    """Its results, as lines of TAP without numbers; a skip with the reason that was printed before it."""
+    name, results, why = os.path.basename(program), [], ""
+    done = subprocess.run([EMULATOR, program], capture_output=True, text=True, env={**os.environ, "CJ_TEST_QUICK": "1"})
+    for line in done.stdout.splitlines():
+        if line.startswith("SKIP "):
+            why = line[5:]
+        elif line.startswith("#"):
+            results.append(line)
+        elif m := re.match(r"((?:not )?ok) \d+ (.*)", line):
+            results.append(f"{m[1]} {name}: {m[2]}{' ' + why if m[2].endswith('# SKIP') else ''}")
+    if done.returncode < 0 or not results:
+        results.append(f"not ok {name} ended with status {done.returncode} {done.stderr.strip()[:200]}")
+    return results
+
+
 def main():
     os.chdir(os.environ.get("CJ_SOURCE") or os.path.join(os.path.dirname(os.path.abspath(__file__)), "../.."))
     missing = [p for p in (COMPILER, EMULATOR) if not shutil.which(p)]
@@ -42,24 +59,16 @@ def main():
         print(f"1..0 # SKIP {' and '.join(missing)} not installed: the NEON kernels are checked with them")
         return 0
     with tempfile.TemporaryDirectory() as folder:
-        results = []
-        for program in build(folder):
-            run = subprocess.run([EMULATOR, program], capture_output=True, text=True, env={**os.environ, "CJ_TEST_QUICK": "1"})
-            lines = run.stdout.splitlines()
-            results += [(os.path.basename(program), line) for line in lines if line.startswith(("ok", "not ok", "#"))]
-            if run.returncode < 0 or not lines:
-                results.append((os.path.basename(program), f"not ok - ended with status {run.returncode} {run.stderr.strip()[:200]}"))
-    number = sum(not line.startswith("#") for _, line in results)
-    print(f"1..{number}")
+        results = [r for program in build(folder) for r in run(program)]
+    print(f"1..{sum(not line.startswith('#') for line in results)}")
     count = 0
-    for program, line in results:
-        if line.startswith("#"):
-            print(line)
-            continue
-        count += 1
-        verdict, _, name = line.partition("ok ")
-        print(f"{verdict}ok {count} - {program}: {name.split(' ', 1)[-1]}")
-    return any(line.startswith("not ok") for _, line in results)
+    for line in results:
+        if not line.startswith("#"):
+            count += 1
+            verdict, _, rest = line.partition("ok ")
+            line = f"{verdict}ok {count} - {rest}"
+        print(line)
+    return any(line.startswith("not ok") for line in results)
 
 
 sys.exit(main())
