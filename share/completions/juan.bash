@@ -1,4 +1,5 @@
 # Completion of juan for bash: commands and options as --help tells them, names of models, files.
+_juan_models() { juan list | sed -n 's/^[●○◐] \([^ ]*\) .*/\1/p'; }
 _juan() {
     local word=${COMP_WORDS[COMP_CWORD]} command=${COMP_WORDS[1]} names=
     COMPREPLY=()
@@ -7,10 +8,11 @@ _juan() {
         return
     elif [ "${word#-}" != "$word" ]; then
         names=$(juan "$command" --help | sed -n 's/^  ...  *\(--[a-z-]*\).*/\1/p; s/^  -., \(--[a-z-]*\).*/\1/p')
-    elif [ "$COMP_CWORD" = 2 ] || [ "${COMP_WORDS[COMP_CWORD - 1]}" = --model ]; then
+    elif [ "${COMP_WORDS[COMP_CWORD - 1]}" = --model ] || [ "${COMP_WORDS[COMP_CWORD - 1]}" = -m ]; then
+        names=$(_juan_models)
+    elif [ "$COMP_CWORD" = 2 ]; then
         case $command in
-        run | inspect | tokenize | detokenize | template | quantize | logits | perplexity | bench | rm | pull | ask)
-            names=$(juan list | sed -n 's/^[●○◐] \([^ ]*\) .*/\1/p') ;;
+        run | inspect | tokenize | detokenize | template | quantize | logits | perplexity | bench | rm | pull) names=$(_juan_models) ;;
         esac
     fi
     mapfile -t COMPREPLY < <(compgen -W "$names" -- "$word")

@@ -107,6 +107,8 @@ cj_err cj_write(cj_engine *e, const char *prompt, const cj_write_options *opt, c
     generate_result r;
     static const cj_write_options usual;
     if (!opt) opt = &usual;
+    if (opt->max_tokens < 0) return diag_fail(d, CJ_E_USAGE, MSG_OPTION_BAD, "%s" ARG "%lld", "max_tokens", (long long)opt->max_tokens);
+    if (opt->top_p < 0) return diag_fail(d, CJ_E_USAGE, MSG_OPTION_BAD, "%s" ARG "%g", "top_p", opt->top_p);
     listener l = {opt->on_text, opt->on_progress, opt->user};
     buf text;
     const char *stops[] = {opt->stop};

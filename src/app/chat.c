@@ -10,10 +10,9 @@
 
 enum { TEXT_MAX = 1 << 28 };
 
-cj_err chat_open(chat *c, const cli *owner, engine *e, bool raw, cj_diag *d)
+cj_err chat_open(chat *c, const cli *owner, engine *e, bool raw, const generate_options *how, cj_diag *d)
 {
-    *c = (chat){.cli = owner, .engine = e, .raw = raw || !prompt_can_chat(e), .messages = json_object_new_array(),
-                .how = {.sampling = SAMPLER_GREEDY}};
+    *c = (chat){.cli = owner, .engine = e, .raw = raw || !prompt_can_chat(e), .how = *how, .messages = json_object_new_array()};
     buf_init(&c->text, TEXT_MAX);
     if (!c->messages) return diag_nomem(d, 0);
     return session_open(&c->session, e, 0, d);
@@ -177,7 +176,7 @@ static cj_err answer(chat *c, buf *out, generate_result *r, cj_diag *d)
         json_object *request = json_object_new_object();
         e = request ? CJ_OK : diag_nomem(d, 0);
         if (!e) json_object_object_add(request, "messages", json_object_get(c->messages));
-        if (!e) e = prompt_chat(c->engine, request, &(prompt_options){.held = c->session}, NULL, &ids, d);
+        if (!e) e = prompt_chat(c->engine, request, c->session, NULL, &ids, d);
         json_object_put(request);
     }
     if (!e) e = generate(c->session, ids.ids, (int64_t)ids.count, &c->how, out, r, d);

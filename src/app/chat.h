@@ -22,7 +22,7 @@ typedef struct chat {
     bool reading, line_open; /* line_open: the last character shown was no line break */
 } chat;
 
-CJ_NODISCARD cj_err chat_open(chat *c, const cli *owner, engine *e, bool raw, cj_diag *d);
+CJ_NODISCARD cj_err chat_open(chat *c, const cli *owner, engine *e, bool raw, const generate_options *how, cj_diag *d);
 void chat_close(chat *c);
 /* Begins anew; system NULL keeps the system prompt, "" removes it. */
 CJ_NODISCARD cj_err chat_reset(chat *c, const char *system, cj_diag *d);

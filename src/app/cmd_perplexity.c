@@ -69,6 +69,7 @@ int cmd_perplexity(cli *c)
     buf text = {0};
     cli_progress progress;
     perplexity_result r;
+    if (file_read(c->argv[1], TEXT_MAX, &text, &d)) return cli_fail(c, &d); /* before models are opened for it */
     code = cli_engine_open(c, c->argv[0], &opt, &e);
     if (!code && compare) {
         cli exact = *c;
@@ -77,8 +78,8 @@ int cmd_perplexity(cli *c)
         code = cli_engine_open(&exact, c->argv[0], &opt, &reference);
     }
     cli_progress_begin(&progress, c, MSG_READING);
-    cj_err err = code ? CJ_OK : file_read(c->argv[1], TEXT_MAX, &text, &d);
-    if (!code && !err) {
+    cj_err err = CJ_OK;
+    if (!code) {
         perplexity_options po = {.ctx = ctx, .max_windows = windows, .reference = reference, .on_progress = cli_progress_step, .arg = &progress};
         err = perplexity_run(e, text.data, first_chars(&text, chars), &po, &r, &d);
     }

@@ -78,8 +78,7 @@ static int run(const cli *c, const run_options *o, const generate_options *how, 
     cj_diag d = {0};
     buf text; /* of the files: it goes before the first thing said */
     buf_init(&text, TEXT_MAX);
-    cj_err err = chat_open(&ch, c, e, o->raw, &d);
-    ch.how = *how;
+    cj_err err = chat_open(&ch, c, e, o->raw, how, &d);
     for (int i = 0; !err && i < o->files.n; i++) err = attach_file(c, o->files.item[i], &text, &d);
     if (!err) err = chat_reset(&ch, o->system, &d);
     int code = err ? cli_fail(c, &d) : EXIT_DONE;

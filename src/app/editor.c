@@ -39,12 +39,14 @@ static void on_window(int sig)
     cli_wake();
 }
 
-static wchar_t *prompt_of(EditLine *line)
+static editor *editor_of(EditLine *line)
 {
     editor *e = NULL;
     el_wget(line, EL_CLIENTDATA, &e);
-    return e->prompt;
+    return e;
 }
+
+static wchar_t *prompt_of(EditLine *line) { return editor_of(line)->prompt; }
 
 /* What a window or job signal asks for. */
 static void redraw(EditLine *line)
@@ -72,13 +74,6 @@ static int read_byte(EditLine *line, char *out)
         ssize_t n = read(STDIN_FILENO, out, 1);
         if (n >= 0 || (errno != EINTR && errno != EAGAIN)) return (int)n;
     }
-}
-
-static editor *editor_of(EditLine *line)
-{
-    editor *e = NULL;
-    el_wget(line, EL_CLIENTDATA, &e);
-    return e;
 }
 
 /* As read_byte, what was read ahead first. */

@@ -55,7 +55,6 @@ void file_map_close(file_map *m)
     *m = (file_map){0};
 }
 
-void file_map_prefetch(const file_map *m) { madvise((void *)m->data, m->size, MADV_WILLNEED); }
 
 /* Reads fd to its end into out, refusing more than max bytes. */
 static cj_err read_all(int fd, const char *path, size_t max, buf *out, cj_diag *d)

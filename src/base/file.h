@@ -16,7 +16,6 @@ typedef struct file_map {
 } file_map;
 CJ_NODISCARD cj_err file_map_open(file_map *m, const char *path, cj_diag *d); /* a directory or an empty file is refused */
 void file_map_close(file_map *m);
-void file_map_prefetch(const file_map *m); /* asks for the pages ahead of use */
 
 /* Reads a whole regular file, or standard input for "-", of at most max bytes into out (initialised here; *out ends in 0). */
 CJ_NODISCARD cj_err file_read(const char *path, size_t max, buf *out, cj_diag *d);

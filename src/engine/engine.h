@@ -45,7 +45,6 @@ int64_t session_context(const session *s);
 /* Tokens held, and which. */
 int64_t session_count(const session *s);
 const int32_t *session_ids(const session *s);
-size_t session_bytes(const session *s); /* of keys and values */
 
 /* Adds up the attention that the tokens [from, end) pay to every token, for one head. Tokens from `from` on are computed even if
  * the session holds them. */

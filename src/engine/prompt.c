@@ -97,7 +97,8 @@ static cj_err guard_text(chat_work *w, json_object *holder, const char *key, cj_
 static cj_err guard_message(chat_work *w, json_object *message, cj_diag *d)
 {
     json_object *role, *content;
-    if (json_object_object_get_ex(message, "role", &role) && !strcmp(json_object_get_string(role), "assistant")) return CJ_OK;
+    bool has_role = json_object_object_get_ex(message, "role", &role) && json_object_is_type(role, json_type_string);
+    if (has_role && !strcmp(json_object_get_string(role), "assistant")) return CJ_OK;
     TRY(guard_text(w, message, "content", d));
     if (!json_object_object_get_ex(message, "content", &content) || !json_object_is_type(content, json_type_array)) return CJ_OK;
     for (size_t i = 0; i < json_object_array_length(content); i++) {
@@ -176,23 +177,23 @@ static cj_err keep_held(chat_work *w, const session *held, token_list *out, size
     return CJ_OK;
 }
 
-static cj_err render_and_encode(chat_work *w, json_object *request, const prompt_options *opt, token_list *out, cj_diag *d)
+static cj_err render_and_encode(chat_work *w, json_object *request, const session *held, token_list *out, cj_diag *d)
 {
-    const char *text = opt && opt->template_text ? opt->template_text : engine_template(w->engine);
+    const char *text = engine_template(w->engine);
     size_t kept = 0;
     if (!text) return diag_fail(d, CJ_E_UNSUPPORTED, MSG_PROMPT_NO_TEMPLATE, "%s", gguf_path(model_file(engine_model(w->engine))));
     TRY(make_variables(w, request, d));
     TRY(template_render_request(text, strlen(text), w->variables, NULL, &w->text, d));
-    if (opt && opt->held && w->text.len) TRY(keep_held(w, opt->held, out, &kept, d));
+    if (held && w->text.len) TRY(keep_held(w, held, out, &kept, d));
     return encode_pieces(w, kept, out, d);
 }
 
-cj_err prompt_chat(const engine *e, json_object *request, const prompt_options *opt, buf *rendered, token_list *out, cj_diag *d)
+cj_err prompt_chat(const engine *e, json_object *request, const session *held, buf *rendered, token_list *out, cj_diag *d)
 {
     chat_work w = {.engine = e};
     TRY(engine_need_tokenizer(e, &w.tokenizer, d));
     buf_init(&w.text, RENDERED_MAX);
-    cj_err err = render_and_encode(&w, request, opt, out, d);
+    cj_err err = render_and_encode(&w, request, held, out, d);
     for (size_t at = 0; !err && rendered && at < w.text.len;) {
         const char *mark = w.mark[0] ? memmem(w.text.data + at, w.text.len - at, w.mark, MARK_BYTES) : NULL;
         size_t n = mark ? (size_t)(mark - w.text.data) - at : w.text.len - at;

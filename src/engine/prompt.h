@@ -8,19 +8,13 @@
 /* Plain text: begins as the model wants it; control tokens written out in the text are only text. Appends to out. */
 CJ_NODISCARD cj_err prompt_text(const engine *e, const char *text, size_t n, token_list *out, cj_diag *d);
 
-typedef struct prompt_options {
-    const session *held;       /* its tokens are kept where they spell the same text; NULL: none */
-    const char *template_text; /* NULL: the model's own */
-} prompt_options;
-
-/* A conversation {"messages": [...], "tools": [...], ...} through a chat template. bos_token, eos_token and
+/* A conversation {"messages": [...], "tools": [...], ...} through the model's chat template. bos_token, eos_token and
  * add_generation_prompt are set where the request leaves them out.
  *  - What users, tools and the system prompt say cannot forge a control token: written out in a message, it stays text.
- *  - What the session holds is kept up to a control token, so that a conversation that goes on is not read again even where the
+ *  - What the session `held` (NULL: none) holds is kept up to a control token, so that a conversation that goes on is not read again even where the
  *    model wrote a word in other tokens than the tokenizer would.
- * Appends to out; the text before it was cut into tokens goes to *rendered unless that is NULL. opt may be NULL. */
-CJ_NODISCARD cj_err prompt_chat(const engine *e, json_object *request, const prompt_options *opt, buf *rendered, token_list *out,
-                                cj_diag *d);
+ * Appends to out; the text before it was cut into tokens goes to *rendered unless that is NULL. */
+CJ_NODISCARD cj_err prompt_chat(const engine *e, json_object *request, const session *held, buf *rendered, token_list *out, cj_diag *d);
 
 /* Sets the variables bos_token and eos_token that templates use, where the request has none. */
 CJ_NODISCARD cj_err prompt_add_specials(json_object *request, const tokenizer *t, cj_diag *d);

@@ -36,7 +36,6 @@ engine *session_engine(const session *s) { return s->engine; }
 int64_t session_context(const session *s) { return s->context; }
 int64_t session_count(const session *s) { return kv_count(s->kv); }
 const int32_t *session_ids(const session *s) { return s->ids; }
-size_t session_bytes(const session *s) { return kv_bytes(s->kv); }
 float *session_logits(session *s) { return s->logits; }
 
 cj_err session_ids_reserve(session *s, int64_t n, cj_diag *d)

@@ -12,21 +12,21 @@ typedef struct bench {
     engine *e;
     session *s;
     int32_t *ids;
-    int64_t done, total; /* tokens, for progress */
+    int64_t done, total, held; /* tokens, for progress; held: by the session before what is under way */
 } bench;
 
 static bool step(void *arg, int64_t at, int64_t of)
 {
     bench *b = arg;
-    (void)at;
     (void)of;
-    return !b->opt->on_progress || b->opt->on_progress(b->opt->arg, b->done, b->total);
+    return !b->opt->on_progress || b->opt->on_progress(b->opt->arg, i64_min(b->total, b->done + i64_max(0, at - b->held)), b->total);
 }
 
 static cj_err eval(bench *b, int64_t n, model_want want, cj_diag *d)
 {
     session_call call = {.want = want, .on_progress = step, .arg = b};
     int64_t reused = 0;
+    b->held = i64_min(n, session_count(b->s));
     TRY(session_eval(b->s, b->ids, n, &call, &reused, d));
     b->done += n - reused;
     return CJ_OK;

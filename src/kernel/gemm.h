@@ -25,7 +25,7 @@
 enum {
     GEMM_BLOCK = 128,    /* elements of K in a block of a panel; the last block is padded with zeros */
     GEMM_K_STEP = 512,   /* elements of K in a w panel of most forms */
-    GEMM_TILE_MAX = 64,  /* mr and nr are at most this */
+    GEMM_FEW_MAX = 6,    /* rows of x that gemm_few takes, at most */
 };
 
 /* Up to `columns` tile columns of w by up to `rows` rows of x are an item of a thread. It lays w out for k_step elements at a time: a

@@ -26,7 +26,7 @@ static size_t w_panel_bytes(const gemm_form *f) { return (size_t)(f->blocking.k_
 
 static size_t sums_bytes(const gemm_form *f)
 {
-    int64_t tiles = i64_ceil_div(f->blocking.rows, f->mr) * f->mr * f->nr * f->blocking.columns, few = GEMM_TILE_MAX * FEW_COLS;
+    int64_t tiles = i64_ceil_div(f->blocking.rows, f->mr) * f->mr * f->nr * f->blocking.columns, few = 2 * GEMM_FEW_MAX * FEW_COLS;
     return size_round_up((size_t)i64_max(tiles, few) * sizeof(float), MEM_ALIGN);
 }
 
@@ -68,24 +68,13 @@ static inline void write_columns(float *restrict y, const float *restrict c, con
     for (int64_t i = 0; i < n; i++) y[i] = (add ? y[i] : 0) + (c[i] + (bias ? bias[i] : 0));
 }
 
-/* The same for `rows` rows and `cols` columns from (r0, n0) on: a line at a time, because a tile is one to a few lines wide. */
+/* The same for `rows` rows and `cols` columns from (r0, n0) on. */
 static void write_out(const op_linear_out *o, int64_t r0, int64_t rows, int64_t n0, int64_t cols, const float *c, int64_t ldc)
 {
-    enum { LINE = 16 };
     for (int64_t r = 0; r < rows; r++, c += ldc) {
         float *y = o->y + (r0 + r) * o->ldy + n0;
-        int64_t i = 0;
-        if (!o->add && !o->bias) {
-            memcpy(y, c, (size_t)cols * sizeof *y);
-            continue;
-        }
-        for (; i + LINE <= cols; i += LINE) {
-            const float *bias = o->bias ? o->bias + n0 + i : NULL;
-            if (o->add) write_columns(y + i, c + i, bias, true, LINE);
-            else if (bias) write_columns(y + i, c + i, bias, false, LINE);
-            else memcpy(y + i, c + i, LINE * sizeof *y);
-        }
-        write_columns(y + i, c + i, o->bias ? o->bias + n0 + i : NULL, o->add, cols - i);
+        if (o->add || o->bias) write_columns(y, c, o->bias ? o->bias + n0 : NULL, o->add, cols);
+        else memcpy(y, c, (size_t)cols * sizeof *y);
     }
 }
 

@@ -10,7 +10,6 @@ typedef struct vec_job {
     const float *x, *x2;
     int64_t cols;
     float f;
-    vec_act act;
 } vec_job;
 
 static void norm_rows(void *arg, int64_t begin, int64_t end)
@@ -42,18 +41,6 @@ enum { SLICE = 4096 };
 
 static int64_t slice_len(const vec_job *j, int64_t r) { return i64_min(SLICE, j->cols - r * SLICE); }
 
-static void add_slices(void *arg, int64_t begin, int64_t end)
-{
-    vec_job *j = arg;
-    for (int64_t r = begin; r < end; r++) j->t->add(j->y + r * SLICE, j->x + r * SLICE, slice_len(j, r));
-}
-
-static void scale_slices(void *arg, int64_t begin, int64_t end)
-{
-    vec_job *j = arg;
-    for (int64_t r = begin; r < end; r++) j->t->scale(j->y + r * SLICE, j->f, slice_len(j, r));
-}
-
 static void softcap_slices(void *arg, int64_t begin, int64_t end)
 {
     vec_job *j = arg;
@@ -63,16 +50,6 @@ static void softcap_slices(void *arg, int64_t begin, int64_t end)
 static void run_slices(kernel_ctx *ctx, kernel_rows_fn fn, vec_job *j)
 {
     kernel_rows_run(ctx, fn, j, i64_ceil_div(j->cols, SLICE), SLICE);
-}
-
-void op_add(kernel_ctx *ctx, float *y, const float *x, int64_t n)
-{
-    run_slices(ctx, add_slices, &(vec_job){.t = &ctx->table.vec, .y = y, .x = x, .cols = n});
-}
-
-void op_scale(kernel_ctx *ctx, float *x, float by, int64_t n)
-{
-    run_slices(ctx, scale_slices, &(vec_job){.t = &ctx->table.vec, .y = x, .cols = n, .f = by});
 }
 
 void op_softcap(kernel_ctx *ctx, float *x, float cap, int64_t n)

@@ -64,8 +64,6 @@ void op_embed(kernel_ctx *ctx, float *y, const kernel_weight *w, const int32_t *
 /* Over rows of `cols`; y may be x. w is [cols]. */
 void op_rms_norm(kernel_ctx *ctx, float *y, const float *x, const float *w, int64_t rows, int64_t cols, float eps);
 void op_rms_norm_add(kernel_ctx *ctx, float *y, const float *x, const float *w, int64_t rows, int64_t cols, float eps);
-void op_add(kernel_ctx *ctx, float *y, const float *x, int64_t n);
-void op_scale(kernel_ctx *ctx, float *x, float by, int64_t n);
 void op_zero(kernel_ctx *ctx, float *x, int64_t n);
 void op_softcap(kernel_ctx *ctx, float *x, float cap, int64_t n);
 /* y[r] = log(sum(exp(x[r][cols]))) */

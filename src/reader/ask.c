@@ -171,7 +171,7 @@ static cj_err look_idly(asker *a, prompt_maker *make, float *usual, cj_diag *d)
 {
     gaze g = {.parts = 1};
     cj_err e = make_prompt(a, make, prompt_neutral_question(a->question), d);
-    if (!e) e = look(a, WANT_NONE, a->prompt.question, (int64_t)a->prompt.tokens.count, &g, d);
+    if (!e) e = look(a, WANT_NONE, a->prompt.text_end, (int64_t)a->prompt.tokens.count, &g, d);
     find_text t = text_of(a);
     for (int h = 0; !e && h < a->n_heads; h++) find_share(&t, g.mass[h], usual + h * t.n_passages);
     gaze_deinit(&g);
@@ -211,9 +211,10 @@ static cj_err read_and_score(asker *a, prompt_maker *make, model_want want, cj_d
 /* The best passages as evidence, and to the caller. */
 static void take_evidence(asker *a)
 {
+    a->phase = ASK_ANSWERING; /* what is still read belongs to the answer: the caller may be showing it from here on */
     int64_t best[ASK_EVIDENCE_MAX];
     int most = a->opt->evidence ? a->opt->evidence : EVIDENCE_DEFAULT;
-    int n = find_best(a->score, a->passages.n, best, most < ASK_EVIDENCE_MAX ? most : ASK_EVIDENCE_MAX);
+    int n = find_best(a->score, a->passages.n, best, most);
     for (int i = 0; i < n; i++) {
         passage p = a->passages.item[best[i]];
         int doc = document_of(a, p.byte);
@@ -236,7 +237,7 @@ static char *snapshot_path(const asker *a)
 {
     char name[96];
     if (!a->opt->snapshots) return NULL;
-    uint64_t beginning = hash_xxh3(a->prompt.tokens.ids, (size_t)a->prompt.fixed * sizeof *a->prompt.tokens.ids);
+    uint64_t beginning = hash_xxh3(a->prompt.tokens.ids, (size_t)a->prompt.text * sizeof *a->prompt.tokens.ids);
     snprintf(name, sizeof name, "ask-%016llx-%08x-%d%s.snap", (unsigned long long)model_fingerprint(engine_model(a->e)), (unsigned)beginning,
              (int)engine_options_of(a->e)->kv, engine_options_of(a->e)->exact ? "-exact" : "");
     return file_join(a->opt->snapshots, name);
@@ -249,7 +250,7 @@ static cj_err begin_session(asker *a, cj_diag *d)
     char *path = snapshot_path(a);
     bool loaded = path && !session_load(a->session, path, NULL);
     const int32_t *ids = a->prompt.tokens.ids;
-    int64_t n = a->prompt.fixed;
+    int64_t n = a->prompt.text;
     loaded = loaded && session_count(a->session) == n && !memcmp(session_ids(a->session), ids, (size_t)n * sizeof *ids);
     cj_err e = CJ_OK;
     if (!loaded) {
@@ -287,7 +288,6 @@ static cj_err write_answer(asker *a, cj_diag *d)
         .sampling = SAMPLER_GREEDY, .max_tokens = answer_tokens(a), .stops = stops, .n_stops = a->prompt.stop != NULL,
         .on_piece = on_piece, .on_progress = on_progress, .arg = a,
     };
-    a->phase = ASK_ANSWERING;
     buf *answer = &a->out->answer;
     TRY(generate(a->session, a->prompt.tokens.ids, (int64_t)a->prompt.tokens.count, &g, answer, &r, d));
     size_t space = 0;
@@ -394,6 +394,8 @@ cj_err ask(engine *e, document *const *docs, int n_docs, const char *question, c
     asker a = {.e = e, .docs = docs, .n_docs = n_docs, .question = question, .opt = opt, .out = out, .start = clock_now()};
     *out = (ask_result){0};
     buf_init(&out->answer, 1 << 20);
+    if (opt->evidence < 0 || opt->evidence > ASK_EVIDENCE_MAX) return diag_fail(d, CJ_E_USAGE, MSG_OPTION_BAD, "%s" ARG "%d", "quotes", opt->evidence);
+    if (opt->max_tokens < 0) return diag_fail(d, CJ_E_USAGE, MSG_OPTION_BAD, "%s" ARG "%lld", "max_tokens", (long long)opt->max_tokens);
     if (n_docs < 1 || n_docs > ASK_DOCUMENTS_MAX) return diag_fail(d, CJ_E_LIMIT, MSG_LIMIT, "%s" ARG "%d", "documents", ASK_DOCUMENTS_MAX);
     cj_err err = run(&a, d);
     out->total_seconds = clock_now() - a.start;

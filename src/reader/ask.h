@@ -35,7 +35,6 @@ typedef struct ask_options {
     int evidence;                /* how many quotes at most; 0: 3 */
     int64_t max_tokens;          /* of the answer; 0: 64 */
     const char *snapshots;       /* folder that keeps what every question begins with; NULL: none */
-    uint64_t seed;
     /* Callbacks; any may be NULL. */
     bool (*on_progress)(void *arg, ask_phase phase, int64_t done, int64_t total); /* false cancels */
     void (*on_evidence)(void *arg, const ask_evidence *evidence, int n);          /* once, before the answer */

@@ -85,9 +85,9 @@ static cj_err plain(prompt *p, const tokenizer *t, const wording *w, bool exampl
         TRY(add(p, t, w->examples, d));
         TRY(add(p, t, w->text, d));
     }
-    p->fixed = p->text = (int64_t)p->tokens.count;
+    p->text = (int64_t)p->tokens.count;
     TRY(tokenizer_encode(t, text, bytes, TOKEN_VERBATIM, &p->tokens, d));
-    p->text_end = p->question = (int64_t)p->tokens.count;
+    p->text_end = (int64_t)p->tokens.count;
     TRY(add(p, t, w->question, d));
     p->words = (int64_t)p->tokens.count;
     TRY(add(p, t, question, d));
@@ -138,8 +138,6 @@ static void place_text(prompt *p, size_t from, size_t bytes, size_t asked, size_
         s->start = s->start > from ? s->start - from : 0;
         s->end = s->end - from < bytes ? s->end - from : bytes;
     }
-    p->fixed = p->text;
-    p->question = p->text_end;
 }
 
 static cj_err chat(prompt *p, const engine *e, const wording *w, const char *text, size_t bytes, const char *question, cj_diag *d)

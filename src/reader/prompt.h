@@ -11,9 +11,7 @@
 
 typedef struct prompt {
     token_list tokens;
-    int64_t fixed;          /* tokens of the beginning */
-    int64_t text, text_end; /* where the text's tokens are; their spans are bytes of the text given */
-    int64_t question;       /* where what follows the text begins */
+    int64_t text, text_end; /* the text's tokens, whose spans are bytes of the text given; the beginning lies before them, the question after */
     int64_t words, words_end; /* the question's own tokens in it */
     const char *stop;       /* the answer ends before this; NULL: at an end token. Static */
 } prompt;

@@ -30,6 +30,8 @@ cj_err jinja_scope_set(jinja_run *r, jinja_scope *s, const jinja_name *name, jin
     return CJ_OK;
 }
 
+static cj_err assign(jinja_run *r, const jinja_node *target, jinja_value v);
+
 static cj_err unpack(jinja_run *r, const jinja_node *target, jinja_value v)
 {
     jinja_list *items;
@@ -42,11 +44,11 @@ static cj_err unpack(jinja_run *r, const jinja_node *target, jinja_value v)
         return jinja_wrong_arguments(r, "=", why);
     }
     size_t i = 0;
-    for (const jinja_node *t = target->items; t; t = t->next, i++) TRY(jinja_assign(r, t, items->items[i]));
+    for (const jinja_node *t = target->items; t; t = t->next, i++) TRY(assign(r, t, items->items[i]));
     return CJ_OK;
 }
 
-cj_err jinja_assign(jinja_run *r, const jinja_node *target, jinja_value v)
+static cj_err assign(jinja_run *r, const jinja_node *target, jinja_value v)
 {
     r->work.line = target->line;
     if (target->type == JINJA_N_NAME) return jinja_scope_set(r, r->scope, target->name, v);
@@ -99,7 +101,7 @@ static cj_err set_block(jinja_run *r, const jinja_node *n)
 {
     jinja_value v;
     TRY(capture_filtered(r, n, &v));
-    return r->flow == JINJA_ON ? jinja_assign(r, n->target, v) : CJ_OK; /* a break skips the assignment */
+    return r->flow == JINJA_ON ? assign(r, n->target, v) : CJ_OK; /* a break skips the assignment */
 }
 
 static cj_err filter_block(jinja_run *r, const jinja_node *n)
@@ -154,7 +156,7 @@ static cj_err passes(jinja_run *r, jinja_loop *loop, jinja_value v, bool *out)
 {
     jinja_scope *before = r->scope;
     TRY(jinja_scope_new(r, loop->scope, &r->scope));
-    TRY(jinja_assign(r, loop->node->target, v));
+    TRY(assign(r, loop->node->target, v));
     TRY(jinja_evaluate(r, loop->node->right, &v));
     *out = jinja_truth(v);
     r->scope = before;
@@ -224,7 +226,7 @@ static cj_err for_loop(jinja_run *r, const jinja_node *n)
         inner->count = 0; /* what one iteration sets, the next does not see */
         r->scope = inner;
         if (r->program->loop) TRY(jinja_scope_set(r, inner, r->program->loop, (jinja_value){.kind = JINJA_LOOP, .loop = loop}));
-        TRY(jinja_assign(r, n->target, loop->current));
+        TRY(assign(r, n->target, loop->current));
         TRY(jinja_execute(r, n->body));
         r->scope = outer;
         finished |= r->flow == JINJA_ON;
@@ -259,7 +261,7 @@ static cj_err with(jinja_run *r, const jinja_node *n)
         jinja_value v;
         TRY(jinja_evaluate(r, pair->right, &v)); /* in the scope around: the names do not see each other */
         r->scope = inner;
-        TRY(jinja_assign(r, pair->left, v));
+        TRY(assign(r, pair->left, v));
         r->scope = outer;
     }
     r->scope = inner;
@@ -289,7 +291,7 @@ static cj_err statement(jinja_run *r, const jinja_node *n)
     case JINJA_N_FOR: return for_loop(r, n);
     case JINJA_N_SET:
         TRY(jinja_evaluate(r, n->left, &v));
-        return jinja_assign(r, n->target, v);
+        return assign(r, n->target, v);
     case JINJA_N_SET_BLOCK: return set_block(r, n);
     case JINJA_N_MACRO: return macro(r, n);
     case JINJA_N_CALL_BLOCK: return call_block(r, n);

@@ -61,7 +61,6 @@ CJ_NODISCARD cj_err jinja_enter(jinja_run *r);                     /* one level 
 /* ---- statements and expressions ---- */
 CJ_NODISCARD cj_err jinja_execute(jinja_run *r, const jinja_node *body);
 CJ_NODISCARD cj_err jinja_evaluate(jinja_run *r, const jinja_node *n, jinja_value *out);
-CJ_NODISCARD cj_err jinja_assign(jinja_run *r, const jinja_node *target, jinja_value v);
 CJ_NODISCARD cj_err jinja_scope_new(jinja_run *r, jinja_scope *outer, jinja_scope **out);
 CJ_NODISCARD cj_err jinja_scope_set(jinja_run *r, jinja_scope *s, const jinja_name *name, jinja_value v);
 /* Executes body and takes what it writes as text instead. */

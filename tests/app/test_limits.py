@@ -26,15 +26,16 @@ def unfinished():
 
 
 def interrupted(signals, *arguments, after=0.3):
-    """Starts juan, sends the signals, and gives exit code and output."""
+    """Starts juan, sends the signals after so many seconds (None: when it has begun to write), and gives exit code and output."""
     p = start(*arguments)
-    time.sleep(after)
+    begun = os.read(p.stdout.fileno(), 1) if after is None else b""
+    time.sleep(after or 0)
     assert p.poll() is None, f"it ended before it could be interrupted: {p.communicate()}"
     for s in signals:
         p.send_signal(s)
         time.sleep(0.02)
     out, err = p.communicate(timeout=20)
-    return p.returncode, out.decode("utf-8", "replace"), err.decode("utf-8", "replace")
+    return p.returncode, (begun + out).decode("utf-8", "replace"), err.decode("utf-8", "replace")
 
 
 # ---- Ctrl-C ----
@@ -45,7 +46,7 @@ def big_model():
 
 
 def stops_writing():
-    code, out, _ = interrupted([signal.SIGINT], "run", big_model(), "--raw", "-p", "x", "-n", "0", "--cpu", "ref", "-t", "1", after=1)
+    code, out, _ = interrupted([signal.SIGINT], "run", big_model(), "--raw", "-p", "x", "-n", "0", "--cpu", "ref", "-t", "1", after=None)
     assert code == 130 and out, (code, out)
     code, out, _ = interrupted([signal.SIGTERM], "run", big_model(), "--raw", "-p", "x", "-n", "0", "--cpu", "ref", "--json", after=1)
     assert code == 130 and '"stop":"cancelled"' in out.splitlines()[-1], (code, out[-300:])

@@ -212,6 +212,7 @@ static void levels_agree(void **state)
 {
     (void)state;
     static float expected[MAX];
+    int seen = 0;
     for (int k = 1; k < SUBJECTS; k++) {
         if (!kernel_level_runs(subjects[k].level, cpu_get())) continue;
         vec_table t = table_of(&subjects[k]);
@@ -224,9 +225,10 @@ static void levels_agree(void **state)
         t.axpy(y, x, 0.1f, n);
         t.softcap(y, 5, n);
         y[0] = t.softmax_part(y, n, &max);
-        if (k > 1) assert_memory_equal(y, expected, sizeof(float) * (size_t)n);
+        if (seen++) assert_memory_equal(y, expected, sizeof(float) * (size_t)n);
         memcpy(expected, y, sizeof(float) * (size_t)n);
     }
+    if (seen < 2) skip_because("one level of vectors alone runs here");
 }
 
 int main(void)

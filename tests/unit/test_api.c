@@ -47,7 +47,8 @@ static void writes(void **state)
     buf_init(&heard, 1 << 16);
     cj_write_options o = {.max_tokens = 8, .on_text = collect, .user = &heard};
     assert_int_equal(cj_write(e, "从前", &o, &a, NULL), CJ_OK);
-    if (heard.len) assert_string_equal(a, heard.data);
+    assert_int_equal(heard.len, strlen(a));
+    assert_memory_equal(a, heard.len ? heard.data : "", heard.len);
     o.on_text = NULL;
     assert_int_equal(cj_write(e, "从前", &o, &b, NULL), CJ_OK);
     assert_string_equal(a, b);
@@ -58,13 +59,34 @@ static void writes(void **state)
     buf_deinit(&heard);
 }
 
-static bool once(void *user, const char *piece, size_t bytes) { return false; }
+/* Says stop, and counts how often it was asked. */
+static bool once(void *user, const char *piece, size_t bytes)
+{
+    ++*(int *)user;
+    return false;
+}
 static bool never(void *user, int64_t done, int64_t total) { return false; }
+
+static void options_out_of_range(void **state)
+{
+    char *a = NULL;
+    cj_answer *answer = NULL;
+    const char *files[] = {file};
+    assert_int_equal(cj_write(e, "庙里", &(cj_write_options){.max_tokens = -1}, &a, NULL), CJ_E_USAGE);
+    assert_int_equal(cj_write(e, "庙里", &(cj_write_options){.top_p = -0.5}, &a, NULL), CJ_E_USAGE);
+    assert_int_equal(cj_ask(e, files, 1, "庙在哪里？", &(cj_ask_options){.quotes = -1}, &answer, NULL), CJ_E_USAGE);
+    assert_int_equal(cj_ask(e, files, 1, "庙在哪里？", &(cj_ask_options){.quotes = 17}, &answer, NULL), CJ_E_USAGE);
+    assert_int_equal(cj_ask(e, files, 1, "庙在哪里？", &(cj_ask_options){.max_tokens = -1}, &answer, NULL), CJ_E_USAGE);
+    assert_null(a);
+    assert_null(answer);
+}
 
 static void writing_is_stopped(void **state)
 {
     char *a = NULL;
-    assert_int_equal(cj_write(e, "庙里", &(cj_write_options){.max_tokens = 50, .on_text = once}, &a, NULL), CJ_OK);
+    int asked = 0;
+    assert_int_equal(cj_write(e, "庙里", &(cj_write_options){.max_tokens = 50, .on_text = once, .user = &asked}, &a, NULL), CJ_OK);
+    assert_int_equal(asked, 1);
     assert_non_null(a);
     cj_free(a);
     a = NULL;
@@ -134,7 +156,7 @@ static void no_memory_is_an_error(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(writes), cmocka_unit_test(writing_is_stopped),    cmocka_unit_test(asks),
+        cmocka_unit_test(writes), cmocka_unit_test(options_out_of_range), cmocka_unit_test(writing_is_stopped),    cmocka_unit_test(asks),
         cmocka_unit_test(errors_are_told_apart), cmocka_unit_test(no_memory_is_an_error),
     };
     return cmocka_run_group_tests(tests, open_engine, close_engine);

@@ -43,7 +43,7 @@ static void prompt(prompted *p, const char *text, const session *held)
     token_list_init(&p->ids);
     buf_init(&p->rendered, 1 << 20);
     buf_init(&p->spelled, 1 << 20);
-    assert_int_equal(prompt_chat(shared, r, &(prompt_options){.held = held}, &p->rendered, &p->ids, NULL), CJ_OK);
+    assert_int_equal(prompt_chat(shared, r, held, &p->rendered, &p->ids, NULL), CJ_OK);
     assert_int_equal(tokenizer_decode(engine_tokenizer(shared), p->ids.ids, p->ids.count, TOKEN_SHOW_SPECIAL, &p->spelled, NULL), CJ_OK);
     assert_string_equal(p->rendered.data ? p->rendered.data : "", p->spelled.data ? p->spelled.data : "");
     for (size_t i = 0; i < p->ids.count; i++) /* spans are without gaps over the text */

@@ -25,6 +25,18 @@ static int ceil_div(int a, int b) { return (a + b - 1) / b; }
 static int dk_steps(const attn_tile *t) { return ceil_div(t->kv->dk, DEPTH); }
 static bool tiled(const attn_tile *t) { return !t->exact && t->kv->type != KV_F32 && t->st.rows >= TILED_ROWS; }
 
+/* The level below, which has what tiles do not do. */
+static attn_table below(void)
+{
+    attn_table t;
+#ifdef SIMD_EMULATE
+    attn_fill_avx512(&t);
+#else
+    attn_fill_avx512vnni(&t); /* every processor with tiles has VNNI */
+#endif
+    return t;
+}
+
 /* float32 whose upper half is x rounded to bfloat16 (to nearest even; a NaN stays one). */
 SIMD_FN i32x16 rounded(f32x16 x)
 {
@@ -49,9 +61,7 @@ SIMD_FN i32x16 code_pairs(i32x16 units, const int j, f32x16 by)
 static void queries(attn_tile *t)
 {
     if (!tiled(t)) {
-        attn_table below;
-        attn_fill_avx512(&below);
-        below.queries(t);
+        below().queries(t);
         return;
     }
     const int dk = t->kv->dk;
@@ -93,9 +103,7 @@ static void lay_out_keys(attn_tile *t, const uint8_t *head, int n)
 static void scores(attn_tile *t, const uint8_t *head, int n)
 {
     if (!tiled(t)) {
-        attn_table below;
-        attn_fill_avx512(&below);
-        below.scores(t, head, n);
+        below().scores(t, head, n);
         return;
     }
     const size_t steps = (size_t)dk_steps(t);
@@ -206,9 +214,7 @@ static void add_values(const attn_tile *t, float *out, uint16_t (*weights)[KV_PA
 static void values(attn_tile *t, const uint8_t *head, int n)
 {
     if (!tiled(t)) {
-        attn_table below;
-        attn_fill_avx512(&below);
-        below.values(t, head, n);
+        below().values(t, head, n);
         return;
     }
     const int64_t ld = t->st.ld;

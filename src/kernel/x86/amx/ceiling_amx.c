@@ -2,47 +2,44 @@
 #if !defined(__x86_64__)
 #error "AMX is x86-64"
 #endif
-#include <string.h>
-
 #include "kernel/ceiling.h"
+#include "kernel/simd/tile.h"
 
-/* Instructions are written out: compilers differ in how, and whether, they offer them (GCC 12's _tile_loadconfig loses the store of
- * the configuration). Four tiles of sums, two of x, two of w. */
-typedef struct tile_config {
-    uint8_t palette, start_row, reserved[14];
-    uint16_t cols[16];
-    uint8_t rows[16];
-} tile_config;
-
+/* Four tiles of sums, two of x, two of w. */
 static void configure(void)
 {
-    tile_config c = {.palette = 1};
-    for (int t = 0; t < 8; t++) {
-        c.cols[t] = 64;
-        c.rows[t] = 16;
-    }
-    __asm__ volatile("ldtilecfg %0" : : "m"(c));
-    __asm__ volatile("tilezero %%tmm0\n tilezero %%tmm1\n tilezero %%tmm2\n tilezero %%tmm3\n"
-                     "tilezero %%tmm4\n tilezero %%tmm5\n tilezero %%tmm6\n tilezero %%tmm7" : : );
+    tile_configure();
+    tile_zero(0);
+    tile_zero(1);
+    tile_zero(2);
+    tile_zero(3);
+    tile_zero(4);
+    tile_zero(5);
+    tile_zero(6);
+    tile_zero(7);
 }
 
 static double bf16_amx(int64_t rounds)
 {
     configure();
-    for (int64_t i = 0; i < rounds; i++)
-        __asm__ volatile("tdpbf16ps %%tmm6, %%tmm4, %%tmm0\n tdpbf16ps %%tmm7, %%tmm4, %%tmm1\n"
-                         "tdpbf16ps %%tmm6, %%tmm5, %%tmm2\n tdpbf16ps %%tmm7, %%tmm5, %%tmm3" : : );
-    __asm__ volatile("tilerelease" : : );
+    for (int64_t i = 0; i < rounds; i++) {
+        tile_dot_bf16(0, 4, 6);
+        tile_dot_bf16(1, 4, 7);
+        tile_dot_bf16(2, 5, 6);
+        tile_dot_bf16(3, 5, 7);
+    }
+    tile_release();
     return 4.0 * 2 * 16 * 16 * 32;
 }
 
+/* No kernel has 8-bit tiles, so tile.h has no word for this. */
 static double int8_amx(int64_t rounds)
 {
     configure();
     for (int64_t i = 0; i < rounds; i++)
         __asm__ volatile("tdpbssd %%tmm6, %%tmm4, %%tmm0\n tdpbssd %%tmm7, %%tmm4, %%tmm1\n"
                          "tdpbssd %%tmm6, %%tmm5, %%tmm2\n tdpbssd %%tmm7, %%tmm5, %%tmm3" : : );
-    __asm__ volatile("tilerelease" : : );
+    tile_release();
     return 4.0 * 2 * 16 * 16 * 64;
 }
 

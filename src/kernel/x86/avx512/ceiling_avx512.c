@@ -65,8 +65,8 @@ static double int8_avx512(int64_t rounds)
     for (int64_t i = 0; i < rounds; i++)
 #pragma GCC unroll 32
         for (int c = 0; c < CHAINS; c++) {
+            __asm__ volatile("" : "+v"(x)); /* the products are not to be moved out of the loop */
             __m512i products = _mm512_maddubs_epi16(x, w);
-            __asm__ volatile("" : "+v"(products));
             acc[c] = _mm512_add_epi32(acc[c], _mm512_madd_epi16(products, one));
             __asm__ volatile("" : "+v"(acc[c]));
         }
