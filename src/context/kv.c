@@ -21,10 +21,13 @@ static uint8_t *page_new(const kv_layout *l)
     return (uint8_t *)(h + 1);
 }
 
-static void page_drop(uint8_t **page)
+static void page_drop(layer_pages *l, int64_t p)
 {
-    if (*page && atomic_fetch_sub_explicit(&head_of(*page)->refs, 1, memory_order_acq_rel) == 1) mem_free(head_of(*page));
-    *page = NULL;
+    uint8_t *page = l->page[p];
+    if (page && l->whose[p] == PAGE_OURS && atomic_fetch_sub_explicit(&head_of(page)->refs, 1, memory_order_acq_rel) == 1) mem_free(head_of(page));
+    l->unchecked -= l->whose[p] == PAGE_UNCHECKED;
+    l->page[p] = NULL;
+    l->whose[p] = PAGE_OURS;
 }
 
 static int64_t pages_for(int64_t tokens) { return i64_ceil_div(tokens, KV_PAGE); }
@@ -46,8 +49,10 @@ void kv_close(kv_cache **pkv)
     if (!kv) return;
     for (int i = 0; i < kv->n_layers; i++) {
         layer_pages *l = &kv->layer[i];
-        for (int64_t p = 0; p < l->cap; p++) page_drop(&l->page[p]);
+        for (int64_t p = 0; p < l->cap; p++) page_drop(l, p);
         mem_free(l->page);
+        mem_free(l->whose);
+        mem_free(l->summary);
     }
     mem_free(kv);
     *pkv = NULL;
@@ -57,6 +62,7 @@ int64_t kv_count(const kv_cache *kv) { return kv->count; }
 int kv_layers(const kv_cache *kv) { return kv->n_layers; }
 const kv_layer *kv_layer_at(const kv_cache *kv, int layer) { return &kv->layer[layer].spec; }
 uint8_t *const *kv_pages(const kv_cache *kv, int layer) { return kv->layer[layer].page; }
+uint8_t *kv_summaries(const kv_cache *kv, int layer) { return kv->layer[layer].summary; }
 
 size_t kv_bytes(const kv_cache *kv)
 {
@@ -69,29 +75,44 @@ size_t kv_bytes(const kv_cache *kv)
     return bytes;
 }
 
-/* Room for `pages` entries in the layer's table. */
+/* A longer copy of array[n] in *out, zeros at its end. */
+static cj_err array_grow(void **array, size_t size, int64_t n, int64_t cap, cj_diag *d)
+{
+    void *more = mem_array((size_t)cap, size);
+    if (!more) return diag_nomem(d, (size_t)cap * size);
+    if (n) memcpy(more, *array, (size_t)n * size);
+    mem_free(*array);
+    *array = more;
+    return CJ_OK;
+}
+
+/* Room for `pages` entries in the layer's tables. */
 static cj_err table_grow(layer_pages *l, int64_t pages, cj_diag *d)
 {
     if (pages <= l->cap) return CJ_OK;
     int64_t cap = i64_max(pages, l->cap * 2);
-    uint8_t **table = mem_array((size_t)cap, sizeof *table);
-    if (!table) return diag_nomem(d, (size_t)cap * sizeof *table);
-    if (l->cap) memcpy(table, l->page, (size_t)l->cap * sizeof *table);
-    mem_free(l->page);
-    l->page = table;
-    l->cap = cap;
-    return CJ_OK;
+    void *page = l->page, *whose = l->whose, *summary = l->summary;
+    cj_err e = array_grow(&page, sizeof *l->page, l->cap, cap, d);
+    if (!e) e = array_grow(&whose, sizeof *l->whose, l->cap, cap, d);
+    if (!e && !l->spec.window) e = array_grow(&summary, kv_summary_bytes(&l->spec.layout), l->cap, cap, d);
+    l->page = page;
+    l->whose = whose;
+    l->summary = summary;
+    if (!e) l->cap = cap;
+    return e;
 }
 
 /* Makes page p of the layer present and ours alone. */
-static cj_err page_own(layer_pages *l, int64_t p, cj_diag *d)
+static cj_err page_own(kv_cache *kv, int layer, int64_t p, cj_diag *d)
 {
+    layer_pages *l = &kv->layer[layer];
     uint8_t *old = l->page[p];
-    if (old && atomic_load_explicit(&head_of(old)->refs, memory_order_acquire) == 1) return CJ_OK;
+    if (old && l->whose[p] == PAGE_OURS && atomic_load_explicit(&head_of(old)->refs, memory_order_acquire) == 1) return CJ_OK;
+    TRY(kv_check(kv, layer, p, p + 1, d));
     uint8_t *page = page_new(&l->spec.layout);
     if (!page) return diag_nomem(d, kv_page_bytes(&l->spec.layout));
     if (old) memcpy(page, old, kv_page_bytes(&l->spec.layout));
-    page_drop(&l->page[p]);
+    page_drop(l, p);
     l->page[p] = page;
     return CJ_OK;
 }
@@ -102,7 +123,7 @@ cj_err kv_extend(kv_cache *kv, int64_t tokens, cj_diag *d)
     for (int i = 0; i < kv->n_layers; i++) {
         layer_pages *l = &kv->layer[i];
         TRY(table_grow(l, pages_for(end), d));
-        for (int64_t p = i64_max(l->first, kv->count / KV_PAGE); p < pages_for(end); p++) TRY(page_own(l, p, d));
+        for (int64_t p = i64_max(l->first, kv->count / KV_PAGE); p < pages_for(end); p++) TRY(page_own(kv, i, p, d));
     }
     return CJ_OK;
 }
@@ -114,7 +135,7 @@ void kv_advance(kv_cache *kv, int64_t tokens)
         layer_pages *l = &kv->layer[i];
         if (!l->spec.window) continue;
         int64_t keep = kv->count - l->spec.window - KV_SLACK;
-        for (; (l->first + 1) * KV_PAGE <= keep; l->first++) page_drop(&l->page[l->first]);
+        for (; (l->first + 1) * KV_PAGE <= keep; l->first++) page_drop(l, l->first);
     }
 }
 
@@ -127,7 +148,7 @@ int64_t kv_cut(kv_cache *kv, int64_t n)
     }
     for (int i = 0; i < kv->n_layers; i++) {
         layer_pages *l = &kv->layer[i];
-        for (int64_t p = pages_for(n); p < l->cap; p++) page_drop(&l->page[p]);
+        for (int64_t p = pages_for(n); p < l->cap; p++) page_drop(l, p);
         if (n == 0) l->first = 0;
     }
     kv->count = n;
@@ -141,6 +162,7 @@ cj_err kv_fork(kv_cache **out, const kv_cache *kv, cj_diag *d)
     if (!copy) return diag_nomem(d, bytes);
     copy->n_layers = kv->n_layers;
     copy->count = kv->count;
+    copy->source = kv->source;
     for (int i = 0; i < kv->n_layers; i++) {
         const layer_pages *from = &kv->layer[i];
         layer_pages *to = &copy->layer[i];
@@ -153,9 +175,49 @@ cj_err kv_fork(kv_cache **out, const kv_cache *kv, cj_diag *d)
         }
         for (int64_t p = from->first; p < pages_for(kv->count); p++) {
             to->page[p] = from->page[p];
-            if (to->page[p]) atomic_fetch_add_explicit(&head_of(to->page[p])->refs, 1, memory_order_relaxed);
+            to->whose[p] = from->whose[p];
+            if (to->page[p] && to->whose[p] == PAGE_OURS) atomic_fetch_add_explicit(&head_of(to->page[p])->refs, 1, memory_order_relaxed);
         }
+        to->unchecked = from->unchecked;
+        if (to->summary) memcpy(to->summary, from->summary, (size_t)pages_for(kv->count) * kv_summary_bytes(&to->spec.layout));
     }
     *out = copy;
+    return CJ_OK;
+}
+
+/* ---- attached pages ---- */
+
+int64_t kv_first_needed(const kv_layer *l, int64_t count) { return l->window ? i64_max(0, count - l->window) / KV_PAGE : 0; }
+
+cj_err kv_resume(kv_cache *kv, int64_t count, const kv_source *source, cj_diag *d)
+{
+    kv_cut(kv, 0);
+    for (int i = 0; i < kv->n_layers; i++) TRY(table_grow(&kv->layer[i], pages_for(count), d));
+    for (int i = 0; i < kv->n_layers; i++) kv->layer[i].first = kv_first_needed(&kv->layer[i].spec, count);
+    kv->count = count;
+    if (source) kv->source = *source;
+    return CJ_OK;
+}
+
+cj_err kv_attach(kv_cache *kv, int layer, int64_t page, const uint8_t *bytes, bool checked, cj_diag *d)
+{
+    layer_pages *l = &kv->layer[layer];
+    TRY(table_grow(l, page + 1, d));
+    page_drop(l, page);
+    l->page[page] = (uint8_t *)(uintptr_t)bytes; /* never written: page_own copies first */
+    l->whose[page] = checked ? PAGE_ATTACHED : PAGE_UNCHECKED;
+    l->unchecked += !checked;
+    return CJ_OK;
+}
+
+cj_err kv_check(kv_cache *kv, int layer, int64_t first, int64_t end, cj_diag *d)
+{
+    layer_pages *l = &kv->layer[layer];
+    for (int64_t p = i64_max(first, l->first); l->unchecked && p < i64_min(end, l->cap); p++) {
+        if (l->whose[p] != PAGE_UNCHECKED) continue;
+        TRY(kv->source.check(kv->source.arg, layer, p, l->page[p], d));
+        l->whose[p] = PAGE_ATTACHED;
+        l->unchecked--;
+    }
     return CJ_OK;
 }

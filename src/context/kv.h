@@ -6,6 +6,7 @@
  *  3. A layer with a window drops pages that lie more than window + KV_SLACK tokens behind; their entries are NULL.
  *     Layers without a window keep everything.
  *  4. Nothing is allocated before it is needed: a long context costs nothing until its tokens are there.
+ *  5. A page may be attached: it then lies in somebody else's memory (a mapped file), is only read, and is copied before a write.
  * A context belongs to one thread at a time; pages may be shared between threads.
  */
 #ifndef CONTEXT_KV_H
@@ -42,6 +43,28 @@ CJ_NODISCARD cj_err kv_extend(kv_cache *kv, int64_t tokens, cj_diag *d);
 void kv_advance(kv_cache *kv, int64_t tokens);
 /* Forgets everything from position n on. Returns how many tokens are left: n, or 0 when a window has already left n behind. */
 int64_t kv_cut(kv_cache *kv, int64_t n);
+
+/* Who checks attached pages. */
+typedef struct kv_source {
+    void *arg;
+    /* A page that is about to be used for the first time: CJ_OK, or what is wrong with it. */
+    cj_err (*check)(void *arg, int layer, int64_t page, const uint8_t *bytes, cj_diag *d);
+} kv_source;
+
+/* First page that a layer of a context of `count` tokens must have to go on: what lies behind a window is not needed. */
+int64_t kv_first_needed(const kv_layer *l, int64_t count);
+/* Makes the context stand at `count` tokens with no page at all. Every page from kv_first_needed on must be attached before it is used.
+ * source may be NULL when all of them will be checked ones. */
+CJ_NODISCARD cj_err kv_resume(kv_cache *kv, int64_t count, const kv_source *source, cj_diag *d);
+/* Page `page` of a layer is bytes from now on; a page that kv holds there is dropped. The bytes, aligned to 64, must stay until kv and all
+ * forks of it are closed. An unchecked page goes through the source before it is used. */
+CJ_NODISCARD cj_err kv_attach(kv_cache *kv, int layer, int64_t page, const uint8_t *bytes, bool checked, cj_diag *d);
+/* Checks those of the pages [first, end) of a layer that have not been checked. */
+CJ_NODISCARD cj_err kv_check(kv_cache *kv, int layer, int64_t first, int64_t end, cj_diag *d);
+
+/* Summaries of pages, for selection (kernel/ops.h says what is in them): [pages][kv_summary_bytes], of every full page of a layer without a
+ * window; NULL for others. Valid until the next kv_extend, kv_resume or kv_attach. */
+uint8_t *kv_summaries(const kv_cache *kv, int layer);
 
 /* A snapshot of the whole context as bytes: header, then every page present with its checksum. */
 CJ_NODISCARD cj_err kv_save(const kv_cache *kv, file_out *f, cj_diag *d);

@@ -5,14 +5,21 @@
 #include "base/mem.h"
 #include "context/kv.h"
 
+/* Whose a page is. */
+enum { PAGE_OURS, PAGE_ATTACHED, PAGE_UNCHECKED /* attached, and not checked yet */ };
+
 typedef struct layer_pages {
     kv_layer spec;
     uint8_t **page;     /* [cap], NULL where absent */
+    uint8_t *whose;     /* [cap] */
+    uint8_t *summary;   /* [cap] of kv_summary_bytes; NULL where the layer has none */
     int64_t cap, first; /* entries before `first` were dropped by the window */
+    int64_t unchecked;  /* how many are */
 } layer_pages;
 
 struct kv_cache {
     int64_t count;
+    kv_source source;
     int n_layers;
     layer_pages layer[];
 };

@@ -56,6 +56,9 @@ static inline size_t kv_v_scales(const kv_layout *l) { return kv_k_scales(l) + (
 static inline size_t kv_head_bytes(const kv_layout *l) { return l->type == KV_Q8 ? kv_v_scales(l) + KV_PAGE * sizeof(float) : kv_k_scales(l); }
 static inline size_t kv_page_bytes(const kv_layout *l) { return kv_head_bytes(l) * (size_t)l->heads; }
 
+/* The summary of a page: for each KV head the mean of its keys as they are stored, bfloat16 [dk]. */
+static inline size_t kv_summary_bytes(const kv_layout *l) { return (size_t)l->heads * (size_t)l->dk * sizeof(uint16_t); }
+
 /* Element index (in elements of the type) of key element c of token t, of value element c of token t, inside their parts. */
 static inline size_t kv_k_index(const kv_layout *l, int t, int c)
 {

@@ -157,10 +157,58 @@ static void no_memory_changes_nothing(void **state)
     }
 }
 
+/* Knows one bad page of layer 0. */
+static cj_err check_page(void *arg, int layer, int64_t page, const uint8_t *bytes, cj_diag *d)
+{
+    const int64_t *bad = arg;
+    (void)bytes;
+    return layer == 0 && page == *bad ? diag_fail(d, CJ_E_INPUT, MSG_SNAPSHOT_BAD, "%s", "page") : CJ_OK;
+}
+
+static void attached_pages_are_checked_and_copied(void **state)
+{
+    (void)state;
+    const int64_t count = 1000; /* ends inside page 7 */
+    int64_t bad = 3;
+    kv_cache *from = open_cache(), *kv = open_cache();
+    add(from, count, 0);
+    assert_int_equal(kv_resume(kv, count, &(kv_source){&bad, check_page}, NULL), CJ_OK);
+    assert_int_equal(kv_first_needed(&layers[0], count), 0);
+    assert_int_equal(kv_first_needed(&layers[1], count), (count - 200) / KV_PAGE);
+    for (int l = 0; l < 2; l++)
+        for (int64_t p = kv_first_needed(&layers[l], count); p < 8; p++) assert_int_equal(kv_attach(kv, l, p, kv_pages(from, l)[p], l == 1, NULL), CJ_OK);
+    assert_int_equal(kv_count(kv), count);
+    assert_marks(kv, 0, count, 0);
+    assert_int_equal(kv_check(kv, 0, 0, 3, NULL), CJ_OK);
+    assert_int_equal(kv_check(kv, 0, 0, 8, NULL), CJ_E_INPUT);
+    assert_int_equal(kv_check(kv, 0, 4, 8, NULL), CJ_OK);
+    kv_cache *fork = NULL;
+    assert_int_equal(kv_fork(&fork, kv, NULL), CJ_OK);
+    assert_int_equal(kv_check(fork, 0, 0, 8, NULL), CJ_E_INPUT);
+    add(kv, 300, 50); /* goes on inside page 7: a copy */
+    assert_ptr_equal(kv_pages(kv, 0)[6], kv_pages(from, 0)[6]);
+    assert_ptr_not_equal(kv_pages(kv, 0)[7], kv_pages(from, 0)[7]);
+    assert_marks(from, 896, count, 0);
+    assert_marks(kv, 0, count, 0);
+    assert_marks(kv, count, count + 300, 50);
+    assert_int_equal(kv_cut(kv, count), count);
+    kv_close(&kv);
+    assert_marks(fork, 0, count, 0);
+    kv_close(&fork);
+    bad = 7; /* what goes on in a damaged page is refused */
+    kv = open_cache();
+    assert_int_equal(kv_resume(kv, count, &(kv_source){&bad, check_page}, NULL), CJ_OK);
+    for (int l = 0; l < 2; l++)
+        for (int64_t p = kv_first_needed(&layers[l], count); p < 8; p++) assert_int_equal(kv_attach(kv, l, p, kv_pages(from, l)[p], false, NULL), CJ_OK);
+    assert_int_equal(kv_extend(kv, 1, NULL), CJ_E_INPUT);
+    kv_close(&kv);
+    kv_close(&from);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(windows_drop_what_is_behind), cmocka_unit_test(forks_share_and_copy),
+        cmocka_unit_test(windows_drop_what_is_behind), cmocka_unit_test(forks_share_and_copy), cmocka_unit_test(attached_pages_are_checked_and_copied),
         cmocka_unit_test(snapshots_come_back_or_are_refused), cmocka_unit_test(no_memory_changes_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
