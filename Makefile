@@ -58,7 +58,7 @@ bench: all
 	@$(BUILD)/juan bench "$$MODEL"
 
 finding: all
-	@ninja -C $(BUILD) tests/look
+	@ninja -C $(BUILD) tests/look tests/indexed
 	@tests/reading/finding.py --build $(BUILD) "$$MODEL"
 
 install: $(BUILD)/build.ninja

@@ -3,11 +3,13 @@
 
     make finding [MODEL=gemma-3-270m]
     tests/reading/finding.py [--build build] [--keep FOLDER] MODEL
+    tests/reading/finding.py [--build build] --whole FOLDER
 
 questions.json has questions about four books in the public domain and the sentences that answer them; half of the questions use
 the text's words ("words"), half avoid them ("other"). A passage counts as right when it overlaps such a sentence. Printed for each
 way of scoring: how often the first passage is right, how often one of the first three, of the first ten. docs/finding.md has the
-figures and what was chosen. --keep stores what `look` printed, so that other scores can be tried without reading again.
+figures and what was chosen. --keep stores what `look` printed, so that other scores can be tried without reading again. --whole asks
+only the text index, which needs no model, and of whole books: FOLDER has them as BOOK.txt, each by itself and, as three.txt, several.
 """
 import argparse
 import json
@@ -143,6 +145,48 @@ def letters(r, q):
     return [sum(math.log(len(r.grams) / r.counts[x]) for x in asked & g) / (1 + 0.25 * math.log(len(g) + 1)) for g in r.grams]
 
 
+def indexed(program, file, questions, characters=None):
+    """What the text index finds in a file: its passages and, for each question, their numbers, best first."""
+    with tempfile.TemporaryDirectory() as folder:
+        asked = os.path.join(folder, "questions.txt")
+        with open(asked, "w", encoding="utf-8") as f:
+            f.writelines(q["question"] + "\n" for q in questions)
+        command = [program, file, os.path.join(folder, "index"), asked] + ([str(characters)] if characters else [])
+        return json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+
+
+def text_index(program):
+    def score(r, q):
+        if not hasattr(r, "found"):
+            got = indexed(program, os.path.join(HERE, r.book["file"]), r.book["questions"], r.book["characters"])
+            assert got["passages"] == r.passages
+            r.found = got["found"]
+        order = {p: 1 / (1 + rank) for rank, p in enumerate(r.found[q])}
+        return [order.get(i, 0) for i in range(len(r.passages))]
+    return score
+
+
+def whole_books(program, folder):
+    """The index alone, on the whole of each book whose questions these are, and on three.txt."""
+    for name in [b["book"] for b in read_books()] + ["three"]:
+        path = os.path.join(folder, name + ".txt")
+        if not os.path.exists(path):
+            continue
+        with open(path, encoding="utf-8") as f:
+            text = f.read()
+        asked = [(q, [(at, at + len(s["text"])) for s in q["support"] for at in [text.find(s["text"])] if at >= 0])
+                 for b in read_books() if name in (b["book"], "three") for q in b["questions"]]
+        asked = [(q, support) for q, support in asked if support]
+        got = indexed(program, path, [q for q, _ in asked])
+        row = {how: [0, 0, 0, 0] for how in ("words", "other")}
+        for (q, support), found in zip(asked, got["found"]):
+            right = [i for i, p in enumerate(found) if any(got["passages"][p][0] < e and got["passages"][p][1] > s for s, e in support)]
+            row[q["how"]][3] += 1
+            for i, k in enumerate((1, 3, 10)):
+                row[q["how"]][i] += bool(right) and right[0] < k
+        print(f"{name:12} {len(text):9} characters: " + ", ".join(f"{how}: {a} / {b} / {c} of {n}" for how, (a, b, c, n) in row.items()))
+
+
 def both(one, two, weight):
     def score(r, q):
         a, b = one(r, q), two(r, q)
@@ -180,10 +224,14 @@ WAYS = [
 
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("model", help="its name in the catalogue, or its file")
+    p.add_argument("model", nargs="?", help="its name in the catalogue, or its file")
     p.add_argument("--build", default="build", help="where juan and tests/look are")
     p.add_argument("--keep", help="folder for what look printed")
+    p.add_argument("--whole", help="folder with whole books, for the text index alone")
     a = p.parse_args()
+    index = os.path.join(a.build, "tests", "indexed")
+    if a.whole:
+        return whole_books(index, a.whole)
     told = subprocess.run([os.path.join(a.build, "juan"), "inspect", a.model, "--json"], check=True, capture_output=True)
     program, model = os.path.join(a.build, "tests", "look"), json.loads(told.stdout)["path"]
     with tempfile.TemporaryDirectory() as folder:
@@ -195,8 +243,8 @@ def main():
     n = {how: sum(h == how for _, _, h in asked) for how in ("words", "other")}
     print(f"{len(asked)} questions on {len(readings)} books: right passage first, among three, among ten")
     print(f"{'':48}{'in the words (%d)' % n['words']:>20}{'in other words (%d)' % n['other']:>22}")
-    for name, score in WAYS:
-        if name.startswith(("four", "two", "(")) and not known >= set(FOUR):
+    for name, score in WAYS + [("text index, no attention", text_index(index)), ("the chosen one and the text index", both(by_word(TWO, 0.5), text_index(index), 0.5))]:
+        if name.startswith(("four", "two", "(", "the chosen")) and not known >= set(FOUR):
             continue
         right = {(how, k): 0 for how in n for k in (1, 3, 10)}
         for r, i, how in asked:
