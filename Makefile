@@ -30,7 +30,7 @@ help:
 	@echo "make asan | tsan         the tests under AddressSanitizer and UBSan | under ThreadSanitizer"
 	@echo "make fuzz                fuzz every parser for FUZZ_SECONDS ($(FUZZ_SECONDS)) each, with clang's libFuzzer where it is there"
 	@echo "make bench [MODEL=name]  tokens per second and the machine's ceilings"
-	@echo "make finding             how well questions find the sentences that answer them, by several ways of scoring"
+	@echo "make finding             how well questions find the sentences that answer them, and how many answers are right (a quarter of an hour)"
 	@echo "make install             to PREFIX ($(PREFIX)), below DESTDIR when it is given"
 	@echo "make deps                install what the build and the tests need, and nothing when nothing is missing"
 	@echo "make clean               remove the build folders"
@@ -60,6 +60,7 @@ bench: all
 finding: all
 	@ninja -C $(BUILD) tests/look tests/indexed
 	@tests/reading/finding.py --build $(BUILD) "$$MODEL"
+	@tests/reading/answers.py --build $(BUILD) "$$MODEL"
 
 install: $(BUILD)/build.ninja
 	@meson configure $(BUILD) -Dprefix='$(abspath $(PREFIX))' -Dlibdir='$(LIBDIR)'
