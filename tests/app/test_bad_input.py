@@ -23,7 +23,7 @@ IDS = home.write("ids", struct.pack("<4i", 1, 2, 3, 4))
 BOOK = home.write("book.txt", "从前有座山。山上有座庙，庙里有个老和尚。\n" * 9)
 
 
-def refused(path, *commands, says=None, code=3):
+def refused(path, *commands, says=None):
     """Each command says so in both languages, at once, and writes nothing."""
     for command in commands:
         out = home.path("result")
@@ -32,8 +32,8 @@ def refused(path, *commands, says=None, code=3):
                      "perplexity": ("perplexity", path, BOOK, "--ctx", "8"), "ask": ("ask", BOOK, "问", "--model", path),
                      "bench": ("bench", path, "-p", "8", "-n", "1", "-r", "1")}[command]
         before = home.files()
-        english = home.fails(code, *arguments, says=says, timeout=20)
-        chinese = home.fails(code, *arguments, "--lang", "zh", timeout=20)
+        english = home.fails(3, *arguments, says=says, timeout=20)
+        chinese = home.fails(3, *arguments, "--lang", "zh", timeout=20)
         assert not english.out and not chinese.out, (arguments, english.out)
         assert not CHINESE.search(english.err.replace(BOOK, "")), english
         assert CHINESE.search(chinese.err), chinese
@@ -177,8 +177,8 @@ def split_models():
 
 def no_files():
     os.symlink(home.path("circle.gguf"), home.path("circle.gguf"))
-    for path, code in ((home.path("absent.gguf"), 3), (home.folder, 3), (home.path("circle.gguf"), 3), ("/dev/null", 3), (BOOK, 3)):
-        refused(path, *MODEL_COMMANDS, "tokenize", "perplexity", "ask", "bench", code=code)
+    for path, says in ((home.path("absent.gguf"), "absent.gguf"), (home.folder, None), (home.path("circle.gguf"), None), ("/dev/null", None), (BOOK, "GGUF")):
+        refused(path, *MODEL_COMMANDS, "tokenize", "perplexity", "ask", "bench", says=says)
     locked = home.write("locked.gguf", b"GGUF")
     os.chmod(locked, 0)
     if not os.access(locked, os.R_OK):
@@ -234,7 +234,7 @@ HOSTILE = {
     "deep blocks": "{% if 1 %}" * 20000 + "x" + "{% endif %}" * 20000,
     "unfinished": "{% for m in messages %}{{ m",
     "no such thing": "{{ messages | os_system('ls') }}",
-    "refuses": "{{ raise_exception('no') }}",
+    "refuses": "{{ raise_exception('no way') }}",
 }
 
 
@@ -244,7 +244,7 @@ def hostile_template(name):
         f.set_text("tokenizer.chat_template", HOSTILE[name])
         refused(f.write(home.path("bad.gguf")), "run")
         request = home.write("request.json", json.dumps({"messages": [{"role": "user", "content": "Hi"}]}))
-        home.fails(3, "template", home.write("bad.jinja", HOSTILE[name]), request, timeout=20)
+        home.fails(3, "template", home.write("bad.jinja", HOSTILE[name]), request, says="no way" if name == "refuses" else None, timeout=20)
     return test
 
 
@@ -292,6 +292,10 @@ def other_encodings():
     for language in ("en", "zh"):
         r = home.ok("run", model, "--raw", "-f", home.path("gb18030.txt"), "-p", "x", "-n", "1", "--lang", language)
         assert "GB18030" in r.err and bool(CHINESE.search(r.err)) == (language == "zh"), r
+    r = home.ok("ask", home.path("gb18030.txt"), "庙在哪里？", "--model", model, "--json")
+    assert "GB18030" in r.err
+    for e in r.json()["evidence"]:
+        assert text[e["start"]:e["end"]] == e["quote"]
 
 
 def too_long():
@@ -300,35 +304,14 @@ def too_long():
     path = home.write("long.txt", STORY * 400)
     tokens = len(home.ok("tokenize", model, path).json())
     for arguments in (("run", model, "--raw", "-f", path, "-p", "x"), ("run", model, "-f", path, "-p", "x"),
-                      ("ask", path, "庙在哪里？", "--model", model)):
+                      ("run", model, "--raw", "-p", STORY * 400), ("ask", path, "庙在哪里？", "--model", model)):
         english, chinese = both_languages(3, *arguments, says="2048")
         for r in (english, chinese):
             numbers = [int(n.replace(",", "")) for n in re.findall(r"\d[\d,]*", r.err)]
             assert any(tokens - 2048 <= n <= tokens for n in numbers), f"by how many tokens is not said: {r}"
 
 
-# ---- no memory, no disk ----
-
-def little_memory():
-    """With ever less address space every command comes to an answer or to a sentence with exit code 4."""
-    f32 = home.model("f32.gguf", "tiny-qwen3", "--type", "F32", "--set", "layers=2")
-    out = home.path("out")
-    for arguments in (("quantize", f32, out, "--type", "Q4_K"), ("logits", f32, "--ids", IDS, "--out", out), ("tokenize", f32, BOOK),
-                      ("inspect", f32), ("perplexity", f32, BOOK, "--ctx", "64"), ("ask", BOOK, "庙在哪里？", "--model", f32)):
-        codes = set()
-        for mebibytes in (300, 120, 80, 60, 50, 44, 40, 38, 36, 34, 32, 30, 28, 26):
-            size = mebibytes << 20
-            r = home.juan(*arguments, "-t", "1", before=lambda: resource.setrlimit(resource.RLIMIT_AS, (size, size)), timeout=30)
-            if r.code == 127 or "error while loading shared libraries" in r.err:
-                break
-            assert r.code in (0, 4), f"{arguments[0]}, {mebibytes} MiB: {r}"
-            assert r.code == 0 or r.err.strip(), f"{arguments[0]}, {mebibytes} MiB: no sentence"
-            assert r.code == 0 or not os.path.exists(out), f"{arguments[0]}: left something behind"
-            codes.add(r.code)
-            if os.path.exists(out):
-                os.remove(out)
-        assert 0 in codes, f"{arguments[0]} never ran"
-
+# ---- no disk ----
 
 def no_disk_for_snapshots():
     """The snapshot of what every question begins with saves time only: without room for it the question is answered all the same."""
@@ -355,4 +338,4 @@ juan.run([("cut off", truncated), ("wrong magic, version, counts", header), ("va
           ("bad settings", settings), ("split models", split_models), ("no model files", no_files), ("bad vocabularies", vocabularies)]
          + [(f"hostile template: {name}", hostile_template(name)) for name in HOSTILE]
          + [("bad documents", documents), ("other encodings", other_encodings), ("documents larger than the context", too_long),
-            ("little memory", little_memory), ("no disk for snapshots", no_disk_for_snapshots)], home)
+            ("no disk for snapshots", no_disk_for_snapshots)], home)

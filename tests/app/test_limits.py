@@ -139,18 +139,24 @@ def reader_goes_away():
 # ---- no memory, no network ----
 
 def little_memory():
-    """With ever less address space there is an answer or a sentence with exit 4, never a crash."""
-    model = home.model()
-    seen = set()
-    for mebibytes in (400, 200, 120, 80, 60, 50, 45, 40, 36, 32, 28, 26, 24, 22, 20):
-        size = mebibytes << 20
-        r = home.juan("run", model, "--raw", "-p", "hello", "-n", "2", "-t", "1", before=lambda: resource.setrlimit(resource.RLIMIT_AS, (size, size)))
-        if r.code == 127 or "error while loading shared libraries" in r.err:
-            break
-        assert r.code in (0, 4), f"{mebibytes} MiB: {r}"
-        assert r.code == 0 or r.err.strip(), f"{mebibytes} MiB: no sentence"
-        seen.add(r.code)
-    assert 0 in seen, "it never ran"
+    """With ever less address space every command comes to an answer or to a sentence with exit code 4, and leaves nothing behind."""
+    model, out = home.model("f32.gguf", "tiny-qwen3", "--type", "F32", "--set", "layers=2"), home.path("out")
+    book, ids = home.write("book.txt", "从前有座山。山上有座庙，庙里有个老和尚。\n" * 9), home.write("few", b"\1\0\0\0" * 4)
+    for arguments in (("run", model, "--raw", "-p", "hello", "-n", "2"), ("quantize", model, out, "--type", "Q4_K"), ("logits", model, "--ids", ids, "--out", out),
+                      ("tokenize", model, book), ("inspect", model), ("perplexity", model, book, "--ctx", "64"), ("ask", book, "庙在哪里？", "--model", model)):
+        codes = set()
+        for mebibytes in (400, 120, 80, 60, 50, 44, 40, 38, 36, 34, 32, 30, 28, 26, 24, 22, 20):
+            size = mebibytes << 20
+            r = home.juan(*arguments, "-t", "1", before=lambda: resource.setrlimit(resource.RLIMIT_AS, (size, size)), timeout=30)
+            if r.code == 127 or "error while loading shared libraries" in r.err:
+                break
+            assert r.code in (0, 4), f"{arguments[0]}, {mebibytes} MiB: {r}"
+            assert r.code == 0 or r.err.strip(), f"{arguments[0]}, {mebibytes} MiB: no sentence"
+            assert r.code == 0 or not os.path.exists(out), f"{arguments[0]}: left something behind"
+            codes.add(r.code)
+            if os.path.exists(out):
+                os.remove(out)
+        assert 0 in codes, f"{arguments[0]} never ran"
 
 
 def no_socket():

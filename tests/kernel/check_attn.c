@@ -93,6 +93,7 @@ static const attn_shape shapes[] = {
     {KV_Q8, 16, 4, 28, 52, .softcap = 5, .sinks = true, .n_seqs = 2, .pos = {300, 0}, .count = {1, 30}, .rope_dims = 28, .stride = 128, .trained = 129},
     {KV_Q8, 4, 1, 256, 256, .n_seqs = 1, .pos = {3000}, .count = {1}, .rope_dims = 256, .stride = 1024, .trained = 2048},
     {KV_Q8, 6, 3, 12, 4, .window = 3, .n_seqs = 1, .pos = {250}, .count = {70}},
+    {KV_Q8, 6, 3, 12, 4, .window = 1, .n_seqs = 1, .pos = {250}, .count = {20}},
 };
 enum { SHAPES = sizeof shapes / sizeof *shapes };
 

@@ -6,55 +6,40 @@ import itertools
 import math
 import os
 import random
-import shutil
 import statistics
-import subprocess
 import sys
-import tempfile
 from array import array
 
-ROOT = os.environ["CJ_SOURCE"]
-sys.path.insert(0, os.path.join(ROOT, "tests", "support"))
-import tap
+sys.path[:0] = [os.path.join(os.environ["CJ_SOURCE"], "tests", "support")]
+import juan
+from juan import tap
 
-JUAN = os.path.join(os.environ["CJ_BUILD"], "juan")
+home = juan.Home()
 TYPES = ("F32", "F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q4_K", "Q5_K", "Q6_K")
 LEVELS = ("ref", "avx2", "avx512", "amx", "neon")
 VOCAB, TOKENS, LONG = 512, 160, 700  # longer than a page; long enough for attention to be cut along the keys
-FOLDER = tempfile.mkdtemp(prefix="juan-quantised-")
-
-
-def juan(*arguments):
-    return subprocess.run([JUAN, *arguments, "--lang", "en"], capture_output=True, text=True)
 
 
 def model(shape, stored):
     """A random float32 model of this shape, converted."""
-    source, path = f"{FOLDER}/{shape}.gguf", f"{FOLDER}/{shape}-{stored}.gguf"
-    if not os.path.exists(source):
-        subprocess.run([sys.executable, f"{ROOT}/tools/make_gguf.py", source, "--shape", shape, "--type", "F32", "--set", "layers=2"], check=True)
+    path = home.path(f"{shape}-{stored}.gguf")
     if not os.path.exists(path):
-        r = juan("quantize", source, path, "--type", stored, "-q")
-        assert r.returncode == 0, r.stderr
+        home.ok("quantize", home.model(f"{shape}.gguf", shape, "--type", "F32", "--set", "layers=2"), path, "--type", stored, "-q")
     return path
 
 
 def tokens(n):
-    path = f"{FOLDER}/ids-{n}"
-    if not os.path.exists(path):
-        random.seed(n)
-        with open(path, "wb") as f:
-            array("i", [random.randrange(VOCAB) for _ in range(n)]).tofile(f)
-    return path
+    random.seed(n)
+    return home.write(f"ids-{n}", array("i", [random.randrange(VOCAB) for _ in range(n)]).tobytes())
 
 
 def logits(path, level, *options, n=TOKENS):
     """The bytes of float32 [n, VOCAB]; level None: the best there is."""
-    out = f"{FOLDER}/out"
-    r = juan("logits", path, "--ids", tokens(n), "--out", out, *(("--cpu", level) if level else ()), *options)
-    if "cannot run the level" in r.stderr:
+    out = home.path("out")
+    r = home.juan("logits", path, "--ids", tokens(n), "--out", out, *(("--cpu", level) if level else ()), *options)
+    if "cannot run the level" in r.err:
         raise tap.Skip(f"this processor has no {level}")
-    assert r.returncode == 0, r.stderr
+    assert r.code == 0, r
     with open(out, "rb") as f:
         return f.read()
 
@@ -121,7 +106,4 @@ for level in LEVELS:
               for shape, t in itertools.product(("tiny-gemma3", "tiny-llama", "tiny-qwen3moe"), ("Q4_K",) if slow else ("Q8_0", "Q4_K"))]
     tests += [(f"{t} has the same bits with any threads at {level}", same_bits(level, t, TOKENS if slow else LONG))
               for t in (("Q4_K",) if slow else ("BF16", "Q8_0", "Q4_K"))]
-try:
-    tap.run(tests)
-finally:
-    shutil.rmtree(FOLDER)
+juan.run(tests, home)
