@@ -19,7 +19,7 @@ from array import array
 # layers, hidden, ffn, query heads, kv heads, head size, vocabulary, rope theta, context; `experts` 0 means dense.
 SHAPES = {
     "gemma3-270m": dict(family="gemma3", layers=18, hidden=640, ffn=2048, heads=4, kv=1, head=256, vocab=262144, theta=1e6,
-                        context=32768, window=512, tied=1),
+                        context=32768, window=512, tied=1, space_prefix=0),
     "qwen2.5-0.5b": dict(family="qwen2", layers=24, hidden=896, ffn=4864, heads=14, kv=2, head=64, vocab=151936, theta=1e6,
                          context=32768, tied=1),
     "qwen3-0.6b": dict(family="qwen3", layers=28, hidden=1024, ffn=3072, heads=16, kv=8, head=128, vocab=151936, theta=1e6,
@@ -35,7 +35,7 @@ SHAPES = {
     "tiny-qwen3moe": dict(family="qwen3moe", layers=4, hidden=256, ffn=512, heads=4, kv=2, head=64, vocab=512, theta=1e4,
                           context=2048, tied=0, experts=8, used=2, expert_ffn=256),
     "tiny-gemma3": dict(family="gemma3", layers=7, hidden=256, ffn=512, heads=4, kv=1, head=64, vocab=512, theta=1e6,
-                        context=2048, window=16, tied=1),
+                        context=2048, window=16, tied=1, space_prefix=0),
 }
 # GGUF number, elements and bytes of a block, general.file_type of a file that is mostly of this type.
 TYPES = {"F32": (0, 1, 4, 0), "F16": (1, 1, 2, 1), "BF16": (30, 1, 2, 32), "Q4_0": (2, 32, 18, 2), "Q4_1": (3, 32, 20, 3),
@@ -93,7 +93,7 @@ def byte_bpe(vocab, pre):
             "tokenizer.ggml.padding_token_id": first, "tokenizer.ggml.add_bos_token": False}
 
 
-def sentencepiece(vocab):
+def sentencepiece(vocab, space_prefix):
     tokens = ["<pad>", "<eos>", "<bos>", "<unk>"] + [f"<0x{b:02X}>" for b in range(256)]
     kinds = [3, 3, 3, 2] + [6] * 256
     pieces = ["▁"] + [chr(c) for c in range(33, 127)] + [chr(c) for c in range(0x4E00, 0x9FA6)]
@@ -108,7 +108,7 @@ def sentencepiece(vocab):
             "tokenizer.ggml.scores": scores, "tokenizer.ggml.token_type": array("i", kinds),
             "tokenizer.ggml.bos_token_id": 2, "tokenizer.ggml.eos_token_id": 1, "tokenizer.ggml.unknown_token_id": 3,
             "tokenizer.ggml.padding_token_id": 0, "tokenizer.ggml.add_bos_token": True,
-            "tokenizer.ggml.add_space_prefix": False}
+            "tokenizer.ggml.add_space_prefix": bool(space_prefix)}
 
 
 # ---- models ----
@@ -127,7 +127,7 @@ def keys(name, s, kind):
     if s.get("experts"):
         k.update({f"{f}.expert_count": s["experts"], f"{f}.expert_used_count": s["used"],
                   f"{f}.expert_feed_forward_length": s["expert_ffn"]})
-    k.update(sentencepiece(s["vocab"]) if f == "gemma3" else byte_bpe(s["vocab"], "smollm" if f == "llama" else "qwen2"))
+    k.update(sentencepiece(s["vocab"], s["space_prefix"]) if f == "gemma3" else byte_bpe(s["vocab"], "smollm" if f == "llama" else "qwen2"))
     k.update({"general.quantization_version": 2, "general.file_type": TYPES[kind][3]})
     return k
 

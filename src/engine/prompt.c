@@ -129,7 +129,8 @@ static cj_err make_variables(chat_work *w, json_object *request, cj_diag *d)
 
 /* ---- from text to tokens ---- */
 
-/* Encodes text[from..), cut at the marks; spans count bytes of the text without marks, of which `from` are without marks. */
+/* Encodes text[from..), cut at the marks; spans count bytes of the text without marks, of which `from` are without marks. What follows
+ * a mark goes on from the text before it: a vocabulary that puts a space first has none to put there. */
 static cj_err encode_pieces(chat_work *w, size_t from, token_list *out, cj_diag *d)
 {
     size_t dropped = 0;
@@ -137,7 +138,7 @@ static cj_err encode_pieces(chat_work *w, size_t from, token_list *out, cj_diag 
         const char *text = w->text.data + at;
         const char *mark = w->mark[0] ? memmem(text, w->text.len - at, w->mark, MARK_BYTES) : NULL;
         size_t n = mark ? (size_t)(mark - text) : w->text.len - at, first = out->count;
-        TRY(tokenizer_encode(w->tokenizer, text, n, TOKEN_PARSE_SPECIAL, out, d));
+        TRY(tokenizer_encode(w->tokenizer, text, n, TOKEN_PARSE_SPECIAL | (dropped ? TOKEN_CONTINUES : 0), out, d));
         for (size_t i = first; i < out->count; i++) {
             out->spans[i].start += at - dropped;
             out->spans[i].end += at - dropped;
@@ -148,30 +149,48 @@ static cj_err encode_pieces(chat_work *w, size_t from, token_list *out, cj_diag 
     return CJ_OK;
 }
 
-/* Appends the tokens of held that spell the beginning of the text and end in a control token; *bytes is how much they spell.
- * A mark in the text is spelled by nothing, so what is kept ends before the first one. */
+/* Whether text[0..n), after tokens that end in `last` (-1: none), begins with what token id spells there; *size is how much that is. */
+static cj_err spells(const tokenizer *t, int32_t last, int32_t id, const char *text, size_t n, size_t *size, bool *same, cj_diag *d)
+{
+    token_type type = last < 0 ? TOKEN_CONTROL : tokenizer_type(t, last); /* after these a space may have been put */
+    buf piece;
+    buf_init(&piece, TOKEN_BYTES_MAX);
+    cj_err e = tokenizer_decode(t, &id, 1, TOKEN_SHOW_SPECIAL | (type == TOKEN_CONTROL || type == TOKEN_USER ? 0 : TOKEN_CONTINUES), &piece, d);
+    *size = piece.len;
+    *same = !e && piece.len <= n && (!piece.len || !memcmp(text, piece.data, piece.len));
+    buf_deinit(&piece);
+    return e;
+}
+
+/* Whether text[0..n) begins with a control token, so that what stands before it can stay whatever it is. */
+static cj_err begins_with_control(const tokenizer *t, const char *text, size_t n, bool *does, cj_diag *d)
+{
+    token_list next;
+    token_list_init(&next);
+    cj_err e = tokenizer_encode(t, text, n < 256 ? n : 256, TOKEN_PARSE_SPECIAL, &next, d);
+    *does = !e && next.count && tokenizer_type(t, next.ids[0]) == TOKEN_CONTROL && next.spans[0].end;
+    token_list_deinit(&next);
+    return e;
+}
+
+/* Appends the tokens of held that spell the beginning of the text and end in a control token, or before one; *bytes is how much they
+ * spell. A mark in the text is spelled by nothing, so what is kept ends before the first one. */
 static cj_err keep_held(chat_work *w, const session *held, token_list *out, size_t *bytes, cj_diag *d)
 {
+    const tokenizer *t = w->tokenizer;
     const int32_t *ids = session_ids(held);
     int64_t n = session_count(held), keep = 0;
-    size_t at = 0, first = out->count;
+    size_t at = 0, first = out->count, size;
+    bool same, clean;
     *bytes = 0;
     for (int64_t i = 0; i < n; i++) {
-        token_text p = tokenizer_piece(w->tokenizer, ids[i]);
-        if (p.size > w->text.len - at || memcmp(w->text.data + at, p.data, p.size)) break;
-        TRY(token_list_push(out, ids[i], at, at + p.size, d));
-        at += p.size;
-        if (tokenizer_type(w->tokenizer, ids[i]) == TOKEN_CONTROL) keep = i + 1, *bytes = at;
-        if (i + 1 == n && at < w->text.len) { /* all of it fits: good when what follows begins with a control token */
-            token_list next;
-            token_list_init(&next);
-            size_t look = w->text.len - at < 256 ? w->text.len - at : 256;
-            cj_err e = tokenizer_encode(w->tokenizer, w->text.data + at, look, TOKEN_PARSE_SPECIAL, &next, d);
-            bool clean = !e && next.count && tokenizer_type(w->tokenizer, next.ids[0]) == TOKEN_CONTROL && next.spans[0].end;
-            token_list_deinit(&next);
-            if (e) return e;
-            if (clean) keep = n, *bytes = at;
-        }
+        TRY(spells(t, i ? ids[i - 1] : -1, ids[i], w->text.data + at, w->text.len - at, &size, &same, d));
+        if (!same) break;
+        TRY(token_list_push(out, ids[i], at, at + size, d));
+        at += size;
+        clean = tokenizer_type(t, ids[i]) == TOKEN_CONTROL;
+        if (!clean && i + 1 == n) TRY(begins_with_control(t, w->text.data + at, w->text.len - at, &clean, d));
+        if (clean) keep = i + 1, *bytes = at;
     }
     out->count = first + (size_t)keep;
     return CJ_OK;

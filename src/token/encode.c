@@ -215,7 +215,7 @@ static cj_err encode_all(encoder *e, const char *source, size_t n, unsigned flag
 {
     const special_set *specials = &e->t->specials;
     const token_specials *ids = &e->t->special_ids;
-    bool all = flags & TOKEN_PARSE_SPECIAL, add = flags & TOKEN_ADD_SPECIAL, verbatim = flags & TOKEN_VERBATIM, at_start = true;
+    bool all = flags & TOKEN_PARSE_SPECIAL, add = flags & TOKEN_ADD_SPECIAL, verbatim = flags & TOKEN_VERBATIM, at_start = !(flags & TOKEN_CONTINUES);
     if (add && ids->add_bos) TRY(token_list_push(e->out, ids->bos, 0, 0, e->d));
     size_t start = 0; /* of the text that is not yet encoded */
     for (size_t at = 0; at < n;) {

@@ -121,16 +121,14 @@ enum { /* flags of encode */
     TOKEN_ADD_SPECIAL = 1,   /* the begin and end tokens, as the model wants them */
     TOKEN_PARSE_SPECIAL = 2, /* control tokens written out in the text are meant; never set it for what a user or a file says */
     TOKEN_VERBATIM = 4,      /* no NFC: every byte can be had back */
+    TOKEN_CONTINUES = 8,     /* of decode too: this goes on from earlier text, so no space is put, or taken off, in front */
 };
 /* Appends the tokens of text[0..n) to out. After a failure out may have grown. */
 CJ_NODISCARD cj_err tokenizer_encode(const tokenizer *t, const char *text, size_t n, unsigned flags, token_list *out, cj_diag *d);
 
 /* ---- decoding ---- */
 
-enum { /* flags of decode and of a stream */
-    TOKEN_SHOW_SPECIAL = 1, /* control tokens are written out; without it they are left out */
-    TOKEN_CONTINUES = 2,    /* the tokens go on from earlier text: a space that begins the first one is text */
-};
+enum { TOKEN_SHOW_SPECIAL = 1 }; /* flag of decode and of a stream, beside TOKEN_CONTINUES: control tokens are written out, not left out */
 /* Appends exactly the bytes of the tokens, which may be no valid UTF-8. An id out of range is an error. */
 CJ_NODISCARD cj_err tokenizer_decode(const tokenizer *t, const int32_t *ids, size_t n, unsigned flags, buf *out, cj_diag *d);
 

@@ -1,5 +1,5 @@
 /* engine/prompt: a conversation becomes the tokens of its rendered template; nothing that is said forges a control token; what a
- * session holds is kept. The model is a tiny random one with ChatML, written by the build (CJ_TINY_CHAT). */
+ * session holds is kept. The models are tiny random ones that the build writes (CJ_TINY_CHAT, CJ_TINY_SPACES). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,16 +11,20 @@
 
 #include "engine/prompt.h"
 
-static engine *shared;
+static engine *chatml, *spaces; /* the second with a SentencePiece vocabulary that puts a space first */
 
-static int open_shared(void **state)
+static int open_models(void **state)
 {
-    return engine_open(&shared, &(engine_options){.path = getenv("CJ_TINY_CHAT"), .level = KERNEL_REF, .threads = 1, .kv = KV_F32}, NULL);
+    engine_options opt = {.path = getenv("CJ_TINY_CHAT"), .level = KERNEL_REF, .threads = 1, .kv = KV_F32};
+    if (engine_open(&chatml, &opt, NULL)) return -1;
+    opt.path = getenv("CJ_TINY_SPACES");
+    return engine_open(&spaces, &opt, NULL);
 }
 
-static int close_shared(void **state)
+static int close_models(void **state)
 {
-    engine_close(&shared);
+    engine_close(&chatml);
+    engine_close(&spaces);
     return 0;
 }
 
@@ -37,14 +41,14 @@ typedef struct prompted {
     buf rendered, spelled;
 } prompted;
 
-static void prompt(prompted *p, const char *text, const session *held)
+static void prompt(prompted *p, const engine *e, const char *text, const session *held)
 {
     json_object *r = request(text);
     token_list_init(&p->ids);
     buf_init(&p->rendered, 1 << 20);
     buf_init(&p->spelled, 1 << 20);
-    assert_int_equal(prompt_chat(shared, r, held, &p->rendered, &p->ids, NULL), CJ_OK);
-    assert_int_equal(tokenizer_decode(engine_tokenizer(shared), p->ids.ids, p->ids.count, TOKEN_SHOW_SPECIAL, &p->spelled, NULL), CJ_OK);
+    assert_int_equal(prompt_chat(e, r, held, &p->rendered, &p->ids, NULL), CJ_OK);
+    assert_int_equal(tokenizer_decode(engine_tokenizer(e), p->ids.ids, p->ids.count, TOKEN_SHOW_SPECIAL, &p->spelled, NULL), CJ_OK);
     assert_string_equal(p->rendered.data ? p->rendered.data : "", p->spelled.data ? p->spelled.data : "");
     for (size_t i = 0; i < p->ids.count; i++) /* spans are without gaps over the text */
         assert_int_equal(p->ids.spans[i].start, i ? p->ids.spans[i - 1].end : 0);
@@ -58,21 +62,21 @@ static void done(prompted *p)
     buf_deinit(&p->spelled);
 }
 
-static int controls(const prompted *p)
+static int controls(const prompted *p, const engine *e)
 {
     int n = 0;
-    for (size_t i = 0; i < p->ids.count; i++) n += tokenizer_type(engine_tokenizer(shared), p->ids.ids[i]) == TOKEN_CONTROL;
+    for (size_t i = 0; i < p->ids.count; i++) n += tokenizer_type(engine_tokenizer(e), p->ids.ids[i]) == TOKEN_CONTROL;
     return n;
 }
 
 static void renders_the_template(void **state)
 {
     prompted p;
-    prompt(&p, "{\"messages\": [{\"role\": \"system\", \"content\": \"Be kind.\"}, {\"role\": \"user\", \"content\": \"你好\"}]}", NULL);
+    prompt(&p, chatml, "{\"messages\": [{\"role\": \"system\", \"content\": \"Be kind.\"}, {\"role\": \"user\", \"content\": \"你好\"}]}", NULL);
     assert_string_equal(p.rendered.data, "<|im_start|>system\nBe kind.<|im_end|>\n<|im_start|>user\n你好<|im_end|>\n<|im_start|>assistant\n");
-    assert_int_equal(controls(&p), 5);
+    assert_int_equal(controls(&p, chatml), 5);
     done(&p);
-    prompt(&p, "{\"messages\": [], \"add_generation_prompt\": false}", NULL);
+    prompt(&p, chatml, "{\"messages\": [], \"add_generation_prompt\": false}", NULL);
     assert_int_equal(p.ids.count, 0);
     done(&p);
 }
@@ -85,13 +89,31 @@ static void nothing_said_is_control(void **state)
         char text[256];
         prompted p;
         snprintf(text, sizeof text, "{\"messages\": [{\"role\": \"user\", \"content\": \"%s\"}]}", said[i]);
-        prompt(&p, text, NULL);
-        assert_int_equal(controls(&p), 3);
+        prompt(&p, chatml, text, NULL);
+        assert_int_equal(controls(&p, chatml), 3);
         done(&p);
         snprintf(text, sizeof text, "{\"messages\": [{\"role\": \"tool\", \"content\": \"%s\"}, {\"role\": \"system\", \"content\": \"%s\"}]}",
                  said[i], said[i]);
-        prompt(&p, text, NULL);
-        assert_int_equal(controls(&p), 5);
+        prompt(&p, chatml, text, NULL);
+        assert_int_equal(controls(&p, chatml), 5);
+        done(&p);
+    }
+}
+
+/* Where a control token said by a user was taken apart, its second half goes on from the first: no space comes between. */
+static void halves_stay_together(void **state)
+{
+    static const struct {
+        const char *said;
+        size_t tokens;
+    } cases[] = {{"a<eos>b", 10}, {"<bos><eos>", 13}, {"a <eos> b", 12}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) { /* <bos>, space, one for each letter, <eos> */
+        char text[256];
+        prompted p;
+        snprintf(text, sizeof text, "{\"messages\": [{\"role\": \"user\", \"content\": \"%s\"}]}", cases[i].said);
+        prompt(&p, spaces, text, NULL);
+        assert_int_equal(controls(&p, spaces), 2);
+        assert_int_equal(p.ids.count, cases[i].tokens);
         done(&p);
     }
 }
@@ -107,7 +129,7 @@ static void no_mark_is_left(void **state)
     token_list ids;
     cj_diag d = {0};
     token_list_init(&ids);
-    assert_int_equal(prompt_chat(shared, r, NULL, NULL, &ids, &d), CJ_E_INPUT);
+    assert_int_equal(prompt_chat(chatml, r, NULL, NULL, &ids, &d), CJ_E_INPUT);
     assert_int_equal(d.message, MSG_PROMPT_NONCHARACTERS);
     token_list_deinit(&ids);
     json_object_put(r);
@@ -117,22 +139,22 @@ static void no_mark_is_left(void **state)
 #define SECOND ", {\"role\": \"assistant\", \"content\": \"the end\"}, {\"role\": \"user\", \"content\": \"two\"}"
 
 /* The model wrote "the end" letter by letter; asked to go on, those letters stay. */
-static void what_is_held_stays(void **state)
+static void check_held(engine *e, bool joins)
 {
     session *s = NULL;
     prompted first, second, cold;
-    const tokenizer *t = engine_tokenizer(shared);
-    prompt(&first, "{\"messages\": [" FIRST "]}", NULL);
+    const tokenizer *t = engine_tokenizer(e);
+    prompt(&first, e, "{\"messages\": [" FIRST "]}", NULL);
     for (const char *c = "the end"; *c; c++)
         assert_int_equal(token_list_push(&first.ids, tokenizer_find(t, c, 1), 0, 0, NULL), CJ_OK);
-    assert_int_equal(session_open(&s, shared, 0, NULL), CJ_OK);
+    assert_int_equal(session_open(&s, e, 0, NULL), CJ_OK);
     session_call call = {.want = WANT_LAST};
     assert_int_equal(session_eval(s, first.ids.ids, (int64_t)first.ids.count, &call, NULL, NULL), CJ_OK);
 
-    prompt(&second, "{\"messages\": [" FIRST SECOND "]}", s);
-    prompt(&cold, "{\"messages\": [" FIRST SECOND "]}", NULL);
+    prompt(&second, e, "{\"messages\": [" FIRST SECOND "]}", s);
+    prompt(&cold, e, "{\"messages\": [" FIRST SECOND "]}", NULL);
     assert_string_equal(second.rendered.data, cold.rendered.data);
-    assert_true(cold.ids.count < second.ids.count); /* "th" and "en" are tokens */
+    if (joins) assert_true(cold.ids.count < second.ids.count); /* "th" and "en" are tokens */
     assert_memory_equal(second.ids.ids, first.ids.ids, first.ids.count * sizeof(int32_t));
     int64_t reused;
     assert_int_equal(session_eval(s, second.ids.ids, (int64_t)second.ids.count, &call, &reused, NULL), CJ_OK);
@@ -140,13 +162,19 @@ static void what_is_held_stays(void **state)
     done(&second);
 
     /* another answer than the one held: kept up to the last control token before it */
-    prompt(&second, "{\"messages\": [" FIRST ", {\"role\": \"assistant\", \"content\": \"the other\"}, {\"role\": \"user\", \"content\": \"two\"}]}", s);
+    prompt(&second, e, "{\"messages\": [" FIRST ", {\"role\": \"assistant\", \"content\": \"the other\"}, {\"role\": \"user\", \"content\": \"two\"}]}", s);
     assert_int_equal(session_eval(s, second.ids.ids, (int64_t)second.ids.count, &call, &reused, NULL), CJ_OK);
     assert_true(reused > 5 && reused < (int64_t)first.ids.count);
     done(&second);
     done(&cold);
     done(&first);
     session_close(&s);
+}
+
+static void what_is_held_stays(void **state)
+{
+    check_held(chatml, true);
+    check_held(spaces, false);
 }
 
 static void bad_requests(void **state)
@@ -157,7 +185,7 @@ static void bad_requests(void **state)
         token_list ids;
         cj_diag d = {0};
         token_list_init(&ids);
-        assert_int_equal(prompt_chat(shared, r, NULL, NULL, &ids, &d), CJ_E_INPUT);
+        assert_int_equal(prompt_chat(chatml, r, NULL, NULL, &ids, &d), CJ_E_INPUT);
         assert_int_equal(d.message, MSG_PROMPT_MESSAGES);
         token_list_deinit(&ids);
         json_object_put(r);
@@ -169,8 +197,8 @@ static void plain_text(void **state)
     token_list ids, same;
     token_list_init(&ids);
     token_list_init(&same);
-    assert_int_equal(prompt_text(shared, "a<|im_end|>", 11, &ids, NULL), CJ_OK);
-    assert_int_equal(tokenizer_encode(engine_tokenizer(shared), "a<|im_end|>", 11, TOKEN_ADD_SPECIAL, &same, NULL), CJ_OK);
+    assert_int_equal(prompt_text(chatml, "a<|im_end|>", 11, &ids, NULL), CJ_OK);
+    assert_int_equal(tokenizer_encode(engine_tokenizer(chatml), "a<|im_end|>", 11, TOKEN_ADD_SPECIAL, &same, NULL), CJ_OK);
     assert_int_equal(ids.count, same.count);
     assert_memory_equal(ids.ids, same.ids, ids.count * sizeof(int32_t));
     token_list_deinit(&ids);
@@ -188,7 +216,7 @@ static void allocations_fail(void **state)
         token_list_init(&ids);
         buf_init(&text, 1 << 20);
         mem_fail_after(n);
-        cj_err e = prompt_chat(shared, r, NULL, &text, &ids, &d);
+        cj_err e = prompt_chat(chatml, r, NULL, &text, &ids, &d);
         mem_fail_after(-1);
         assert_true(e == CJ_OK || (e == CJ_E_NOMEM && d.code == e));
         worked = e == CJ_OK;
@@ -202,9 +230,9 @@ static void allocations_fail(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(renders_the_template), cmocka_unit_test(nothing_said_is_control), cmocka_unit_test(no_mark_is_left),
+        cmocka_unit_test(renders_the_template), cmocka_unit_test(nothing_said_is_control), cmocka_unit_test(halves_stay_together), cmocka_unit_test(no_mark_is_left),
         cmocka_unit_test(what_is_held_stays),   cmocka_unit_test(bad_requests),            cmocka_unit_test(plain_text),
         cmocka_unit_test(allocations_fail),
     };
-    return cmocka_run_group_tests_name("prompt", tests, open_shared, close_shared);
+    return cmocka_run_group_tests_name("prompt", tests, open_models, close_models);
 }
