@@ -17,6 +17,27 @@ enum { OUT_BUFFER = 1 << 20 };
 
 static bool (*asked_to_stop)(void);
 
+static _Atomic int64_t fail_after = -1;
+static _Atomic int fail_errno;
+
+void file_fail_after(int64_t n, int errnum)
+{
+    atomic_store(&fail_errno, errnum);
+    atomic_store(&fail_after, n);
+}
+
+bool file_must_fail(void)
+{
+    int64_t n = atomic_load_explicit(&fail_after, memory_order_relaxed);
+    if (n < 0) return false;
+    if (n > 0) {
+        atomic_fetch_sub(&fail_after, 1);
+        return false;
+    }
+    errno = atomic_load(&fail_errno);
+    return true;
+}
+
 void file_stop_when(bool (*asked)(void)) { asked_to_stop = asked; }
 
 /* After a call was interrupted by a signal. */
@@ -49,9 +70,28 @@ cj_err file_map_open(file_map *m, const char *path, cj_diag *d)
     return CJ_OK;
 }
 
+cj_err file_map_part(file_map *m, const char *path, int64_t at, size_t n, cj_diag *d)
+{
+    int fd = open_read(path, O_NONBLOCK | O_NOFOLLOW);
+    if (fd < 0) return diag_errno(d, errno, path);
+    size_t skip = (size_t)at % (size_t)sysconf(_SC_PAGESIZE);
+    struct stat st;
+    cj_err e = CJ_OK;
+    void *p = NULL;
+    if (fstat(fd, &st)) e = diag_errno(d, errno, path);
+    else if (!S_ISREG(st.st_mode)) e = diag_fail(d, CJ_E_INPUT, MSG_FILE_NOT_REGULAR, "%s", path);
+    else if (at > st.st_size || n > (size_t)(st.st_size - at)) e = diag_fail(d, CJ_E_INPUT, MSG_FILE_SHORT, "%s", path);
+    else if ((p = mmap(NULL, n + skip, PROT_READ, MAP_SHARED, fd, (off_t)at - (off_t)skip)) == MAP_FAILED) e = diag_errno(d, errno, path);
+    close(fd);
+    if (e) return e;
+    *m = (file_map){(uint8_t *)p + skip, n};
+    return CJ_OK;
+}
+
 void file_map_close(file_map *m)
 {
-    if (m->data) munmap((void *)m->data, m->size);
+    size_t skip = (uintptr_t)m->data % (size_t)sysconf(_SC_PAGESIZE); /* of a part */
+    if (m->data) munmap((void *)(m->data - skip), m->size + skip);
     *m = (file_map){0};
 }
 
@@ -132,7 +172,7 @@ cj_err file_out_open(file_out *f, const char *path, cj_diag *d)
         return diag_errno(d, EISDIR, path);
     }
     snprintf(f->temp, n + 32, "%s.%ld.part", path, (long)getpid());
-    f->fd = open(f->temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    f->fd = file_must_fail() ? -1 : open(f->temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     if (f->fd < 0) {
         cj_err e = diag_errno(d, errno, path);
         f->temp[0] = 0;
@@ -146,7 +186,7 @@ cj_err file_out_open(file_out *f, const char *path, cj_diag *d)
 static cj_err flush(file_out *f, const uint8_t *p, size_t n, cj_diag *d)
 {
     while (n) {
-        ssize_t w = write(f->fd, p, n);
+        ssize_t w = file_must_fail() ? -1 : write(f->fd, p, n);
         if (w < 0 && errno == EINTR) continue;
         if (w < 0) return diag_errno(d, errno, f->path);
         p += w;
@@ -184,10 +224,10 @@ cj_err file_out_pad(file_out *f, size_t align, cj_diag *d)
 cj_err file_out_commit(file_out *f, cj_diag *d)
 {
     cj_err e = flush(f, f->buffer, f->fill, d);
-    if (!e && fsync(f->fd)) e = diag_errno(d, errno, f->path);
+    if (!e && (file_must_fail() || fsync(f->fd))) e = diag_errno(d, errno, f->path);
     if (close(f->fd) && !e) e = diag_errno(d, errno, f->path);
     f->fd = -1;
-    if (!e && rename(f->temp, f->path)) e = diag_errno(d, errno, f->path);
+    if (!e && (file_must_fail() || rename(f->temp, f->path))) e = diag_errno(d, errno, f->path);
     if (!e) f->temp[0] = 0;
     file_out_abort(f);
     return e;
@@ -202,6 +242,15 @@ void file_out_abort(file_out *f)
     mem_free(f->temp);
     mem_free(f->buffer);
     *f = (file_out){.fd = -1};
+}
+
+cj_err file_sync_folder(const char *path, cj_diag *d)
+{
+    int fd = file_must_fail() ? -1 : open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) return diag_errno(d, errno, path);
+    cj_err e = fsync(fd) && errno != EINVAL ? diag_errno(d, errno, path) : CJ_OK; /* EINVAL: such a disk has no need of it */
+    close(fd);
+    return e;
 }
 
 bool file_exists(const char *path) { return access(path, F_OK) == 0; }

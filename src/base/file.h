@@ -15,6 +15,8 @@ typedef struct file_map {
     size_t size;
 } file_map;
 CJ_NODISCARD cj_err file_map_open(file_map *m, const char *path, cj_diag *d); /* a directory or an empty file is refused */
+/* The bytes [at, at + n) of a file, n > 0; one that is shorter is refused (CJ_E_INPUT). */
+CJ_NODISCARD cj_err file_map_part(file_map *m, const char *path, int64_t at, size_t n, cj_diag *d);
 void file_map_close(file_map *m);
 
 /* Reads a whole regular file, or standard input for "-", of at most max bytes into out (initialised here; *out ends in 0). */
@@ -35,6 +37,15 @@ CJ_NODISCARD cj_err file_out_commit(file_out *f, cj_diag *d);            /* clos
 void file_out_abort(file_out *f);
 /* Removes what is half-written by every open file_out: for a signal handler that is about to end the process. */
 void file_out_abandon(void);
+
+/* Makes what was made, moved or removed in a folder durable. */
+CJ_NODISCARD cj_err file_sync_folder(const char *path, cj_diag *d);
+
+/* Test hook, like mem_fail_after: after n more writes, syncs, cuts, moves and openings for writing every one fails with errnum,
+ * until called with a negative n. Per process. */
+void file_fail_after(int64_t n, int errnum);
+/* For those who do such a thing: whether it must fail; errno is then set. */
+bool file_must_fail(void);
 
 bool file_exists(const char *path);
 bool file_is_dir(const char *path);

@@ -70,11 +70,11 @@ cj_err folder_remove(const char *path, cj_diag *d)
     return rmdir(path) && errno != ENOENT ? diag_errno(d, errno, path) : CJ_OK;
 }
 
-cj_err folder_lock(const char *path, int *fd, cj_diag *d)
+static cj_err lock(const char *path, int kind, int *fd, cj_diag *d)
 {
     int f = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (f < 0) return diag_errno(d, errno, path);
-    if (flock(f, LOCK_EX | LOCK_NB)) {
+    if (flock(f, kind | LOCK_NB)) {
         int why = errno;
         close(f);
         if (why != EWOULDBLOCK) return diag_errno(d, why, path);
@@ -83,6 +83,9 @@ cj_err folder_lock(const char *path, int *fd, cj_diag *d)
     *fd = f;
     return CJ_OK;
 }
+
+cj_err folder_lock(const char *path, int *fd, cj_diag *d) { return lock(path, LOCK_EX, fd, d); }
+cj_err folder_lock_shared(const char *path, int *fd, cj_diag *d) { return lock(path, LOCK_SH, fd, d); }
 
 void folder_unlock(int fd)
 {

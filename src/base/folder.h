@@ -14,6 +14,8 @@ CJ_NODISCARD cj_err folder_remove(const char *path, cj_diag *d); /* path, a file
                                                                   removed, never followed; nothing there is fine */
 /* An exclusive lock that ends with close or with the process. *fd is -1 when somebody else holds it. */
 CJ_NODISCARD cj_err folder_lock(const char *path, int *fd, cj_diag *d);
+/* The same for many holders at once, which keep an exclusive one out. */
+CJ_NODISCARD cj_err folder_lock_shared(const char *path, int *fd, cj_diag *d);
 void folder_unlock(int fd);
 
 /* What tells one state of a file from another without reading it. False: there is no such file. */

@@ -8,13 +8,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/mem.h"
 
 static cj_err open_as(grow_file *g, const char *path, int flags, cj_diag *d)
 {
     *g = (grow_file){.fd = -1, .path = mem_strdup(path)};
     if (!g->path) return diag_nomem(d, strlen(path));
-    g->fd = open(path, flags | O_CLOEXEC, 0644);
+    g->fd = (flags & O_RDWR) && file_must_fail() ? -1 : open(path, flags | O_CLOEXEC, 0644);
     struct stat st;
     if (g->fd < 0 || fstat(g->fd, &st)) {
         cj_err e = diag_errno(d, errno, path);
@@ -39,7 +40,7 @@ cj_err grow_write(grow_file *g, const void *data, size_t n, cj_diag *d)
 {
     const char *p = data;
     while (n) {
-        ssize_t w = pwrite(g->fd, p, n, g->size);
+        ssize_t w = file_must_fail() ? -1 : pwrite(g->fd, p, n, g->size);
         if (w < 0 && errno == EINTR) continue;
         if (w < 0) return diag_errno(d, errno, g->path);
         g->size += w;
@@ -63,12 +64,12 @@ cj_err grow_read(grow_file *g, int64_t at, void *out, size_t n, size_t *got, cj_
 
 cj_err grow_cut(grow_file *g, int64_t size, cj_diag *d)
 {
-    if (ftruncate(g->fd, size)) return diag_errno(d, errno, g->path);
+    if (file_must_fail() || ftruncate(g->fd, size)) return diag_errno(d, errno, g->path);
     g->size = size;
     return CJ_OK;
 }
 
-cj_err grow_sync(grow_file *g, cj_diag *d) { return fsync(g->fd) ? diag_errno(d, errno, g->path) : CJ_OK; }
+cj_err grow_sync(grow_file *g, cj_diag *d) { return file_must_fail() || fsync(g->fd) ? diag_errno(d, errno, g->path) : CJ_OK; }
 
 cj_err grow_finish(grow_file *g, const char *path, cj_diag *d)
 {

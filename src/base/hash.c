@@ -18,4 +18,6 @@ void hash_sha256_hex(hash_sha256 *h, char out[65])
     sodium_bin2hex(out, 65, sum, sizeof sum);
 }
 
+void hash_sha256_end(hash_sha256 *h, uint8_t out[32]) { crypto_hash_sha256_final(STATE(h), out); }
+
 uint64_t hash_xxh3(const void *data, size_t n) { return XXH3_64bits(data, n); }

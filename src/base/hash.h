@@ -6,5 +6,6 @@ typedef struct hash_sha256 { unsigned char state[128]; } hash_sha256; /* opaque,
 void hash_sha256_init(hash_sha256 *h);
 void hash_sha256_add(hash_sha256 *h, const void *data, size_t n);
 void hash_sha256_hex(hash_sha256 *h, char out[65]); /* ends the hash */
+void hash_sha256_end(hash_sha256 *h, uint8_t out[32]);
 uint64_t hash_xxh3(const void *data, size_t n);
 #endif

@@ -1,0 +1,75 @@
+/* The inside of an open entry, shared by those who load, write and check it. */
+#ifndef SHELF_INNER_H
+#define SHELF_INNER_H
+
+#include "shelf/index.h"
+
+/* A page in a mapping. */
+typedef struct page_ref {
+    const uint8_t *bytes;
+    const uint8_t *summary; /* NULL until the page is full */
+    uint64_t sum;
+} page_ref;
+
+typedef struct layer_refs {
+    page_ref *page; /* [cap] */
+    int64_t cap;
+} layer_refs;
+
+typedef struct entry_segment {
+    segment_row row;
+    bool has_checkpoint;       /* at its end: in the segment, or in the tail of an open one */
+    segment_record checkpoint;
+} entry_segment;
+
+struct shelf_entry {
+    shelf *shelf;
+    entry_row row;             /* row.info.tokens is what is acknowledged */
+    buf ids;                   /* int32 [tokens_total] */
+    entry_segment *segment;    /* [n_segments], one after the other from 0 to tokens */
+    int64_t n_segments, cap_segments;
+    layer_refs *layer;         /* [n_layers]; empty for those with a window */
+    file_map *map;             /* [n_maps], until the entry is closed */
+    int64_t n_maps, cap_maps;
+    chain chain;               /* at row.info.tokens */
+    int64_t damage;            /* where a damaged page was met, -1 */
+    /* of a writer */
+    bool writing, broken;      /* broken: an acknowledgement failed half-way */
+    int lock, store_lock;      /* -1: none */
+    int64_t *cut;              /* [n_cuts] where segments should end */
+    int n_cuts;
+    int64_t kept;              /* where the next segment behind a gap begins; 0: there is none */
+    int64_t next;              /* where the segment being written ends */
+    grow_file file;            /* the open segment */
+};
+
+/* Loads the tokens, unless ids holds them, and the segments that the index says the entry has. *damaged is the beginning of the first
+ * one that is damaged, -1 where none is; what is before it has been loaded. */
+CJ_NODISCARD cj_err entry_load(shelf_entry *e, int64_t *damaged, cj_diag *d);
+/* An entry for a row, which it takes; nothing is loaded. */
+CJ_NODISCARD cj_err entry_new(shelf_entry **out, shelf *s, entry_row *row, cj_diag *d);
+
+/* Maps the segment of a row and adds it after the last one. False in *good: it is damaged. The chain must stand at its beginning,
+ * and stands at its end then. */
+CJ_NODISCARD cj_err entry_add_segment(shelf_entry *e, const segment_row *row, bool *good, cj_diag *d);
+CJ_NODISCARD cj_err entry_room_pages(shelf_entry *e, int64_t tokens, cj_diag *d); /* in the tables */
+/* Puts the pages of a mapped record into the tables, which have room. */
+void entry_add_record(shelf_entry *e, const segment_record *r);
+/* Takes a mapping, which stays until the entry is closed. */
+CJ_NODISCARD cj_err entry_keep_map(shelf_entry *e, file_map *m, cj_diag *d);
+CJ_NODISCARD cj_err entry_room_segment(shelf_entry *e, cj_diag *d);
+/* Reads the tail of an open segment into *map, its checkpoint into *out. False: there is none, or it is damaged. */
+bool entry_read_tail(shelf *s, const shelf_shape *shape, const segment_row *row, file_map *map, segment_record *out);
+/* Maps the checkpoint at the end of an open segment, if there is one and it has not been mapped. */
+CJ_NODISCARD cj_err entry_load_tail(shelf_entry *e, cj_diag *d);
+/* That the hashes and tokens in front of a row's segment and behind it are the entry's. */
+bool entry_row_fits(const shelf_entry *e, const segment_row *row);
+
+/* Removes what nothing refers to: segments without an entry, and, when nobody writes, files without a row. *freed counts bytes. */
+CJ_NODISCARD cj_err shelf_sweep(shelf *s, int64_t *freed, cj_diag *d);
+/* Inside a transaction: an entry's row, links and blobs. Its own files are the caller's to remove after it. */
+CJ_NODISCARD cj_err shelf_drop_entry(shelf *s, int64_t id, cj_diag *d);
+/* Inside a transaction: the entry no longer has the segment that begins at `start`; nobody else begins to use it. */
+CJ_NODISCARD cj_err shelf_drop_link(shelf *s, int64_t entry, int64_t start, cj_diag *d);
+
+#endif
