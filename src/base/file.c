@@ -40,15 +40,14 @@ bool file_must_fail(void)
 
 void file_stop_when(bool (*asked)(void)) { asked_to_stop = asked; }
 
-/* After a call was interrupted by a signal. */
-static bool try_again(void) { return !asked_to_stop || !asked_to_stop(); }
+bool file_go_on(void) { return !asked_to_stop || !asked_to_stop(); }
 
 /* flags: O_NONBLOCK for what must not wait until somebody writes to a pipe. */
 static int open_read(const char *path, int flags)
 {
     int fd;
     do fd = open(path, O_RDONLY | O_CLOEXEC | flags);
-    while (fd < 0 && errno == EINTR && try_again());
+    while (fd < 0 && errno == EINTR && file_go_on());
     return fd;
 }
 
@@ -102,7 +101,7 @@ static cj_err read_all(int fd, const char *path, size_t max, buf *out, cj_diag *
     for (;;) {
         TRY(buf_reserve(out, 65536, d));
         ssize_t n = read(fd, out->data + out->len, 65536);
-        if (n < 0 && errno == EINTR && try_again()) continue;
+        if (n < 0 && errno == EINTR && file_go_on()) continue;
         if (n < 0) return diag_errno(d, errno, path);
         if (n == 0) break;
         out->len += (size_t)n;

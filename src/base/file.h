@@ -8,6 +8,7 @@
 
 /* Waiting for a pipe or a terminal goes on after a signal unless `asked` says that it was a wish to stop (CJ_E_CANCELLED then). */
 void file_stop_when(bool (*asked)(void));
+bool file_go_on(void); /* no such wish has been told */
 
 /* A read-only mapping of a whole file. */
 typedef struct file_map {

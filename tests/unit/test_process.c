@@ -5,13 +5,17 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
+#include "../support/skip.h"
 #include "base/clock.h"
+#include "base/confine.h"
 #include "base/file.h"
 #include "base/folder.h"
 #include "base/grow.h"
@@ -227,6 +231,136 @@ static void the_share_folder_can_be_named(void **state)
     mem_fail_after(-1);
 }
 
+/* ---- behind a fence ---- */
+
+static const process_fence usual = {.about = "paper", .memory = 256 << 20, .output = 1 << 20, .seconds = 20};
+
+/* One job for each way to go; what it tries must not work. */
+static cj_err try_something(void *arg, buf *out, cj_diag *d)
+{
+    const char *what = arg;
+    volatile char *bad = NULL;
+    if (!strcmp(what, "add")) return buf_printf(out, d, "%d", 6 * 7);
+    if (!strcmp(what, "fail")) return diag_fail(d, CJ_E_UNSUPPORTED, MSG_LIMIT, "%s" ARG "%d", "页", 3);
+    if (!strcmp(what, "files")) return buf_printf(out, d, "%d %d", open("/etc/passwd", O_RDONLY), open("/tmp/cj-leak", O_CREAT | O_WRONLY, 0600));
+    if (!strcmp(what, "network")) return buf_printf(out, d, "%d", socket(AF_INET, SOCK_STREAM, 0));
+    if (!strcmp(what, "processes")) return buf_printf(out, d, "%d %d", confine_has_filter() ? fork() : -1, kill(getppid(), 0));
+    if (!strcmp(what, "crash")) *bad = 1;
+    if (!strcmp(what, "memory"))
+        for (int i = 0; i < 64; i++) {
+            char *p = mem_alloc(64 << 20);
+            if (!p) return diag_nomem(d, 64 << 20);
+            memset(p, 1, 64 << 20);
+        }
+    if (!strcmp(what, "output"))
+        for (;;) TRY(buf_puts(out, "长卷长卷长卷长卷", d));
+    if (!strcmp(what, "flood"))
+        for (;;)
+            if (write(1, what, 5) < 0) return CJ_OK;
+    if (!strcmp(what, "lie")) {
+        int32_t lie[2] = {-77, 1 << 30};
+        if (write(1, lie, sizeof lie) < 0) return CJ_OK;
+        _exit(0);
+    }
+    if (!strcmp(what, "exit")) _exit(7);
+    for (volatile int i = 0;;) i = i + 1;
+}
+
+static cj_err attempt(process_fence f, const char *what, char text[256])
+{
+    buf out;
+    cj_diag d = {0};
+    buf_init(&out, 1 << 22);
+    cj_err e = process_work_fenced(&f, try_something, (void *)(uintptr_t)what, &out, &d);
+    if (e) cj_diag_text(&d, CJ_LANG_EN, text, 256);
+    else snprintf(text, 256, "%s", out.data);
+    buf_deinit(&out);
+    return e;
+}
+
+static void fenced_work_can_only_compute(void **state)
+{
+    (void)state;
+    char text[256];
+    assert_int_equal(attempt(usual, "add", text), CJ_OK);
+    assert_string_equal(text, "42");
+    assert_int_equal(attempt(usual, "fail", text), CJ_E_UNSUPPORTED);
+    assert_string_equal(text, "页: more than the permitted 3.");
+    assert_int_equal(attempt(usual, "files", text), CJ_OK);
+    assert_string_equal(text, "-1 -1");
+    assert_int_equal(attempt(usual, "network", text), CJ_OK);
+    assert_string_equal(text, "-1");
+    if (!confine_has_filter()) skip_because("this kernel has no filter of system calls");
+    assert_int_equal(attempt(usual, "processes", text), CJ_OK);
+    assert_string_equal(text, "-1 -1");
+}
+
+static void fenced_work_ends_within_its_limits(void **state)
+{
+    (void)state;
+    char text[256];
+    const struct { const char *what; cj_err code; const char *says; } cases[] = {
+        {"crash", CJ_E_INPUT, "broke down"}, {"exit", CJ_E_INPUT, "broke down"}, {"lie", CJ_E_INPUT, "broke down"},
+        {"output", CJ_E_LIMIT, "permitted"}, {"flood", CJ_E_LIMIT, "bytes of text"}, {"spin", CJ_E_LIMIT, "too long"},
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+        {"memory", CJ_E_NOMEM, "256 MiB"},
+#endif
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        process_fence f = usual;
+        f.seconds = strcmp(cases[i].what, "spin") ? 20 : 1;
+        assert_int_equal(attempt(f, cases[i].what, text), cases[i].code);
+        assert_non_null(strstr(text, cases[i].says));
+    }
+}
+
+static bool not_long(void *user) { return clock_now() < *(double *)user; }
+
+static void fenced_work_can_be_cancelled(void **state)
+{
+    (void)state;
+    char text[256];
+    double start = clock_now(), until = start + 0.2;
+    process_fence f = usual;
+    f.go_on = not_long;
+    f.user = &until;
+    assert_int_equal(attempt(f, "spin", text), CJ_E_CANCELLED);
+    assert_true(clock_now() - start < 5);
+}
+
+static cj_err run_script(const char *script, const char *input, buf *out, int *status, char words[128], cj_diag *d)
+{
+    const char *const argv[] = {"sh", "-c", script, NULL};
+    buf_init(out, 1 << 20);
+    return process_run_fenced(&usual, argv, input, strlen(input), out, status, words, 128, d);
+}
+
+static void a_fenced_program_reads_and_answers(void **state)
+{
+    (void)state;
+    buf out;
+    int status;
+    char words[128];
+    cj_diag d = {0};
+    assert_int_equal(run_script("read x; echo \"<$x>\"; echo tired >&2; exit 3", "一行\n二行", &out, &status, words, &d), CJ_OK);
+    assert_string_equal(out.data, "<一行>\n");
+    assert_string_equal(words, "tired");
+    assert_int_equal(status, 3);
+    buf_deinit(&out);
+    char script[256], *path = in_root("leak");
+    snprintf(script, sizeof script, "exec 2>&-; echo x >%s; echo $?; while :; do echo 1234567890; done", path);
+    assert_int_equal(run_script(script, "", &out, &status, words, &d), CJ_E_LIMIT); /* more output than it may */
+    assert_false(file_exists(path) && file_size(path) > 0);
+    buf_deinit(&out);
+    assert_int_equal(run_script("kill -SEGV $$; sleep 1; ulimit -c; exit 9", "", &out, &status, words, &d), confine_has_filter() ? CJ_OK : CJ_E_INPUT);
+    buf_deinit(&out);
+    const char *const absent[] = {"no-such-program-at-all", NULL};
+    buf_init(&out, 1 << 20);
+    assert_int_equal(process_run_fenced(&usual, absent, "", 0, &out, &status, words, sizeof words, &d), CJ_E_NOT_FOUND);
+    buf_deinit(&out);
+    mem_free(path);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -234,6 +368,8 @@ int main(void)
         cmocka_unit_test(what_is_not_there_is_named), cmocka_unit_test(stopping_ends_the_whole_group),
         cmocka_unit_test(folders_go_without_following_links), cmocka_unit_test(a_lock_is_for_one),
         cmocka_unit_test(growing_files_keep_what_they_are_told), cmocka_unit_test(the_share_folder_can_be_named),
+        cmocka_unit_test(fenced_work_can_only_compute), cmocka_unit_test(fenced_work_ends_within_its_limits),
+        cmocka_unit_test(fenced_work_can_be_cancelled), cmocka_unit_test(a_fenced_program_reads_and_answers),
     };
     return cmocka_run_group_tests(tests, make_root, remove_root);
 }
