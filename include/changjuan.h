@@ -123,6 +123,8 @@ typedef struct cj_quote {
     const char *text;     /* a sentence of the document, cut from it; terminated */
     size_t document;      /* index into the files */
     const char *chapter;  /* the heading it stands under, terminated; NULL: none */
+    const char *article;  /* the article of a law or a contract, terminated, as "第十二条"; NULL: none */
+    int page;             /* from 1; 0: the document has no pages */
     int64_t start, end;   /* where it stands: characters (code points) from the beginning of the document, [start, end) */
     double score;         /* how much of the question looks here, 0..1; to compare quotes of one answer */
     bool verified;        /* text is document[start:end], letter for letter */
@@ -144,7 +146,7 @@ typedef struct cj_ask_options {
     void *user;         /* given to both */
 } cj_ask_options;
 
-/* Reads the files [n_files], 1 to 64 of them, text of any common encoding, as one context; finds the sentences that bear on the question
+/* Reads the files [n_files], 1 to 64 of them, of any format and encoding that docs/documents.md names, as one context; finds the sentences that bear on the question
  * and answers. opt may be NULL. *out must be freed with cj_answer_free.
  * CJ_E_NOT_FOUND, CJ_E_INPUT, CJ_E_IO: a file is missing, no text, unreadable; CJ_E_LIMIT: too many files, or more text than the model
  * takes at once (the sentence says by how much; nothing is ever cut); CJ_E_CANCELLED; CJ_E_NOMEM. */

@@ -148,10 +148,18 @@ static cj_err fill_quote(arena *mem, const document *doc, const ask_evidence *e,
     *q = (cj_quote){.document = (size_t)e->document, .start = e->start, .end = e->end, .score = (double)e->score, .verified = e->verified};
     q->text = arena_strndup(mem, text + e->byte, e->end_byte - e->byte);
     if (!q->text) return diag_nomem(d, e->end_byte - e->byte);
-    if (e->chapter < 0) return CJ_OK;
-    const document_chapter *ch = document_chapter_at(doc, e->chapter);
-    q->chapter = arena_strndup(mem, text + ch->title_byte, ch->title_end - ch->title_byte);
-    return q->chapter ? CJ_OK : diag_nomem(d, ch->title_end - ch->title_byte);
+    q->page = e->page;
+    if (e->chapter >= 0) {
+        const document_chapter *ch = document_chapter_at(doc, e->chapter);
+        q->chapter = arena_strndup(mem, text + ch->title_byte, ch->title_end - ch->title_byte);
+        if (!q->chapter) return diag_nomem(d, ch->title_end - ch->title_byte);
+    }
+    if (e->article >= 0) {
+        const document_article *at = document_article_at(doc, e->article);
+        q->article = arena_strndup(mem, text + at->byte, at->label_end - at->byte);
+        if (!q->article) return diag_nomem(d, at->label_end - at->byte);
+    }
+    return CJ_OK;
 }
 
 static cj_err box_answer(document *const *docs, const ask_result *r, cj_answer **out, cj_diag *d)

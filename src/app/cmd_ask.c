@@ -33,7 +33,17 @@ static void print_place(const asking *a, const ask_evidence *e)
         term_write(stdout, document_text(doc) + ch->title_byte, ch->title_end - ch->title_byte);
         printf(" ");
     }
+    if (e->article >= 0) {
+        const document_article *at = document_article_at(doc, e->article);
+        term_write(stdout, document_text(doc) + at->byte, at->label_end - at->byte);
+        printf(" ");
+    }
     char text[128], args[64];
+    if (e->page) {
+        snprintf(args, sizeof args, "%d", e->page);
+        msg_format(cli_text(a->c, MSG_ASK_PAGE), args, text, sizeof text);
+        printf("%s ", text);
+    }
     snprintf(args, sizeof args, "%lld" ARG "%lld", (long long)e->start, (long long)e->end);
     msg_format(cli_text(a->c, MSG_ASK_PLACE), args, text, sizeof text);
     printf("%s", text);
@@ -80,7 +90,13 @@ static json_object *evidence_json(const asking *a, const ask_evidence *e)
     }
     json_object_object_add(o, "chapter", chapter);
     json_object_object_add(o, "paragraph", json_object_new_int64(e->paragraph));
-    json_object_object_add(o, "page", NULL);
+    json_object *article = NULL;
+    if (e->article >= 0) {
+        const document_article *at = document_article_at(doc, e->article);
+        article = json_object_new_string_len(document_text(doc) + at->byte, (int)(at->label_end - at->byte));
+    }
+    json_object_object_add(o, "article", article);
+    json_object_object_add(o, "page", e->page ? json_object_new_int(e->page) : NULL);
     json_object_object_add(o, "start", json_object_new_int64(e->start));
     json_object_object_add(o, "end", json_object_new_int64(e->end));
     json_object_object_add(o, "verified", json_object_new_boolean(e->verified));

@@ -1,5 +1,5 @@
-/* Headings. A line is a heading when it is short and begins as one; a table of contents (headings with nothing between them) is
- * left out. */
+/* Headings and articles. A line is a heading when it is short and begins as one; a table of contents (headings with nothing between
+ * them) is left out. An article's number is followed by its text, on the same line or the next. */
 #include "document/chapters.h"
 
 #include <string.h>
@@ -25,28 +25,65 @@ static bool is_numeral(uint32_t cp)
 
 static bool is_unit(uint32_t cp)
 {
-    static const char *const units = "回章卷节節部篇集编編条條";
+    static const char *const units = "回章卷节節部篇集编編";
     char s[5] = {0};
     utf8_encode(cp, s);
     return cp > 0x7F && strstr(units, s);
 }
 
+/* After `first` and numerals, spaces between them allowed: what follows, and in *cp the character there (0: the end). NULL when s is not so. */
+static const char *after_number(const char *s, const char *end, uint32_t first, uint32_t *cp)
+{
+    const char *at = next(s, end, cp);
+    if (*cp != first) return NULL;
+    for (int numerals = 0;;) {
+        if (at == end) *cp = 0;
+        else if (next(at, end, cp) && (is_numeral(*cp) || is_space(*cp))) {
+            numerals += is_numeral(*cp);
+            at = next(at, end, cp);
+            continue;
+        }
+        return numerals ? at : NULL;
+    }
+}
+
+enum { ORDINAL = 0x7B2C, VOLUME = 0x5377, AFTER = 0x4E4B, ARTICLE = 0x6761, ARTICLE_OLD = 0x689D }; /* 第 卷 之 条 條 */
+
 /* 第 numeral+ unit, and 卷 numeral+. */
 static bool is_chinese_heading(const char *s, const char *end)
 {
     uint32_t cp;
-    const char *at = next(s, end, &cp);
-    bool ordinal = cp == 0x7B2C, volume = cp == 0x5377; /* 第, 卷 */
-    int numerals = 0;
-    if (!ordinal && !volume) return false;
-    while (at < end) {
-        at = next(at, end, &cp);
-        if (is_numeral(cp)) numerals++;
-        else if (!is_space(cp)) break;
-        cp = 0;
+    if (after_number(s, end, ORDINAL, &cp)) return is_unit(cp);
+    return after_number(s, end, VOLUME, &cp) && cp == 0;
+}
+
+/* 第 numeral+ 条, and 之 numeral+ after it: the end of that, when a space, a line end or a mark follows. NULL: no article. */
+static const char *chinese_article(const char *s, const char *end)
+{
+    static const char *const marks = "：:．.、（(【[*";
+    uint32_t cp;
+    const char *at = after_number(s, end, ORDINAL, &cp), *more;
+    if (!at || (cp != ARTICLE && cp != ARTICLE_OLD)) return NULL;
+    at = next(at, end, &cp);
+    if (at < end && (more = after_number(at, end, AFTER, &cp))) {
+        while (is_space((unsigned char)more[-1]) || !memcmp(more - 3, "\xE3\x80\x80", 3)) more -= is_space((unsigned char)more[-1]) ? 1 : 3;
+        at = more;
     }
-    if (!numerals) return false;
-    return ordinal ? is_unit(cp) : cp == 0;
+    if (at == end) return at;
+    char c[5] = {0};
+    next(at, end, &cp);
+    utf8_encode(cp, c);
+    return is_space(cp) || strstr(marks, c) ? at : NULL;
+}
+
+/* "Article 12" and what may end its number. */
+static const char *western_article(const char *s, const char *end)
+{
+    if (end - s < 9 || (memcmp(s, "Article ", 8) && memcmp(s, "ARTICLE ", 8))) return NULL;
+    const char *at = s + 8;
+    while (at < end && *at >= '0' && *at <= '9') at++;
+    if (at == s + 8) return NULL;
+    return at == end || strchr(" .:,(-\t\r", *at) ? at : NULL;
 }
 
 static bool begins_with(const char *s, const char *end, const char *word)
@@ -106,8 +143,7 @@ static cj_err add(finder *f, const document_chapter *c, cj_diag *d)
     return CJ_OK;
 }
 
-/* Sets the ends, and drops headings that have no text of their own before the next one. */
-static int close_chapters(document_chapter *c, int n, const char *text, size_t bytes)
+int chapters_close(document_chapter *c, int n, const char *text, size_t bytes)
 {
     int kept = 0;
     for (int i = 0; i < n; i++) {
@@ -116,28 +152,63 @@ static int close_chapters(document_chapter *c, int n, const char *text, size_t b
         while (s < end && (*s == '\n' || is_space((unsigned char)*s))) s++;
         if (s < end || i + 1 == n) c[kept++] = c[i];
     }
+    for (int i = 0; i + 1 < kept; i++) c[i].end = c[i + 1].byte;
     return kept;
+}
+
+/* The next line of *at without spaces around it; *at goes on behind it. */
+static void next_line(const char **at, const char *stop, const char **s, const char **end)
+{
+    const char *nl = memchr(*at, '\n', (size_t)(stop - *at));
+    *s = *at;
+    *end = nl ? nl : stop;
+    *at = nl ? nl + 1 : stop;
+    trim(s, end);
 }
 
 cj_err chapters_find(const char *text, size_t bytes, document_chapter **out, int *n, cj_diag *d)
 {
     finder f = {0};
     for (const char *line = text, *stop = text + bytes; line < stop;) {
-        const char *nl = memchr(line, '\n', (size_t)(stop - line)), *after = nl ? nl + 1 : stop;
-        const char *s = line, *end = nl ? nl : stop;
-        trim(&s, &end);
+        const char *s, *end, *begin = line;
+        next_line(&line, stop, &s, &end);
         bool candidate = s < end && (size_t)(end - s) <= DOCUMENT_TITLE_MAX * 4 && f.n < DOCUMENT_CHAPTERS_MAX;
         if (candidate && (is_chinese_heading(s, end) || is_western_heading(s, end)) && utf8_count(s, (size_t)(end - s)) <= DOCUMENT_TITLE_MAX) {
-            document_chapter c = {.byte = (size_t)(line - text), .title_byte = (size_t)(s - text), .title_end = (size_t)(end - text)};
+            document_chapter c = {.byte = (size_t)(begin - text), .title_byte = (size_t)(s - text), .title_end = (size_t)(end - text)};
             cj_err e = add(&f, &c, d);
             if (e) {
                 mem_free(f.list);
                 return e;
             }
         }
-        line = after;
     }
-    *n = close_chapters(f.list, f.n, text, bytes);
+    *n = chapters_close(f.list, f.n, text, bytes);
     *out = f.list;
+    return CJ_OK;
+}
+
+cj_err articles_find(const char *text, size_t bytes, document_article **out, int *n, cj_diag *d)
+{
+    document_article *list = NULL;
+    int cap = 0;
+    *n = 0;
+    for (const char *line = text, *stop = text + bytes; line < stop && *n < DOCUMENT_ARTICLES_MAX;) {
+        const char *s, *end, *label_end;
+        next_line(&line, stop, &s, &end);
+        while (s < end && (*s == '*' || *s == '#' || *s == ' ')) s++; /* Markdown */
+        if (s == end || (!(label_end = chinese_article(s, end)) && !(label_end = western_article(s, end)))) continue;
+        if (*n == cap) {
+            int more = cap ? cap * 2 : 64;
+            document_article *grown = mem_grow(list, (size_t)cap * sizeof *list, (size_t)more * sizeof *list);
+            if (!grown) {
+                mem_free(list);
+                return diag_nomem(d, (size_t)more * sizeof *list);
+            }
+            list = grown;
+            cap = more;
+        }
+        list[(*n)++] = (document_article){(size_t)(s - text), (size_t)(label_end - text)};
+    }
+    *out = list;
     return CJ_OK;
 }

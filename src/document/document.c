@@ -1,64 +1,74 @@
-/* Documents. Characters are counted once: `marks` holds the number of characters before every MARK_BYTES-th byte. */
-#include "document/document.h"
-
+/* Documents: made from a draft, asked for places. Characters are counted once, into `marks`. */
 #include <string.h>
 
 #include "base/file.h"
 #include "base/utf8.h"
 #include "document/chapters.h"
-#include "document/encoding.h"
-
-enum { MARK_BYTES = 4096 };
-
-struct document {
-    char *name;
-    buf text;
-    const char *converted_from;
-    int64_t *marks;
-    int64_t chars;
-    document_chapter *chapters;
-    int n_chapters;
-};
+#include "document/formats.h"
+#include "document/inside.h"
 
 /* A byte that begins a character. */
 static bool begins(char c) { return ((unsigned char)c & 0xC0) != 0x80; }
 
-static cj_err count_chars(document *doc, cj_diag *d)
+cj_err document_count_chars(document *doc, cj_diag *d)
 {
-    size_t n = doc->text.len / MARK_BYTES + 1;
+    size_t n = doc->text.len / DOCUMENT_MARK_BYTES + 1;
     doc->marks = mem_array(n, sizeof *doc->marks);
     if (!doc->marks) return diag_nomem(d, n * sizeof *doc->marks);
     for (size_t i = 0; i < doc->text.len; i++) {
-        if (i % MARK_BYTES == 0) doc->marks[i / MARK_BYTES] = doc->chars;
+        if (i % DOCUMENT_MARK_BYTES == 0) doc->marks[i / DOCUMENT_MARK_BYTES] = doc->chars;
         doc->chars += begins(doc->text.data[i]);
     }
-    if (doc->text.len % MARK_BYTES == 0) doc->marks[doc->text.len / MARK_BYTES] = doc->chars;
+    if (doc->text.len % DOCUMENT_MARK_BYTES == 0) doc->marks[doc->text.len / DOCUMENT_MARK_BYTES] = doc->chars;
     return CJ_OK;
 }
 
-static cj_err fill(document *doc, const char *name, const char *bytes, size_t n, cj_diag *d)
+/* A name that can be shown: what is no character, or controls a terminal, becomes a question mark. NULL: no memory. */
+static char *clean_name(const char *name)
 {
-    const char *slash = strrchr(name, '/');
-    doc->name = mem_strdup(slash ? slash + 1 : name);
+    char *clean = mem_strdup(name);
+    size_t n = strlen(name);
+    for (size_t i = 0; clean && i < n;) {
+        uint32_t cp;
+        int step = utf8_decode(name + i, n - i, &cp);
+        if (cp == UTF8_INVALID || cp < ' ' || cp == 0x7F) clean[i] = '?';
+        i += (size_t)step;
+    }
+    return clean;
+}
+
+static cj_err fill(document *doc, const char *name, draft *from, cj_diag *d)
+{
+    if (!from->text.len) return diag_fail(d, CJ_E_INPUT, MSG_FILE_EMPTY, "%s", name);
+    doc->name = clean_name(name);
     if (!doc->name) return diag_nomem(d, strlen(name));
-    buf_init(&doc->text, 4 * DOCUMENT_BYTES_MAX);
-    TRY(encoding_to_utf8(name, bytes, n, &doc->text, &doc->converted_from, d));
-    if (!doc->text.len) return diag_fail(d, CJ_E_INPUT, MSG_FILE_EMPTY, "%s", name);
-    TRY(count_chars(doc, d));
-    return chapters_find(doc->text.data, doc->text.len, &doc->chapters, &doc->n_chapters, d);
+    doc->text = from->text;
+    doc->chapters = from->headings;
+    doc->n_chapters = from->n_headings;
+    doc->pages = from->pages;
+    doc->n_pages = from->n_pages;
+    *from = (draft){.heading = SIZE_MAX};
+    TRY(document_count_chars(doc, d));
+    TRY(articles_find(doc->text.data, doc->text.len, &doc->articles, &doc->n_articles, d));
+    if (!doc->n_chapters) return chapters_find(doc->text.data, doc->text.len, &doc->chapters, &doc->n_chapters, d);
+    doc->n_chapters = chapters_close(doc->chapters, doc->n_chapters, doc->text.data, doc->text.len);
+    return CJ_OK;
+}
+
+cj_err document_of_draft(document **out, const char *name, draft *from, cj_diag *d)
+{
+    document *doc = mem_zalloc(sizeof *doc);
+    if (!doc) return diag_nomem(d, sizeof *doc);
+    cj_err e = fill(doc, name, from, d);
+    if (e) document_close(&doc);
+    else *out = doc;
+    return e;
 }
 
 cj_err document_from_bytes(document **out, const char *name, const char *bytes, size_t n, cj_diag *d)
 {
-    document *doc = mem_zalloc(sizeof *doc);
-    if (!doc) return diag_nomem(d, sizeof *doc);
-    cj_err e = fill(doc, name, bytes, n, d);
-    if (e) {
-        document_close(&doc);
-        return e;
-    }
-    *out = doc;
-    return CJ_OK;
+    const char *slash = strrchr(name, '/');
+    return formats_read(out, &(document_source){.path = name, .name = slash ? slash + 1 : name, .bytes = bytes, .n = n}, d);
 }
 
 cj_err document_open(document **out, const char *path, cj_diag *d)
@@ -76,8 +86,11 @@ void document_close(document **pdoc)
     if (!doc) return;
     mem_free(doc->name);
     buf_deinit(&doc->text);
+    mem_free(doc->converted_from);
     mem_free(doc->marks);
     mem_free(doc->chapters);
+    mem_free(doc->articles);
+    mem_free(doc->pages);
     mem_free(doc);
     *pdoc = NULL;
 }
@@ -87,42 +100,59 @@ const char *document_text(const document *doc) { return doc->text.data; }
 size_t document_bytes(const document *doc) { return doc->text.len; }
 int64_t document_chars(const document *doc) { return doc->chars; }
 const char *document_converted_from(const document *doc) { return doc->converted_from; }
+const char *document_sha256(const document *doc) { return doc->sha256; }
 int document_chapters(const document *doc) { return doc->n_chapters; }
 const document_chapter *document_chapter_at(const document *doc, int i) { return &doc->chapters[i]; }
+int document_articles(const document *doc) { return doc->n_articles; }
+const document_article *document_article_at(const document *doc, int i) { return &doc->articles[i]; }
+int document_pages(const document *doc) { return doc->n_pages; }
 
 int64_t document_char_at(const document *doc, size_t byte)
 {
     if (byte >= doc->text.len) return doc->chars;
-    int64_t ch = doc->marks[byte / MARK_BYTES];
-    for (size_t i = byte / MARK_BYTES * MARK_BYTES; i < byte; i++) ch += begins(doc->text.data[i]);
+    int64_t ch = doc->marks[byte / DOCUMENT_MARK_BYTES];
+    for (size_t i = byte / DOCUMENT_MARK_BYTES * DOCUMENT_MARK_BYTES; i < byte; i++) ch += begins(doc->text.data[i]);
     return ch;
 }
 
 size_t document_byte_at(const document *doc, int64_t ch)
 {
     if (ch >= doc->chars) return doc->text.len;
-    size_t lo = 0, hi = doc->text.len / MARK_BYTES; /* the last mark that is not past ch */
+    size_t lo = 0, hi = doc->text.len / DOCUMENT_MARK_BYTES; /* the last mark that is not past ch */
     while (lo < hi) {
         size_t mid = (lo + hi + 1) / 2;
         if (doc->marks[mid] <= ch) lo = mid;
         else hi = mid - 1;
     }
-    size_t i = lo * MARK_BYTES;
+    size_t i = lo * DOCUMENT_MARK_BYTES;
     int64_t at = doc->marks[lo];
     while (i < doc->text.len && (at < ch || !begins(doc->text.data[i]))) at += begins(doc->text.data[i++]);
     return i;
 }
 
-int document_chapter_of(const document *doc, size_t byte)
+/* The last of n things of `size` bytes that begins at byte or before it, where each says first where it begins; -1: none does. */
+static int last_before(const void *list, int n, size_t size, size_t byte)
 {
-    int lo = -1, hi = doc->n_chapters - 1;
+    int lo = -1, hi = n - 1;
     while (lo < hi) {
         int mid = (lo + hi + 1) / 2;
-        if (doc->chapters[mid].byte <= byte) lo = mid;
+        size_t begin;
+        memcpy(&begin, (const char *)list + (size_t)mid * size, sizeof begin);
+        if (begin <= byte) lo = mid;
         else hi = mid - 1;
     }
     return lo;
 }
+
+int document_chapter_of(const document *doc, size_t byte) { return last_before(doc->chapters, doc->n_chapters, sizeof *doc->chapters, byte); }
+
+int document_article_of(const document *doc, size_t byte)
+{
+    int a = last_before(doc->articles, doc->n_articles, sizeof *doc->articles, byte);
+    return a >= 0 && document_chapter_of(doc, doc->articles[a].byte) == document_chapter_of(doc, byte) ? a : -1;
+}
+
+int document_page_of(const document *doc, size_t byte) { return last_before(doc->pages, doc->n_pages, sizeof *doc->pages, byte) + 1; }
 
 int64_t document_paragraph_of(const document *doc, size_t byte)
 {

@@ -9,11 +9,13 @@
 
 #include "base/utf8.h"
 
-/* Names that are told to the user, by what uchardet calls them. GB18030 contains GB2312 and GBK. */
+/* Names that are told to the user, by what uchardet and web pages call them. GB18030 contains GB2312 and GBK. */
 static const struct { const char *guessed, *name; } known[] = {
     {"GB18030", "GB18030"}, {"GB2312", "GB18030"}, {"GBK", "GB18030"}, {"HZ-GB-2312", "HZ"}, {"BIG5", "BIG5-HKSCS"},
     {"EUC-TW", "EUC-TW"}, {"SHIFT_JIS", "SHIFT_JIS"}, {"EUC-JP", "EUC-JP"}, {"EUC-KR", "EUC-KR"}, {"UHC", "UHC"},
     {"WINDOWS-1252", "WINDOWS-1252"}, {"ISO-8859-1", "WINDOWS-1252"}, {"ISO-8859-15", "ISO-8859-15"},
+    {"GB_2312-80", "GB18030"}, {"X-GBK", "GB18030"}, {"CP936", "GB18030"}, {"BIG5-HKSCS", "BIG5-HKSCS"}, {"LATIN1", "WINDOWS-1252"},
+    {"US-ASCII", "WINDOWS-1252"}, {"WINDOWS-31J", "SHIFT_JIS"}, {"X-SJIS", "SHIFT_JIS"}, {"KS_C_5601-1987", "UHC"},
     {"WINDOWS-1251", "WINDOWS-1251"}, {"KOI8-R", "KOI8-R"},
 };
 
@@ -38,6 +40,13 @@ static cj_err convert(const char *name, const char *from, const char *bytes, siz
     return e ? e : buf_append(out, "", 0, d);
 }
 
+static const char *known_name(const char *called)
+{
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (!strcasecmp(called, known[i].guessed)) return known[i].name;
+    return NULL;
+}
+
 static const char *guess(const char *bytes, size_t n)
 {
     enum { SAMPLE = 1 << 18 };
@@ -46,12 +55,53 @@ static const char *guess(const char *bytes, size_t n)
     if (!u) return NULL;
     if (!uchardet_handle_data(u, bytes, n < SAMPLE ? n : SAMPLE)) {
         uchardet_data_end(u);
-        const char *g = uchardet_get_charset(u);
-        for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-            if (!strcasecmp(g, known[i].guessed)) name = known[i].name;
+        name = known_name(uchardet_get_charset(u));
     }
     uchardet_delete(u);
     return name;
+}
+
+/* What Chinese text is mostly made of, in both scripts. */
+static const char common[] = "的一是不了在有人我他這这個个們们中來来上大為为和國国地到以說说時时要就出會会可也你對对生能而子那得於于着著下自之年過过發发後后作里裡用道行所"
+                             "然家種种事成方多經经麼么去法學学如都同現现當当沒没動动面起看定天分還还進进好小部其些主樣样理心她本前開开但因只從从想實实，。、：；？！「」“”《》";
+
+/* What share of the characters beyond ASCII is common when a sample is read as `from`; 0 when it cannot be. */
+static double familiar(const char *from, const char *bytes, size_t n)
+{
+    enum { SAMPLE = 1 << 14 };
+    static const size_t cut[] = {0, 1, 2, 3}; /* the sample may end within a character */
+    double share = 0;
+    buf text;
+    buf_init(&text, 8 * SAMPLE + 65536);
+    for (size_t i = 0; i < sizeof cut / sizeof *cut; i++) {
+        size_t take = n > SAMPLE ? SAMPLE - cut[i] : n;
+        buf_clear(&text);
+        if (convert("", from, bytes, take, &text, NULL)) continue;
+        size_t chars = 0, seen = 0;
+        for (size_t at = 0; at < text.len;) {
+            uint32_t cp;
+            char c[5] = {0};
+            size_t step = (size_t)utf8_decode(text.data + at, text.len - at, &cp);
+            if (cp > 0x7F) {
+                memcpy(c, text.data + at, step);
+                chars++;
+                seen += strstr(common, c) != NULL;
+            }
+            at += step;
+        }
+        share = chars ? (double)seen / (double)chars : 0;
+        break;
+    }
+    buf_deinit(&text);
+    return share;
+}
+
+/* The statistics of bytes take short Big5 for GB18030, and any GB18030 is Big5 in part: read as either, which is Chinese? */
+static const char *guess_chinese(const char *bytes, size_t n)
+{
+    double gb = familiar("GB18030", bytes, n), big5 = familiar("BIG5-HKSCS", bytes, n);
+    if (gb < 0.2 && big5 < 0.2) return NULL;
+    return big5 > gb ? "BIG5-HKSCS" : "GB18030";
 }
 
 /* Line ends and spaces when the bytes are read as UTF-16; -1 when there are control characters, as no text has. */
@@ -75,7 +125,7 @@ static const char *utf16_side(const char *bytes, size_t n)
     return big > little ? "UTF-16BE" : "UTF-16LE";
 }
 
-cj_err encoding_to_utf8(const char *name, const char *b, size_t n, buf *out, const char **from, cj_diag *d)
+cj_err encoding_to_utf8(const char *name, const char *said, const char *b, size_t n, buf *out, const char **from, cj_diag *d)
 {
     *from = NULL;
     if (!n) return CJ_OK;
@@ -91,7 +141,12 @@ cj_err encoding_to_utf8(const char *name, const char *b, size_t n, buf *out, con
         if (!*from) return diag_fail(d, CJ_E_INPUT, MSG_DOCUMENT_BINARY, "%s", name);
         return convert(name, *from, b, n, out, d);
     }
-    *from = guess(b, n);
+    size_t begin = out->len;
+    *from = known_name(said);
+    if (*from && !convert(name, *from, b, n, out, NULL)) return CJ_OK;
+    out->len = begin;
+    *from = guess_chinese(b, n);
+    if (!*from) *from = guess(b, n);
     if (!*from) return diag_fail(d, CJ_E_INPUT, MSG_UTF8_BAD, "%s" ARG "%zu", name, valid);
     return convert(name, *from, b, n, out, d);
 }

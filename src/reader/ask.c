@@ -222,7 +222,8 @@ static void take_evidence(asker *a)
         size_t byte = p.byte - a->corpus.begin[doc], end = p.end - a->corpus.begin[doc];
         a->out->evidence[i] = (ask_evidence){
             .document = doc, .byte = byte, .end_byte = end, .start = document_char_at(from, byte), .end = document_char_at(from, end),
-            .chapter = document_chapter_of(from, byte), .paragraph = document_paragraph_of(from, byte), .score = a->score[best[i]],
+            .chapter = document_chapter_of(from, byte), .article = document_article_of(from, byte), .page = document_page_of(from, byte),
+            .paragraph = document_paragraph_of(from, byte), .score = a->score[best[i]],
             .verified = end <= document_bytes(from) && !memcmp(document_text(from) + byte, a->corpus.text.data + p.byte, end - byte),
         };
     }

@@ -22,6 +22,8 @@ typedef struct ask_evidence {
     size_t byte, end_byte; /* of the quote in its text */
     int64_t start, end;    /* the same in characters */
     int chapter;           /* -1: none */
+    int article;           /* of a law or a contract; -1: none */
+    int page;              /* from 1; 0: the document has no pages */
     int64_t paragraph;
     float score;           /* how much of the question looks here, 0..1: docs/finding.md */
     bool verified;         /* the quote is document[start:end], letter for letter */

@@ -53,8 +53,8 @@ static void chapters_and_paragraphs(void **state)
     assert_int_equal(document_chapter_of(doc, at), 0);
     assert_int_equal(document_paragraph_of(doc, at), 2);
     document_close(&doc);
-    const char *const headings[] = {"第十二章", "卷三", "Chapter 4 The Dog", "## Part", "第三条 自然人"};
-    const char *const others[] = {"第一次见面时", "卷起帘子", "Chapters of it", "#tag", "第回"};
+    const char *const headings[] = {"第十二章", "卷三", "Chapter 4 The Dog", "## Part", "第三节 自然人"};
+    const char *const others[] = {"第一次见面时", "卷起帘子", "Chapters of it", "#tag", "第三条 自然人"};
     for (size_t i = 0; i < 5; i++) {
         char text[128];
         for (int good = 0; good < 2; good++) {
@@ -89,6 +89,20 @@ static void encodings_are_found_out(void **state)
         document *doc = open_bytes(bytes, n);
         assert_string_equal(document_text(doc), book);
         assert_non_null(document_converted_from(doc));
+        document_close(&doc);
+    }
+    /* Both scripts, and short: 話說天下大勢，分久必合 and its simplified form; Latin text is no Chinese. */
+    const struct { const char *bytes, *text, *from; } shorts[] = {
+        {"\xB8\xDC\xBB\xA1\xA4\xD1\xA4\x55\xA4\x6A\xB6\xD5\xA1\x41\xA4\xC0\xA4\x5B\xA5\xB2\xA6\x58", "話說天下大勢，分久必合", "BIG5-HKSCS"},
+        {"\xBB\xB0\xCB\xB5\xCC\xEC\xCF\xC2\xB4\xF3\xCA\xC6\xA3\xAC\xB7\xD6\xBE\xC3\xB1\xD8\xBA\xCF", "话说天下大势，分久必合", "GB18030"},
+        {"Le caf\xE9 est ferm\xE9 l'\xE9t\xE9, et le garc\xE7on aussi.", NULL, NULL},
+    };
+    for (size_t i = 0; i < sizeof shorts / sizeof *shorts; i++) {
+        document *doc = open_bytes(shorts[i].bytes, strlen(shorts[i].bytes));
+        if (shorts[i].text) {
+            assert_string_equal(document_text(doc), shorts[i].text);
+            assert_string_equal(document_converted_from(doc), shorts[i].from);
+        } else assert_non_null(strstr(document_text(doc), "café"));
         document_close(&doc);
     }
     document *doc = open_bytes("\xEF\xBB\xBF甲", 6);

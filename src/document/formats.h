@@ -1,0 +1,28 @@
+/* Formats: how each is told from the bytes, and which file of this room reads it. */
+#ifndef DOCUMENT_FORMATS_H
+#define DOCUMENT_FORMATS_H
+
+#include "document/draft.h"
+
+/* The most that an extractor may take: memory beside the file, bytes of text, seconds of work. */
+enum { FORMATS_SECONDS = 120 };
+#define FORMATS_MEMORY ((size_t)1 << 30)
+#define FORMATS_OUTPUT ((size_t)256 << 20)
+
+typedef struct document_source {
+    const char *path;          /* for messages */
+    const char *name;          /* that the document will have */
+    const char *bytes;         /* [n] of the file */
+    size_t n;
+    bool (*go_on)(void *user); /* false cancels; NULL: as file_stop_when says */
+    void *user;
+} document_source;
+
+/* Reads a document of whatever format it is. */
+CJ_NODISCARD cj_err formats_read(document **out, const document_source *s, cj_diag *d);
+
+/* The extractors: each writes what it finds into the draft. All but pdf_extract run behind a fence, with nothing to open. */
+typedef cj_err format_extract(const document_source *s, draft *out, cj_diag *d);
+CJ_NODISCARD cj_err html_extract(const document_source *s, draft *out, cj_diag *d);
+
+#endif

@@ -1,0 +1,271 @@
+/* document/: formats other than plain text, and documents as bytes. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/hash.h"
+#include "document/document.h"
+#include "document/draft.h"
+#include "document/formats.h"
+#include "document/html.h"
+
+static document *opened(const char *name, const char *bytes)
+{
+    document *doc = NULL;
+    cj_diag d = {0};
+    char text[512];
+    if (document_from_bytes(&doc, name, bytes, strlen(bytes), &d)) {
+        cj_diag_text(&d, CJ_LANG_EN, text, sizeof text);
+        print_message("%s\n", text);
+        fail();
+    }
+    return doc;
+}
+
+static void text_is(const char *html, const char *expected)
+{
+    document *doc = opened("a.html", html);
+    assert_string_equal(document_text(doc), expected);
+    document_close(&doc);
+}
+
+static const char *title_of(const document *doc, int i)
+{
+    static char title[512];
+    const document_chapter *c = document_chapter_at(doc, i);
+    snprintf(title, sizeof title, "%.*s", (int)(c->title_end - c->title_byte), document_text(doc) + c->title_byte);
+    return title;
+}
+
+static void html_blocks_are_lines(void **state)
+{
+    (void)state;
+    text_is("<p>a<p>b<div>c</div>d", "a\nb\nc\nd");
+    text_is("<p> one \n two <b>three</b>four </p>\n\n<p>\n</p>five<br>six<br><br>seven", "one two threefour\nfive\nsix\nseven");
+    text_is("<body>中文\n换行<span>无</span>\n空格 有 english\nword", "中文换行无空格 有 english word");
+    text_is("x &lt;&amp;&#x4e2d;&#25991;&hellip;&nope; y", "x <&中文…&nope; y");
+    text_is("<ul><li>甲<li>乙</ul><pre>\n  a\n    b\n</pre>c", "甲\n乙\n  a\n    b\nc");
+    text_is("<dl><dt>词<dd>义</dl><hr><blockquote>引</blockquote>", "词\n义\n引");
+}
+
+static void html_tables_are_lines(void **state)
+{
+    (void)state;
+    text_is("<table><tr><th>名<th>价<tr><td><p>茶</p><td><p>3</p><tr><td>酒</table>后", "名 | 价\n茶 | 3\n酒\n后");
+    text_is("<table><tr><td><p>一</p><p>二</p><td>三</table>", "一\n二 | 三");
+    text_is("<table><tr><td><table><tr><td>a<td>b</table><td>c</table>", "a | b\nc");
+}
+
+static void html_leaves_out_what_is_not_seen(void **state)
+{
+    (void)state;
+    text_is("<style>p{}</style><script>if (a<b) document.write('<p>x</p>')</script>a<template><p>t</p></template><noscript>n</noscript>b", "ab");
+    text_is("<!-- c --><p hidden>h</p><div style='display:none'><div>i</div>j</div><p>见</p>", "见");
+    text_is("<ruby>漢<rp>(</rp><rt>hàn</rt><rp>)</rp>字<rt>zì</rt></ruby>", "漢字");
+    text_is("<script/>a<iframe src='http://x/'>f</iframe>b", "ab");
+}
+
+static void html_headings_are_chapters(void **state)
+{
+    (void)state;
+    document *doc = opened("a.html", "<title>页名</title><p>前言<h1>第一<br>章 <i>起</i></h1><p>话说<h2></h2><h3>节</h3>正文<h2>空</h2><h2>末</h2>完");
+    assert_string_equal(document_text(doc), "前言\n第一 章 起\n话说\n节\n正文\n空\n末\n完");
+    assert_int_equal(document_chapters(doc), 3); /* one without text is left out */
+    assert_string_equal(title_of(doc, 0), "第一 章 起");
+    assert_string_equal(title_of(doc, 1), "节");
+    assert_string_equal(title_of(doc, 2), "末");
+    document_close(&doc);
+    doc = opened("x", "\n<!DOCTYPE HTML><html><head><title> 页\n名 </title></head>只有正文"); /* known by its beginning; its title is its heading */
+    assert_string_equal(document_text(doc), "页名\n只有正文");
+    assert_int_equal(document_chapters(doc), 1);
+    document_close(&doc);
+}
+
+static void html_says_its_encoding(void **state)
+{
+    (void)state;
+    /* 中文网页 in GBK, too little to guess from. */
+    document *doc = opened("a.htm", "<meta http-equiv=Content-Type content='text/html; charset=gb2312'><p>\xD6\xD0\xCE\xC4\xCD\xF8\xD2\xB3");
+    assert_string_equal(document_text(doc), "中文网页");
+    assert_string_equal(document_converted_from(doc), "GB18030");
+    document_close(&doc);
+    doc = opened("a.htm", "<meta charset=\"Big5\"><p>\xA4\xA4\xA4\xE5");
+    assert_string_equal(document_text(doc), "中文");
+    document_close(&doc);
+    doc = opened("a.htm", "<meta charset='gbk'><p>其实是 UTF-8");
+    assert_string_equal(document_text(doc), "其实是 UTF-8");
+    assert_null(document_converted_from(doc));
+    document_close(&doc);
+    char name[32];
+    const struct { const char *page, *charset; } cases[] = {
+        {"<?xml version='1.0' encoding='GBK'?>", "GBK"}, {"<meta charset = utf-8>", "utf-8"}, {"<p charset=gbk>", ""}, {"<meta", ""}, {"", ""},
+        {"<meta charset=>", ""}, {"<meta charset=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa>", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        html_charset(cases[i].page, strlen(cases[i].page), name, sizeof name);
+        assert_string_equal(name, cases[i].charset);
+    }
+}
+
+static void html_of_any_depth(void **state)
+{
+    (void)state;
+    size_t n = 0;
+    char *deep = malloc(2000000);
+    for (int i = 0; i < 100000; i++) n += (size_t)sprintf(deep + n, "<div><b>");
+    strcpy(deep + n, "底");
+    document *doc = NULL;
+    cj_diag d = {0};
+    cj_err e = document_from_bytes(&doc, "a.html", deep, strlen(deep), &d); /* no recursion, no quadratic time */
+    assert_int_equal(e, CJ_OK);
+    assert_string_equal(document_text(doc), "底");
+    document_close(&doc);
+    free(deep);
+}
+
+/* ---- documents as bytes ---- */
+
+static const char law[] = "示范法\n\n第一章 总则\n第一条　为了规范。\n本条第二款。\n第二条　适用范围。\n第二章 分则\n通则一句。\n第三条之一 补充。\n";
+
+static void documents_are_saved_and_loaded(void **state)
+{
+    (void)state;
+    const char *const texts[] = {law, "<p>a<h1>标题</h1>b", "x"};
+    for (size_t i = 0; i < 3; i++) {
+        document *doc = opened(i == 1 ? "dir/a.html" : "dir/a.txt", texts[i]), *again = NULL;
+        buf saved, twice;
+        buf_init(&saved, 1 << 20);
+        buf_init(&twice, 1 << 20);
+        assert_int_equal(document_save(doc, &saved, NULL), CJ_OK);
+        assert_int_equal(document_load(&again, saved.data, saved.len, "x", NULL), CJ_OK);
+        assert_int_equal(document_save(again, &twice, NULL), CJ_OK);
+        assert_int_equal(saved.len, twice.len);
+        assert_memory_equal(saved.data, twice.data, saved.len);
+        assert_string_equal(document_text(again), document_text(doc));
+        assert_string_equal(document_sha256(again), document_sha256(doc));
+        assert_int_equal(strlen(document_sha256(again)), 64);
+        assert_int_equal(document_chars(again), document_chars(doc));
+        assert_int_equal(document_chapters(again), document_chapters(doc));
+        document_close(&again);
+        document_close(&doc);
+        buf_deinit(&saved);
+        buf_deinit(&twice);
+    }
+}
+
+/* Puts a right checksum over what was changed. */
+static void seal(char *blob, size_t n)
+{
+    uint64_t sum = hash_xxh3(blob + 16, n - 16);
+    memcpy(blob + 8, &sum, 8);
+}
+
+static void a_damaged_blob_is_refused(void **state)
+{
+    (void)state;
+    document *doc = opened("a", law), *again = NULL;
+    buf saved;
+    buf_init(&saved, 1 << 20);
+    assert_int_equal(document_save(doc, &saved, NULL), CJ_OK);
+    for (size_t i = 0; i < saved.len; i++) { /* every byte, and every cut: the checksum tells */
+        saved.data[i] ^= 0x40;
+        assert_int_equal(document_load(&again, saved.data, saved.len, "x", NULL), CJ_E_INPUT);
+        saved.data[i] ^= 0x40;
+        assert_int_equal(document_load(&again, saved.data, i, "x", NULL), CJ_E_INPUT);
+    }
+    int loaded = 0;
+    for (size_t i = 16; i < saved.len; i++) /* with a right checksum: refused, or a document that holds together */
+        for (int bit = 0; bit < 8; bit++) {
+            saved.data[i] = (char)(saved.data[i] ^ 1 << bit);
+            seal(saved.data, saved.len);
+            if (!document_load(&again, saved.data, saved.len, "x", NULL)) {
+                loaded++;
+                for (int c = 0; c < document_chapters(again); c++) assert_true(document_chapter_at(again, c)->end <= document_bytes(again));
+                document_close(&again);
+            }
+            saved.data[i] = (char)(saved.data[i] ^ 1 << bit);
+        }
+    assert_true(loaded > 0); /* changed letters are no damage that can be told */
+    document_close(&doc);
+    buf_deinit(&saved);
+}
+
+static void laws_have_articles(void **state)
+{
+    (void)state;
+    document *doc = opened("law.txt", law);
+    const struct { const char *in, *article; } places[] = {
+        {"为了", "第一条"}, {"第二款", "第一条"}, {"适用", "第二条"}, {"通则", NULL}, {"补充", "第三条之一"}, {"示范", NULL},
+    };
+    assert_int_equal(document_chapters(doc), 2);
+    assert_int_equal(document_articles(doc), 3);
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        int a = document_article_of(doc, (size_t)(strstr(law, places[i].in) - law));
+        if (!places[i].article) assert_int_equal(a, -1);
+        else {
+            const document_article *at = document_article_at(doc, a);
+            assert_int_equal(at->label_end - at->byte, strlen(places[i].article));
+            assert_memory_equal(law + at->byte, places[i].article, strlen(places[i].article));
+        }
+    }
+    document_close(&doc);
+    const struct { const char *line; bool article; } lines[] = {
+        {"第12條：甲方", true}, {"**第十二条** 甲方", true}, {"Article 12. The", true}, {"ARTICLE 3", true}, {"第 八 条 乙方", true}, {"第一百二十条之一　丙", true},
+        {"第三条路在哪里", false}, {"Articles 3", false}, {"Article B", false}, {"条约第一条 x", false}, {"第条 x", false}, {"第十二条之 一", true},
+    };
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+        doc = opened("a", lines[i].line);
+        assert_int_equal(document_articles(doc), lines[i].article);
+        document_close(&doc);
+    }
+}
+
+/* ---- no memory ---- */
+
+/* Every allocation of ours fails once; behind a fence and before it. */
+static void no_memory_is_an_error(void **state)
+{
+    (void)state;
+    const char page[] = "<title>t</title><p>a<h1>标题</h1>正文";
+    for (int64_t n = 0;; n++) {
+        draft t;
+        buf title;
+        document_source s = {.path = "a.html", .name = "a.html", .bytes = page, .n = sizeof page - 1};
+        draft_init(&t);
+        buf_init(&title, 100);
+        mem_fail_after(n);
+        cj_err e = html_extract(&s, &t, NULL);
+        mem_fail_after(-1);
+        draft_deinit(&t);
+        if (!e) {
+            assert_true(n > 2);
+            break;
+        }
+        assert_int_equal(e, CJ_E_NOMEM);
+    }
+    for (int64_t n = 0;; n++) {
+        document *doc = NULL;
+        mem_fail_after(n);
+        cj_err e = document_from_bytes(&doc, "a.html", page, sizeof page - 1, NULL);
+        mem_fail_after(-1);
+        document_close(&doc);
+        if (!e) return;
+        assert_int_equal(e, CJ_E_NOMEM);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(html_blocks_are_lines), cmocka_unit_test(html_tables_are_lines), cmocka_unit_test(html_leaves_out_what_is_not_seen),
+        cmocka_unit_test(html_headings_are_chapters), cmocka_unit_test(html_says_its_encoding), cmocka_unit_test(html_of_any_depth),
+        cmocka_unit_test(documents_are_saved_and_loaded), cmocka_unit_test(a_damaged_blob_is_refused), cmocka_unit_test(laws_have_articles),
+        cmocka_unit_test(no_memory_is_an_error),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
