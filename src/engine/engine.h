@@ -52,7 +52,9 @@ enum { SESSION_PROBES_MAX = 64 };
 typedef struct session_probe {
     int layer, head;
     int64_t from, end; /* end 0: to the last token */
-    float *mass; /* [n] of the tokens given, zeroed by the caller */
+    int64_t bin;       /* tokens added up into one entry (see op_mass); 0: 1 */
+    int64_t ld;        /* token from + r has its own row mass + r * ld; 0: one row for all */
+    float *mass;       /* [ceil(n / bin)] of the n tokens given, for each row, zeroed by the caller */
 } session_probe;
 
 typedef struct session_call {

@@ -66,7 +66,9 @@ static int batch_probes(const session_call *call, int64_t pos, int64_t count, mo
     for (int i = 0; i < call->n_probes; i++) {
         const session_probe *p = &call->probes[i];
         int64_t row0 = i64_max(0, p->from - pos), end = p->end ? i64_min(count, p->end - pos) : count;
-        if (row0 < end) out[n++] = (model_probe){p->layer, p->head, row0, end - row0, p->mass};
+        if (row0 >= end) continue;
+        float *mass = p->mass + (pos + row0 - p->from) * p->ld;
+        out[n++] = (model_probe){p->layer, {.head = p->head, .row0 = row0, .rows = end - row0, .bin = i64_max(1, p->bin), .ld = p->ld, .mass = mass}};
     }
     return n;
 }

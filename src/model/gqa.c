@@ -43,7 +43,7 @@ cj_err gqa_probe(model_job *job, const gqa_spec *a, int layer, cj_diag *d)
     op_attn_args args = attn_args(job, a, &kv_layer_at(job->all.kv[0], layer)->layout, &job->all);
     for (int i = 0; i < job->batch.n_probes; i++) {
         const model_probe *p = &job->batch.probes[i];
-        if (p->layer == layer) TRY(op_attention_mass(job->ctx, &args, p->head, p->row0, p->rows, p->mass, d));
+        if (p->layer == layer) TRY(op_attention_mass(job->ctx, &args, &p->to, d));
     }
     return CJ_OK;
 }

@@ -151,7 +151,8 @@ static cj_err look(asker *a, model_want want, int64_t from, int64_t end, gaze *g
         int part = i % g->parts;
         g->mass[i] = mem_array((size_t)n, sizeof *g->mass[i]);
         if (!g->mass[i]) return diag_nomem(d, (size_t)n * sizeof *g->mass[i]);
-        probes[i] = (session_probe){h.layer, h.head, from + (end - from) * part / g->parts, from + (end - from) * (part + 1) / g->parts, g->mass[i]};
+        probes[i] = (session_probe){.layer = h.layer, .head = h.head, .from = from + (end - from) * part / g->parts,
+                                    .end = from + (end - from) * (part + 1) / g->parts, .mass = g->mass[i]};
     }
     session_call call = {.want = want, .on_progress = on_progress, .arg = a, .probes = probes, .n_probes = n_probes};
     double start = clock_now();
