@@ -10,8 +10,11 @@ _juan() {
         names=$(juan "$command" --help | sed -n 's/^  ...  *\(--[a-z-]*\).*/\1/p; s/^  -., \(--[a-z-]*\).*/\1/p')
     elif [ "${COMP_WORDS[COMP_CWORD - 1]}" = --model ] || [ "${COMP_WORDS[COMP_CWORD - 1]}" = -m ]; then
         names=$(_juan_models)
+    elif [ "$COMP_CWORD" = 3 ] && [ "$command" = eval ]; then
+        names=$(_juan_models)
     elif [ "$COMP_CWORD" = 2 ]; then
         case $command in
+        eval) names="needle" ;;
         run | inspect | tokenize | detokenize | template | quantize | logits | perplexity | bench | rm | pull) names=$(_juan_models) ;;
         esac
     fi

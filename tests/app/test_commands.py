@@ -241,6 +241,34 @@ def ask_shows_evidence():
                                      for e in home.ok("ask", first, "庙在哪里？", *options, "--json").json()["evidence"]]
 
 
+def evaluates():
+    """juan eval: figures that add up, the same ones every time, and a sentence for what cannot be."""
+    model = home.model()
+    text = home.write("long.txt", "".join(f"第{i}天，他在山里走了很远的路，一个人也没有遇见。\n" for i in range(1500)))
+    command = ("eval", "needle", model, "--text", text, "--lengths", "6K,20000", "--json")
+    one, two, other = home.ok(*command).json(), home.ok(*command).json(), home.ok(*command, "--seed", "9").json()
+    assert one == two and one["cases"] != other["cases"] and one["task"] == "needle" and one["seed"] == 1 and one["protocol"]
+    assert {(r["column"], r["length"]) for r in one["rows"]} == {("index", 6000), ("index", 20000)}
+    for row in one["rows"]:
+        cases = [c for c in one["cases"] if (c["group"], c["length"]) == (row["group"], row["length"])]
+        assert row["questions"] == row["located"]["n"] == len(cases)
+        for key, name in (("located_first", "first"), ("located", "among")):
+            f = row[key]
+            assert f["right"] == sum(c[name] == c["places"] for c in cases) and f["low"] <= f["share"] <= f["high"], row
+            assert f["right"] == sum(c[key]["right"] for c in one["cells"] if (c["group"], c["length"]) == (row["group"], row["length"]))
+        if row["group"] == "words":
+            assert row["located"]["share"] > 0.9, row
+    said = home.ok("eval", "needle", model, "--text", text, "--lengths", "6K", "--lang", "zh").out
+    assert "6000 字，words，index" in said and "定位" in said, said
+    left = [f for _, _, files in os.walk(home.folder) for f in files if ".index" in f]
+    assert not left, f"left behind: {left}"
+    home.fails(3, "eval", "needle", model, "--text", text, "--lengths", "2M", says="--lengths")
+    home.fails(3, "eval", "needle", model, "--text", text, "--needles", text, says="line 1")
+    home.fails(3, "eval", "needle", model, "--text", home.path("none.txt"), says="none.txt")
+    home.fails(2, "eval", "needle", model, says="--text")
+    home.fails(2, "eval", "haystack", model, "--text", text, says="haystack")
+
+
 def json_is_alone():
     """With --json standard output is JSON and nothing else, also when standard error has something to say."""
     model = home.model()
@@ -260,4 +288,4 @@ juan.run([("tokens round trip with spans", round_trip), ("special tokens", speci
           ("template", template), ("bad requests to templates", bad_requests), ("inspect", inspect), ("inspect what cannot run", inspect_what_cannot_run),
           ("doctor", doctor), ("the catalogue", catalogue), ("a catalogue of one's own", own_catalogue), ("recommendation", recommendation),
           ("quantize", quantize), ("logits", logits), 
-          ("ask without a model or a question", ask_without_model_or_question), ("ask shows evidence", ask_shows_evidence), ("--json is alone", json_is_alone), ("--quiet", quiet)], home)
+          ("ask without a model or a question", ask_without_model_or_question), ("ask shows evidence", ask_shows_evidence), ("evaluations", evaluates), ("--json is alone", json_is_alone), ("--quiet", quiet)], home)

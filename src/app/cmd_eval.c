@@ -1,0 +1,211 @@
+/* juan eval: what is found, and what is answered, in texts whose answers are known. */
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "app/commands.h"
+#include "base/file.h"
+#include "base/share.h"
+#include "eval/index_reader.h"
+#include "eval/report.h"
+#include "eval/suite.h"
+#include "reader/passages.h"
+
+typedef struct evaluation {
+    cli *c;
+    suite_options opt;
+    suite suite;
+    report report;
+    char *index_path;
+    index_reader index;
+    cli_progress progress;
+    int64_t before, total; /* characters: of the texts done with, and twice those of all */
+} evaluation;
+
+static cj_err cut_passages(const char *text, size_t bytes, text_range **out, int64_t *n, cj_diag *d)
+{
+    passage_list l = {0};
+    cj_err e = passages_cut(text, bytes, &l, d);
+    text_range *ranges = e ? NULL : mem_array((size_t)l.n, sizeof *ranges);
+    if (!e && !ranges) e = diag_nomem(d, (size_t)l.n * sizeof *ranges);
+    for (int64_t i = 0; !e && i < l.n; i++) ranges[i] = (text_range){l.item[i].byte, l.item[i].end};
+    if (!e) *out = ranges, *n = l.n;
+    passages_deinit(&l);
+    return e;
+}
+
+static bool on_progress(void *arg, int64_t done, int64_t total)
+{
+    evaluation *v = arg;
+    (void)total;
+    return cli_progress_step(&v->progress, v->before + done, v->total);
+}
+
+/* Where the index of a text lies while it is asked. */
+static cj_err choose_index_path(evaluation *v, cj_diag *d)
+{
+    char name[64], *home = file_home();
+    snprintf(name, sizeof name, "eval-%ld.index", (long)getpid());
+    v->index_path = home ? file_join(home, name) : NULL;
+    cj_err e = v->index_path ? file_make_dirs(home, d) : diag_nomem(d, 0);
+    mem_free(home);
+    return e;
+}
+
+static cj_err run_text(evaluation *v, const eval_task *t, int64_t length, const eval_reader *r, cj_diag *d)
+{
+    eval_outcome *outcomes = mem_array((size_t)t->n_questions, sizeof *outcomes);
+    if (!outcomes) return diag_nomem(d, (size_t)t->n_questions * sizeof *outcomes);
+    cj_err e = eval_run(t, r, outcomes, on_progress, v, d);
+    if (!e) e = report_add(&v->report, t, r->column, length, outcomes, d);
+    mem_free(outcomes);
+    v->before += 2 * t->chars;
+    return e;
+}
+
+static cj_err run_all(evaluation *v, cj_diag *d)
+{
+    TRY(choose_index_path(v, d));
+    eval_reader r = index_reader_of(&v->index, cut_passages, v->index_path);
+    TRY(suite_open(&v->suite, &v->opt, d));
+    v->total = 2 * v->suite.chars;
+    for (int i = 0; i < v->suite.n; i++) {
+        eval_task t;
+        int64_t length;
+        TRY(suite_make(&v->suite, i, &t, &length, d));
+        cj_err e = run_text(v, &t, length, &r, d);
+        task_deinit(&t);
+        if (e) return e;
+    }
+    return CJ_OK;
+}
+
+/* ---- results ---- */
+
+static cj_err print_json(const evaluation *v, const char *name, cj_diag *d)
+{
+    json_object *o = json_object_new_object();
+    json_object_object_add(o, "task", json_object_new_string(suite_name(v->opt.kind)));
+    json_object_object_add(o, "protocol", json_object_new_string(suite_protocol(v->opt.kind)));
+    json_object_object_add(o, "model", json_object_new_string(name));
+    json_object_object_add(o, "seed", json_object_new_int64((int64_t)v->opt.seed));
+    cj_err e = report_json(&v->report, v->opt.seed, o, d);
+    if (e) json_object_put(o);
+    else cli_json(o);
+    return e;
+}
+
+static void print_share(const cli *c, msg_id id, int64_t right, int64_t n)
+{
+    stats_interval i = stats_share(right, n);
+    if (n) cli_print(c, id, "%lld" ARG "%lld" ARG "%.0f" ARG "%.0f" ARG "%.0f", (long long)right, (long long)n, 100.0 * (double)right / (double)n, 100 * i.low, 100 * i.high);
+}
+
+static void print_text(const evaluation *v)
+{
+    const char *column[REPORT_NAMES_MAX], *group[REPORT_NAMES_MAX];
+    int64_t length[REPORT_NAMES_MAX];
+    int columns = report_columns(&v->report, column, REPORT_NAMES_MAX), groups = report_groups(&v->report, group, REPORT_NAMES_MAX);
+    int lengths = report_lengths(&v->report, length, REPORT_NAMES_MAX);
+    for (int l = 0; l < lengths; l++)
+        for (int g = 0; g < groups; g++)
+            for (int c = 0; c < columns; c++) {
+                report_sum s = report_count(&v->report, &(report_filter){column[c], group[g], length[l], -1, -1});
+                if (!s.questions) continue;
+                cli_print(v->c, MSG_EVAL_ROW, "%lld" ARG "%s" ARG "%s" ARG "%lld", (long long)length[l], group[g], column[c], (long long)s.questions);
+                print_share(v->c, MSG_EVAL_FIRST, s.first, s.n);
+                print_share(v->c, MSG_EVAL_AMONG, s.among, s.n);
+            }
+}
+
+/* ---- the command line ---- */
+
+typedef struct asked {
+    cli_list text;
+    const char *lengths, *depths, *find;
+} asked;
+
+/* "20K,2M" in characters, where K is a thousand: each between low and high. False when it is no such list. */
+static bool parse_lengths(const char *text, int64_t *out, int *n, int64_t low, int64_t high)
+{
+    char part[32];
+    for (*n = 0; *text; text += *text == ',') {
+        size_t len = strcspn(text, ",");
+        int64_t unit = 1;
+        if (len < 1 || len >= sizeof part || *n == SUITE_LENGTHS_MAX) return false;
+        memcpy(part, text, len);
+        char *last = &part[len - 1];
+        if (strchr("kKmM", *last)) unit = strchr("kK", *last) ? 1000 : 1000000, *last = 0;
+        part[len] = 0;
+        if (!cli_number(part, false, &out[*n]) || !i64_mul(out[*n], unit, &out[*n]) || out[*n] < low || out[*n] > high) return false;
+        (*n)++;
+        text += len;
+    }
+    return *n > 0;
+}
+
+/* Fills v->opt; the name of an option whose value makes no sense, or NULL. */
+static const char *understand(evaluation *v, const asked *a)
+{
+    enum { CHARS_MAX = 100 * 1000 * 1000 };
+    suite_options *o = &v->opt;
+    int64_t percent[SUITE_LENGTHS_MAX];
+    if (!suite_named(v->c->argv[0], &o->kind)) return v->c->argv[0];
+    if (a->lengths && !parse_lengths(a->lengths, o->length, &o->n_lengths, 1, CHARS_MAX)) return "--lengths";
+    if (a->depths && !parse_lengths(a->depths, percent, &o->n_depths, 0, 100)) return "--depths";
+    for (int i = 0; i < o->n_depths; i++) o->depth[i] = (double)percent[i] / 100;
+    if (o->repeat < 1 || o->repeat > SUITE_REPEATS_MAX) return "--repeat";
+    if (a->find && strcmp(a->find, "index") != 0) return "--find";
+    o->text = a->text.item;
+    o->n_texts = a->text.n;
+    o->seed = v->c->seed < 0 ? 1 : (uint64_t)v->c->seed;
+    return NULL;
+}
+
+/* The needles that come with the program, unless others were given. mem_free it. */
+static char *default_needles(void)
+{
+    char *share = share_folder(), *path = share ? file_join(share, "needles-zh.tsv") : NULL;
+    mem_free(share);
+    return path;
+}
+
+static int evaluate(evaluation *v)
+{
+    cj_diag d = {0};
+    char *needles = default_needles();
+    if (!v->opt.needles) v->opt.needles = needles;
+    report_init(&v->report);
+    cli_progress_begin(&v->progress, v->c, MSG_EVAL_RUNNING);
+    cj_err err = needles ? run_all(v, &d) : diag_nomem(&d, 0);
+    cli_progress_end(&v->progress);
+    if (!err && v->c->json) err = print_json(v, v->c->argv[1], &d);
+    else if (!err) print_text(v);
+    index_reader_close(&v->index);
+    suite_close(&v->suite);
+    report_deinit(&v->report);
+    mem_free(v->index_path);
+    mem_free(needles);
+    return err ? cli_fail(v->c, &d) : EXIT_DONE;
+}
+
+int cmd_eval(cli *c)
+{
+    evaluation v = {.c = c, .opt = {.repeat = 1}};
+    suite_options *o = &v.opt;
+    asked a = {0};
+    const cli_option options[] = {
+        {"text", 0, CLI_LIST, &a.text, "FILE", MSG_OPT_EVAL_TEXT},
+        {"lengths", 'l', CLI_TEXT, &a.lengths, "N,N,...", MSG_OPT_EVAL_LENGTHS},
+        {"depths", 'd', CLI_TEXT, &a.depths, "N,N,...", MSG_OPT_EVAL_DEPTHS},
+        {"repeat", 'r', CLI_INT, &o->repeat, "N", MSG_OPT_EVAL_REPEAT},
+        {"needles", 0, CLI_TEXT, &o->needles, "FILE", MSG_OPT_EVAL_NEEDLES},
+        {"alone", 0, CLI_FLAG, &o->alone, NULL, MSG_OPT_EVAL_ALONE},
+        {"find", 0, CLI_TEXT, &a.find, "HOW", MSG_OPT_EVAL_FIND},
+    };
+    const cli_help help = {"needle MODEL --text FILE [--lengths N,N]", MSG_CMD_EVAL_ABOUT, "eval needle {0} --text book.txt --lengths 20K,100K --json", 2, 2};
+    int code = cli_parse(c, &help, options, sizeof options / sizeof *options);
+    if (code) return code;
+    const char *wrong = understand(&v, &a);
+    return wrong ? cli_usage(c, MSG_CLI_BAD_VALUE, wrong) : evaluate(&v);
+}
