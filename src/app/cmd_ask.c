@@ -145,6 +145,8 @@ static cj_err open_documents(asking *a, cj_diag *d)
     for (int i = 0; i + 1 < a->c->argc; i++) {
         TRY(document_open(&a->docs[a->n_docs], a->c->argv[i], d));
         const document *doc = a->docs[a->n_docs++];
+        if (document_pages_without_text(doc))
+            cli_say(a->c, MSG_PDF_SOME_SCANNED, "%s" ARG "%d" ARG "%d", document_name(doc), document_pages_without_text(doc), document_pages(doc));
         if (document_converted_from(doc)) cli_say(a->c, MSG_ASK_CONVERTED, "%s" ARG "%s", document_name(doc), document_converted_from(doc));
     }
     return CJ_OK;

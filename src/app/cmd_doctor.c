@@ -7,6 +7,7 @@
 #include "app/catalogue_view.h"
 #include "app/commands.h"
 #include "app/term.h"
+#include "base/confine.h"
 #include "base/share.h"
 
 enum { LABEL = 14 };
@@ -104,6 +105,8 @@ static void advise_all(findings *f)
         json_object_array_add(f->advice, json_object_new_string(text));
     }
     if (!on_path("python3")) advise(f, MSG_DOCTOR_NO_PIP, "python3");
+    if (!on_path("pdftotext")) advise(f, MSG_DOCTOR_NO_PDF, "pdftotext");
+    if (!confine_has_filter()) advise(f, MSG_DOCTOR_NO_FILTER, "");
 }
 
 /* ---- JSON ---- */
@@ -156,8 +159,10 @@ static void print_json(findings *f)
     json_object_object_add(o, "folders", folders);
     for (int i = 0; i < LIBRARIES; i++) add_text(libs, libraries[i].name, libraries[i].version);
     json_object_object_add(progs, "python3", json_object_new_boolean(on_path("python3")));
+    json_object_object_add(progs, "pdftotext", json_object_new_boolean(on_path("pdftotext")));
     json_object_object_add(o, "libraries", libs);
     json_object_object_add(o, "programs", progs);
+    add_text(o, "confinement", confine_has_filter() ? "filter" : "limits");
     json_object_object_add(o, "models", models_json(f));
     json_object_object_add(o, "advice", json_object_get(f->advice));
     cli_json(o);

@@ -107,6 +107,11 @@ static bool is_western_heading(const char *s, const char *end)
     return false;
 }
 
+bool chapters_is_heading(const char *s, const char *end)
+{
+    return s < end && (is_chinese_heading(s, end) || is_western_heading(s, end) || chinese_article(s, end) || western_article(s, end));
+}
+
 /* Takes spaces off both ends. */
 static void trim(const char **s, const char **end)
 {

@@ -154,6 +154,13 @@ int document_article_of(const document *doc, size_t byte)
 
 int document_page_of(const document *doc, size_t byte) { return last_before(doc->pages, doc->n_pages, sizeof *doc->pages, byte) + 1; }
 
+int document_pages_without_text(const document *doc)
+{
+    int n = 0;
+    for (int i = 0; i < doc->n_pages; i++) n += doc->pages[i] == (i + 1 < doc->n_pages ? doc->pages[i + 1] : doc->text.len);
+    return n;
+}
+
 int64_t document_paragraph_of(const document *doc, size_t byte)
 {
     int c = document_chapter_of(doc, byte);

@@ -63,6 +63,7 @@ const document_article *document_article_at(const document *doc, int i);
 int document_article_of(const document *doc, size_t byte);
 
 int document_pages(const document *doc); /* 0: it has none */
+int document_pages_without_text(const document *doc);
 /* The page that holds a byte, from 1; 0: the document has no pages. */
 int document_page_of(const document *doc, size_t byte);
 

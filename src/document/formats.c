@@ -4,7 +4,6 @@
 #include <string.h>
 #include <strings.h>
 
-#include "base/process.h"
 #include "document/encoding.h"
 #include "document/html.h"
 #include "document/inside.h"
@@ -27,6 +26,9 @@ static bool is_html(const document_source *s)
     return (left > 14 && !strncasecmp(p, "<!doctype html", 14)) || (left > 5 && !strncasecmp(p, "<html", 5) && strchr("> \t\r\n", p[5]));
 }
 
+/* Some programs write a line before the mark. */
+static bool is_pdf(const document_source *s) { return s->n > 5 && memmem(s->bytes, s->n < 1024 ? s->n : 1024, "%PDF-", 5); }
+
 static bool is_text(const document_source *s) { return s->n > 0; }
 
 /* Plain text and Markdown are their own text. */
@@ -41,6 +43,7 @@ static const struct format {
     bool text;     /* converted to UTF-8 before it is extracted */
     bool fenced;   /* extracted behind a fence */
 } formats[] = {
+    {is_pdf, pdf_extract, NULL, .text = false},
     {is_html, html_extract, html_charset, .text = true, .fenced = true},
     {is_text, text_extract, NULL, .text = true},
 };
@@ -54,6 +57,12 @@ static cj_err extract(document **out, const document_source *s, format_extract *
     if (!e) e = document_of_draft(out, s->name, &t, d);
     draft_deinit(&t);
     return e;
+}
+
+process_fence formats_fence(const document_source *s)
+{
+    return (process_fence){.about = s->path, .memory = FORMATS_MEMORY, .output = FORMATS_OUTPUT, .seconds = FORMATS_SECONDS,
+                           .go_on = s->go_on, .user = s->user};
 }
 
 typedef struct fenced_extract {
@@ -76,7 +85,7 @@ static cj_err extract_fenced(document **out, const document_source *s, format_ex
 {
     buf saved;
     buf_init(&saved, FORMATS_OUTPUT);
-    process_fence fence = {.about = s->path, .memory = FORMATS_MEMORY, .output = FORMATS_OUTPUT, .seconds = FORMATS_SECONDS, .go_on = s->go_on, .user = s->user};
+    process_fence fence = formats_fence(s);
     cj_err e = process_work_fenced(&fence, extract_and_save, &(fenced_extract){s, f}, &saved, d);
     if (!e) e = document_load(out, saved.data, saved.len, s->path, d);
     buf_deinit(&saved);

@@ -2,6 +2,7 @@
 #ifndef DOCUMENT_FORMATS_H
 #define DOCUMENT_FORMATS_H
 
+#include "base/process.h"
 #include "document/draft.h"
 
 /* The most that an extractor may take: memory beside the file, bytes of text, seconds of work. */
@@ -21,8 +22,13 @@ typedef struct document_source {
 /* Reads a document of whatever format it is. */
 CJ_NODISCARD cj_err formats_read(document **out, const document_source *s, cj_diag *d);
 
-/* The extractors: each writes what it finds into the draft. All but pdf_extract run behind a fence, with nothing to open. */
+/* The fence that a source is extracted behind. */
+process_fence formats_fence(const document_source *s);
+
+/* The extractors: each writes what it finds into the draft. Those of complex formats run behind a fence, with nothing to open;
+ * pdf_extract has pdftotext run behind one. */
 typedef cj_err format_extract(const document_source *s, draft *out, cj_diag *d);
 CJ_NODISCARD cj_err html_extract(const document_source *s, draft *out, cj_diag *d);
+CJ_NODISCARD cj_err pdf_extract(const document_source *s, draft *out, cj_diag *d);
 
 #endif

@@ -114,6 +114,8 @@ def doctor():
     assert d["memory"]["total"] >= d["memory"]["available"] > 0 and d["folders"]["home"] == home.home
     assert d["ceilings"]["f32_gflops"] > 0 and d["ceilings"]["read_gbytes"] > 0
     assert any("pull" in a for a in d["advice"]), "without a model, doctor says how to get one"
+    assert isinstance(d["programs"]["pdftotext"], bool) and d["confinement"] in ("filter", "limits")
+    assert any("poppler-utils" in a for a in home.ok("doctor", "--json", PATH=home.folder).json()["advice"])
     assert home.ok("doctor", "--json", "--cpu", "ref").json()["level"] == "ref"
     missing = [level for level, runs in d["levels"].items() if not runs]
     for level in missing:

@@ -2,10 +2,15 @@
 """Documents of every format, through `juan ask`: quoted letter for letter, cited by chapter, article or page, or refused with a sentence."""
 import os
 import re
+import shutil
+import signal
+import subprocess
 import sys
+import time
 
 sys.path[:0] = [os.path.join(os.environ["CJ_SOURCE"], "tests", "support")]
 import juan
+import pdf
 from juan import tap
 
 home = juan.Home()
@@ -59,4 +64,74 @@ def laws():
     assert "第一章　总则 第二条 " in text, text
 
 
-juan.run([("HTML", html), ("Big5", big5), ("laws", laws)], home)
+def needs_pdftotext():
+    if not shutil.which("pdftotext"):
+        raise tap.Skip("pdftotext is not here (package poppler-utils)")
+
+
+def pdfs():
+    needs_pdftotext()
+    long = "从前有座山，山上有座庙，庙里有个老和尚，老和尚给小和尚讲故事，讲的是什么"
+    pages = [["第一章 山上", "", long[:34], long[:30] + "，第二天", "他下山了。"], None, ["第二章 山下", "山下有一口井，井水很甜。", "The well is deep and old."]]
+    path = home.write("book.pdf", pdf.make(pages))
+    found = evidence(path)
+    assert found["山下有一口井，井水很甜。"]["page"] == 3 and found["山下有一口井，井水很甜。"]["chapter"] == "第二章 山下", found
+    joined = next(quote for quote in found if "他下山了" in quote)
+    assert "第二天他下山了。" in joined and found[joined]["page"] == 1, found
+    said = home.ok("ask", path, "井？", *MODEL[:-1], "--lang", "zh")
+    assert "第 3 页" in said.out and "共 3 页，其中 1 页没有文字" in said.err, said
+    assert [e["page"] for e in evidence(home.write("plain.txt", "没有页的文字。")).values()] == [None]
+
+
+def bad_pdfs():
+    needs_pdftotext()
+    whole = pdf.make([["一页文字，足够长了。"]])
+    refused(home.write("locked.pdf", pdf.make([["密"]], password="secret")), "password")
+    refused(home.write("scanned.pdf", pdf.make([None, None])), "ocrmypdf")
+    refused(home.write("empty.pdf", b"%PDF-1.4\n"), "broken PDF")
+    refused(home.write("noise.pdf", b"%PDF-1.7\n" + bytes(range(256)) * 40), "broken PDF")
+    for n in (300, len(whole) // 2):
+        refused(home.write("cut.pdf", whole[:n]))
+
+
+def without_pdftotext():
+    nothing = home.path("nothing")
+    os.makedirs(nothing, exist_ok=True)
+    refused(home.write("a.pdf", pdf.make([["文"]])), "poppler-utils", PATH=nothing)
+
+
+def fake_pdftotext(script):
+    """A pdftotext that does something else; returns the PATH to it."""
+    folder = home.path("fake")
+    os.makedirs(folder, exist_ok=True)
+    with open(os.path.join(folder, "pdftotext"), "w") as f:
+        f.write(f"#!{shutil.which('sh')}\n{script}\n")
+    os.chmod(f.name, 0o755)
+    return folder + os.pathsep + os.environ["PATH"]
+
+
+def extractors_are_fenced():
+    """What a taken-over pdftotext would try: to write a file, to start a program."""
+    mark = home.path("mark")
+    path = home.write("b.pdf", pdf.make([["文"]]))
+    PATH = fake_pdftotext(f"echo x > {mark}; {shutil.which('touch')} {mark} || true; echo 正文一句，够长的。")
+    home.juan("ask", path, "问？", *MODEL, PATH=PATH)
+    assert not os.path.exists(mark) or not os.path.getsize(mark)
+
+
+def ctrl_c_stops_an_extractor():
+    path = home.write("c.pdf", pdf.make([["文"]]))
+    PATH = fake_pdftotext("echo on > /dev/null; while :; do :; done")
+    process = subprocess.Popen([juan.JUAN, "ask", path, "问？", *MODEL], env=home.environment(PATH=PATH), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                               cwd=home.folder)
+    time.sleep(0.7)
+    assert process.poll() is None, process.communicate()
+    start = time.time()
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=20)
+    assert process.returncode == 130 and not out, (process.returncode, err)
+    assert time.time() - start < 5
+
+
+juan.run([("HTML", html), ("PDF", pdfs), ("bad PDFs", bad_pdfs), ("without pdftotext", without_pdftotext),
+          ("extractors are fenced", extractors_are_fenced), ("Ctrl-C stops an extractor", ctrl_c_stops_an_extractor), ("Big5", big5), ("laws", laws)], home)

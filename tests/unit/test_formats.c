@@ -13,6 +13,8 @@
 #include "document/draft.h"
 #include "document/formats.h"
 #include "document/html.h"
+#include "document/inside.h"
+#include "document/pdf.h"
 
 static document *opened(const char *name, const char *bytes)
 {
@@ -126,6 +128,51 @@ static void html_of_any_depth(void **state)
     assert_string_equal(document_text(doc), "底");
     document_close(&doc);
     free(deep);
+}
+
+/* ---- PDF ---- */
+
+static void lines_of_a_page_are_joined(void **state)
+{
+    (void)state;
+    char text[] = "第一章\n\n总则\n\n"
+                  "第一条 甲方应当于每月五日之前向乙方支付租金人民币三千元整，逾期\n每日加收百分之一的违约金。\n"
+                  "第二条 乙方应当按时交付房屋，房屋应当符合约定的用途，并保持清洁\n（一）有水；\n（二）有电。\n"
+                  "The tenant shall keep the house in good repair and shall not make any\nchanges without consent of the owner of it.\n12\n"
+                  "\f\fThird \x01page\xFF\n";
+    draft t;
+    draft_init(&t);
+    assert_int_equal(pdf_text_to_draft(text, sizeof text - 1, &t, NULL), CJ_OK);
+    assert_string_equal(t.text.data, "第一章 总则\n"
+                        "第一条 甲方应当于每月五日之前向乙方支付租金人民币三千元整，逾期每日加收百分之一的违约金。\n"
+                        "第二条 乙方应当按时交付房屋，房屋应当符合约定的用途，并保持清洁\n（一）有水；\n（二）有电。\n"
+                        "The tenant shall keep the house in good repair and shall not make any changes without consent of the owner of it.\n12\n"
+                        "Third page");
+    assert_int_equal(t.n_pages, 3);
+    assert_int_equal(t.pages[0], 0);
+    assert_int_equal(t.pages[1], t.pages[2]);
+    assert_string_equal(t.text.data + t.pages[2], "Third page");
+    document *doc = NULL;
+    assert_int_equal(document_of_draft(&doc, "a.pdf", &t, NULL), CJ_OK);
+    assert_int_equal(document_pages(doc), 3);
+    assert_int_equal(document_pages_without_text(doc), 1);
+    assert_int_equal(document_page_of(doc, 0), 1);
+    assert_int_equal(document_page_of(doc, document_bytes(doc) - 1), 3);
+    assert_int_equal(document_articles(doc), 2);
+    document_close(&doc);
+    draft_deinit(&t);
+}
+
+static void verse_is_not_joined(void **state)
+{
+    (void)state;
+    char text[] = "床前明月光\n疑是地上霜\n举头望明月\n低头思故乡\n\f";
+    draft t;
+    draft_init(&t);
+    assert_int_equal(pdf_text_to_draft(text, sizeof text - 1, &t, NULL), CJ_OK);
+    assert_string_equal(t.text.data, "床前明月光\n疑是地上霜\n举头望明月\n低头思故乡");
+    assert_int_equal(t.n_pages, 1);
+    draft_deinit(&t);
 }
 
 /* ---- documents as bytes ---- */
@@ -264,6 +311,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(html_blocks_are_lines), cmocka_unit_test(html_tables_are_lines), cmocka_unit_test(html_leaves_out_what_is_not_seen),
         cmocka_unit_test(html_headings_are_chapters), cmocka_unit_test(html_says_its_encoding), cmocka_unit_test(html_of_any_depth),
+        cmocka_unit_test(lines_of_a_page_are_joined), cmocka_unit_test(verse_is_not_joined),
         cmocka_unit_test(documents_are_saved_and_loaded), cmocka_unit_test(a_damaged_blob_is_refused), cmocka_unit_test(laws_have_articles),
         cmocka_unit_test(no_memory_is_an_error),
     };

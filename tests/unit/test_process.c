@@ -328,6 +328,21 @@ static void fenced_work_can_be_cancelled(void **state)
     assert_true(clock_now() - start < 5);
 }
 
+/* This test as a fenced program: which doors are shut, as exit status. */
+enum { NO_NETWORK = 1, NO_PROCESS = 2, NO_WRITING = 4, READING = 8, DENIED = 15 }; /* reading is what it may */
+static int try_doors(void)
+{
+    int shut = 0;
+    if (socket(AF_INET, SOCK_STREAM, 0) < 0 && errno == EPERM) shut |= NO_NETWORK;
+    pid_t child = fork();
+    if (!child) _exit(0);
+    if (child < 0) shut |= NO_PROCESS;
+    int fd = open("/tmp/cj-proc-leak", O_CREAT | O_WRONLY, 0600);
+    if (fd < 0 || write(fd, "x", 1) < 0) shut |= NO_WRITING;
+    if (open("/proc/self/exe", O_RDONLY) >= 0) shut |= READING;
+    return shut;
+}
+
 static cj_err run_script(const char *script, const char *input, buf *out, int *status, char words[128], cj_diag *d)
 {
     const char *const argv[] = {"sh", "-c", script, NULL};
@@ -361,8 +376,23 @@ static void a_fenced_program_reads_and_answers(void **state)
     mem_free(path);
 }
 
-int main(void)
+static void a_fenced_program_finds_doors_shut(void **state)
 {
+    (void)state;
+    buf out;
+    int status;
+    char words[128];
+    const char *const itself[] = {"/proc/self/exe", "try", NULL};
+    if (!confine_has_filter()) skip_because("this kernel has no filter of system calls");
+    buf_init(&out, 1 << 20);
+    assert_int_equal(process_run_fenced(&usual, itself, "", 0, &out, &status, words, sizeof words, NULL), CJ_OK);
+    assert_int_equal(status, DENIED);
+    buf_deinit(&out);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc == 2 && !strcmp(argv[1], "try")) return try_doors();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_program_ends_with_its_status), cmocka_unit_test(the_environment_is_added_to),
         cmocka_unit_test(what_is_not_there_is_named), cmocka_unit_test(stopping_ends_the_whole_group),
@@ -370,6 +400,7 @@ int main(void)
         cmocka_unit_test(growing_files_keep_what_they_are_told), cmocka_unit_test(the_share_folder_can_be_named),
         cmocka_unit_test(fenced_work_can_only_compute), cmocka_unit_test(fenced_work_ends_within_its_limits),
         cmocka_unit_test(fenced_work_can_be_cancelled), cmocka_unit_test(a_fenced_program_reads_and_answers),
+        cmocka_unit_test(a_fenced_program_finds_doors_shut),
     };
     return cmocka_run_group_tests(tests, make_root, remove_root);
 }
