@@ -77,7 +77,7 @@ def checking_installs_nothing():
 
 
 def only_what_is_missing_is_installed():
-    machine = Machine(apt_get=WRITES_DOWN, make="", git="", cc="", meson="echo 1.0.1", ninja="", python3="")
+    machine = Machine(apt_get=WRITES_DOWN, make="", git="", cc="", meson="echo 1.0.1", ninja="", python3="", pdftotext="")
     machine.script("pkg-config", 'case "$2" in libzip*|cmocka*) exit 1;; esac')
     machine.run()
     asked = machine.asked().splitlines()[-1].split("--no-install-recommends ")[1].split()
@@ -88,7 +88,7 @@ def only_what_is_missing_is_installed():
 
 
 def nothing_is_done_when_nothing_is_missing():
-    machine = Machine(**{name: WRITES_DOWN for name in ("apt_get", "sudo")}, make="", git="", cc="", meson="echo 1.3", ninja="", python3="", pkg_config="")
+    machine = Machine(**{name: WRITES_DOWN for name in ("apt_get", "sudo")}, make="", git="", cc="", meson="echo 1.3", ninja="", python3="", pkg_config="", pdftotext="")
     start = time.time()
     done = machine.run()
     if "ca-certificates" in machine.asked():
