@@ -201,7 +201,7 @@ cj_err cj_ask(cj_engine *e, const char *const *files, size_t n_files, const char
     ask_result r = {0};
     cj_err err = CJ_OK;
     for (size_t i = 0; !err && i < n_files; i++) err = document_open(&docs[i], files[i], d);
-    if (!err) err = ask(e->engine, docs, (int)n_files, question, &ao, &r, d);
+    if (!err) err = ask_documents(e->engine, docs, (int)n_files, question, &ao, &r, d);
     if (!err) err = box_answer(docs, &r, out, d);
     ask_deinit(&r);
     for (size_t i = 0; i < n_files; i++) document_close(&docs[i]);

@@ -4,14 +4,18 @@
 
 #include "app/commands.h"
 #include "app/term.h"
+#include "base/file.h"
 #include "eval/bench.h"
 #include "hub/hub.h"
 #include "reader/ask.h"
 
 typedef struct asking {
     const cli *c;
-    document *docs[ASK_DOCUMENTS_MAX];
+    document *docs[ASK_DOCUMENTS_MAX]; /* files that are read now */
     int n_docs;
+    shelf *shelf;
+    shelf_entry *entry; /* or what was read before; NULL: none */
+    book book;          /* either way */
     hub *hub;
     engine *engine;
     cli_progress progress;
@@ -26,8 +30,8 @@ static bool on_progress(void *arg, ask_phase phase, int64_t done, int64_t total)
 
 static void print_place(const asking *a, const ask_evidence *e)
 {
-    const document *doc = a->docs[e->document];
-    if (a->n_docs > 1) printf("%s ", document_name(doc));
+    const document *doc = a->book.docs[e->document];
+    if (a->book.n_docs > 1) printf("%s ", document_name(doc));
     if (e->chapter >= 0) {
         const document_chapter *ch = document_chapter_at(doc, e->chapter);
         term_write(stdout, document_text(doc) + ch->title_byte, ch->title_end - ch->title_byte);
@@ -58,7 +62,7 @@ static void on_evidence(void *arg, const ask_evidence *evidence, int n)
     for (int i = 0; i < n; i++) {
         const ask_evidence *e = &evidence[i];
         printf(" %d. 「", i + 1);
-        term_write(stdout, document_text(a->docs[e->document]) + e->byte, e->end_byte - e->byte);
+        term_write(stdout, document_text(a->book.docs[e->document]) + e->byte, e->end_byte - e->byte);
         printf("」\n    —— ");
         print_place(a, e);
         printf("\n");
@@ -79,7 +83,7 @@ static bool on_text(void *arg, const char *text, size_t n)
 
 static json_object *evidence_json(const asking *a, const ask_evidence *e)
 {
-    const document *doc = a->docs[e->document];
+    const document *doc = a->book.docs[e->document];
     json_object *o = json_object_new_object();
     json_object_object_add(o, "quote", json_object_new_string_len(document_text(doc) + e->byte, (int)(e->end_byte - e->byte)));
     json_object_object_add(o, "document", json_object_new_string(document_name(doc)));
@@ -160,11 +164,35 @@ static void known_heads(const asking *a, const char *model_name, const char *pat
     opt->heads = heads;
 }
 
+/* One name that is no file is an entry of the shelf. */
+static bool asks_entry(const asking *a) { return a->c->argc == 2 && strcmp(a->c->argv[0], "-") && !file_exists(a->c->argv[0]); }
+
+/* The entry, its book, and the model and kind of pages that it was read with. */
+static cj_err open_entry(asking *a, const char **model_name, engine_options *opt, cj_diag *d)
+{
+    TRY(shelf_open(&a->shelf, NULL, d));
+    TRY(shelf_read(a->shelf, &a->entry, a->c->argv[0], d));
+    TRY(book_load(&a->book, a->entry, d));
+    const shelf_info *info = shelf_entry_info(a->entry);
+    if (info->tokens < info->tokens_total)
+        cli_say(a->c, MSG_ASK_UNFINISHED, "%s" ARG "%d", info->name, (int)(100 * info->tokens / info->tokens_total));
+    if (!*model_name) *model_name = info->model_name;
+    session_mode_read(info->mode, opt);
+    return CJ_OK;
+}
+
+static cj_err open_book(asking *a, const char **model_name, engine_options *opt, cj_diag *d)
+{
+    if (asks_entry(a)) return open_entry(a, model_name, opt, d);
+    TRY(open_documents(a, d));
+    return book_join(&a->book, a->docs, a->n_docs, d);
+}
+
 static cj_err run(asking *a, const char *model_name, engine_options *opt, ask_options *ask_opt, cj_diag *d)
 {
     ask_head heads[ASK_HEADS_MAX];
     char *path = NULL;
-    TRY(open_documents(a, d));
+    TRY(open_book(a, &model_name, opt, d));
     TRY(hub_open(&a->hub, NULL, NULL, d));
     if (!model_name) model_name = hub_default(a->hub);
     TRY(hub_model_path(a->hub, model_name, &path, d));
@@ -173,7 +201,7 @@ static cj_err run(asking *a, const char *model_name, engine_options *opt, ask_op
     cj_err e = engine_open(&a->engine, opt, d);
     mem_free(path);
     TRY(e);
-    return ask(a->engine, a->docs, a->n_docs, a->c->argv[a->c->argc - 1], ask_opt, &a->result, d);
+    return ask(a->engine, &a->book, a->entry, a->c->argv[a->c->argc - 1], ask_opt, &a->result, d);
 }
 
 int cmd_ask(cli *c)
@@ -187,7 +215,7 @@ int cmd_ask(cli *c)
         {"evidence", 'e', CLI_INT, &evidence, "N", MSG_OPT_EVIDENCE},
         {"tokens", 'n', CLI_INT, &tokens, "N", MSG_OPT_TOKENS},
     };
-    const cli_help help = {"FILE... \"QUESTION\"", MSG_CMD_ASK_ABOUT, "ask contract.txt \"违约金是多少？\"\nask a.txt b.txt \"Who signed?\" --json\nask - \"What changed?\" < notes.txt", 2,
+    const cli_help help = {"NAME|FILE... \"QUESTION\"", MSG_CMD_ASK_ABOUT, "ask contract.txt \"违约金是多少？\"\nask a.txt b.txt \"Who signed?\" --json\nask - \"What changed?\" < notes.txt", 2,
                            ASK_DOCUMENTS_MAX + 1};
     int code = cli_parse(c, &help, options, sizeof options / sizeof *options);
     if (code) return code;
@@ -212,6 +240,9 @@ int cmd_ask(cli *c)
     ask_deinit(&a.result);
     engine_close(&a.engine);
     hub_close(&a.hub);
+    book_deinit(&a.book);
+    shelf_entry_close(&a.entry);
+    shelf_close(&a.shelf);
     for (int i = 0; i < a.n_docs; i++) document_close(&a.docs[i]);
     mem_free(home);
     mem_free(snapshots);

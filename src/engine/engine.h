@@ -8,6 +8,7 @@
 #define ENGINE_ENGINE_H
 
 #include "model/forward.h"
+#include "shelf/shelf.h"
 #include "token/tokenizer.h"
 
 typedef struct engine engine;
@@ -52,7 +53,9 @@ enum { SESSION_PROBES_MAX = 64 };
 typedef struct session_probe {
     int layer, head;
     int64_t from, end; /* end 0: to the last token */
-    float *mass; /* [n] of the tokens given, zeroed by the caller */
+    int64_t bin;       /* tokens added up into one entry (see op_mass); 0: 1 */
+    int64_t ld;        /* token from + r has its own row mass + r * ld; 0: one row for all */
+    float *mass;       /* [ceil(n / bin)] of the n tokens given, for each row, zeroed by the caller */
 } session_probe;
 
 typedef struct session_call {
@@ -74,5 +77,15 @@ float *session_logits(session *s);
 /* A snapshot: tokens, keys and values, keyed by model and settings. Loading it gives what reading again would give. */
 CJ_NODISCARD cj_err session_save(const session *s, const char *path, cj_diag *d);
 CJ_NODISCARD cj_err session_load(session *s, const char *path, cj_diag *d);
+
+/* What a shelf entry of this session's pages depends on; its layers are the session's. */
+shelf_key session_shelf_key(const session *s);
+/* The options that sessions of an entry of this mode need. */
+void session_mode_read(uint64_t mode, engine_options *out);
+/* The session begins anew with what the entry holds, up to `most` tokens; *count (may be NULL) says how many. The entry must outlive the
+ * session. Where later calls give up more than the windows remember, the session goes back to the entry's checkpoints. */
+CJ_NODISCARD cj_err session_attach(session *s, shelf_entry *e, int64_t most, int64_t *count, cj_diag *d);
+/* Keeps what the session holds beyond the entry: acknowledged when this returns. */
+CJ_NODISCARD cj_err session_keep(session *s, shelf_entry *e, cj_diag *d);
 
 #endif

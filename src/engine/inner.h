@@ -16,6 +16,8 @@ struct engine {
 struct session {
     engine *engine;
     kv_cache *kv;
+    kv_layer *layers;   /* [layers of the model] */
+    shelf_entry *entry; /* the one attached; NULL: none */
     int64_t context;
     int32_t *ids;       /* [cap], the first kv_count(kv) are held */
     int64_t cap;
@@ -23,6 +25,8 @@ struct session {
     float *all_logits;  /* [chunk][vocab] once WANT_ALL was asked for */
 };
 
+/* Forgets everything from position n on; *left is how many tokens are left, n or what can be had. */
+CJ_NODISCARD cj_err session_cut(session *s, int64_t n, int64_t *left, cj_diag *d);
 /* Room for n ids. */
 CJ_NODISCARD cj_err session_ids_reserve(session *s, int64_t n, cj_diag *d);
 

@@ -11,7 +11,9 @@ cj_err session_open(session **out, engine *e, int64_t context, cj_diag *d)
     s->engine = e;
     s->context = context > 0 ? context : m->context;
     s->logits = mem_array((size_t)m->vocab, sizeof *s->logits);
-    cj_err err = s->logits ? model_kv_open(e->model, e->opt.kv, &s->kv, d) : diag_nomem(d, (size_t)m->vocab * sizeof *s->logits);
+    s->layers = mem_array((size_t)m->n_layers, sizeof *s->layers);
+    cj_err err = s->logits && s->layers ? model_kv_open(e->model, e->opt.kv, &s->kv, d) : diag_nomem(d, (size_t)m->vocab * sizeof *s->logits);
+    for (int i = 0; !err && i < m->n_layers; i++) s->layers[i] = *kv_layer_at(s->kv, i);
     if (err) {
         session_close(&s);
         return err;
@@ -25,6 +27,7 @@ void session_close(session **ps)
     session *s = *ps;
     if (!s) return;
     kv_close(&s->kv);
+    mem_free(s->layers);
     mem_free(s->ids);
     mem_free(s->logits);
     mem_free(s->all_logits);
@@ -66,7 +69,9 @@ static int batch_probes(const session_call *call, int64_t pos, int64_t count, mo
     for (int i = 0; i < call->n_probes; i++) {
         const session_probe *p = &call->probes[i];
         int64_t row0 = i64_max(0, p->from - pos), end = p->end ? i64_min(count, p->end - pos) : count;
-        if (row0 < end) out[n++] = (model_probe){p->layer, p->head, row0, end - row0, p->mass};
+        if (row0 >= end) continue;
+        float *mass = p->mass + (pos + row0 - p->from) * p->ld;
+        out[n++] = (model_probe){p->layer, {.head = p->head, .row0 = row0, .rows = end - row0, .bin = i64_max(1, p->bin), .ld = p->ld, .mass = mass}};
     }
     return n;
 }
@@ -104,7 +109,8 @@ cj_err session_eval(session *s, const int32_t *ids, int64_t n, const session_cal
         if (!s->all_logits) return diag_nomem(d, (size_t)(vocab * chunk) * sizeof *s->all_logits);
     }
     TRY(session_ids_reserve(s, n, d));
-    int64_t pos = kv_cut(s->kv, common_prefix(s, ids, n, call));
+    int64_t pos;
+    TRY(session_cut(s, common_prefix(s, ids, n, call), &pos, d));
     if (reused) *reused = pos;
     memmove(s->ids + pos, ids + pos, (size_t)(n - pos) * sizeof *ids);
     while (pos < n) {

@@ -116,8 +116,16 @@ typedef struct op_attn_args {
  * pages (Milakov & Gimelshein 2018); results do not depend on the number of threads. */
 void op_attention(kernel_ctx *ctx, const op_attn_args *a);
 
-/* mass[j] += sum over rows [row0, row0 + rows) of the attention probability of key j (a->seqs[0] only), for one query head. mass has
- * pos + count entries; the caller zeroes it. For finding passages, not in the way of a forward pass. */
-CJ_NODISCARD cj_err op_attention_mass(kernel_ctx *ctx, const op_attn_args *a, int head, int64_t row0, int64_t rows, float *mass, cj_diag *d);
+/* Which attention is added up, and into what. */
+typedef struct op_mass {
+    int head;           /* query head */
+    int64_t row0, rows; /* rows [row0, row0 + rows) of the first sequence */
+    int64_t bin;        /* keys in a bin: a divisor or a multiple of KV_PAGE, at most OP_MASS_BIN_MAX; 1: each by itself */
+    int64_t ld;         /* row r goes to mass + r * ld; 0: all rows into the same bins */
+    float *mass;        /* [ceil((pos + count) / bin)] bins (for each row when ld is given), zeroed by the caller */
+} op_mass;
+enum { OP_MASS_BIN_MAX = 16 * KV_PAGE };
+/* mass[j / bin] += the attention probability of key j, of a->seqs[0] only. For finding passages, not in the way of a forward pass. */
+CJ_NODISCARD cj_err op_attention_mass(kernel_ctx *ctx, const op_attn_args *a, const op_mass *m, cj_diag *d);
 
 #endif

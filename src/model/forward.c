@@ -207,7 +207,7 @@ static cj_err run_layer(model_job *job, cj_diag *d)
         keep_wanted(job);
         gqa_query(job, &y->gqa, job->norm, set->rows);
     }
-    gqa_attend(job, &y->gqa, i, set, y->mixer_post_norm ? job->half : job->x, !y->mixer_post_norm);
+    TRY(gqa_attend(job, &y->gqa, i, set, y->mixer_post_norm ? job->half : job->x, !y->mixer_post_norm, d));
     add_half(job, y->mixer_post_norm, set->rows);
     run_ffn(job, y, set->rows);
     return CJ_OK;

@@ -21,11 +21,10 @@ typedef struct model_rows {
     model_want logits;    /* of which rows */
 } model_rows;
 
-/* Adds to mass[j] the attention that rows [row0, row0 + rows) of the batch's first sequence pay to token j, for one head. */
+/* The attention of rows of the batch's first sequence in one layer; ops.h says what is added up. */
 typedef struct model_probe {
-    int layer, head;
-    int64_t row0, rows;
-    float *mass; /* [tokens of the sequence after this batch], zeroed by the caller */
+    int layer;
+    op_mass to;
 } model_probe;
 
 typedef struct model_job model_job;

@@ -12,6 +12,16 @@ static void bind_pages(row_set *set, int layer)
     for (int i = 0; i < set->n_seqs; i++) set->seqs[i].pages = kv_pages(set->kv[i], layer);
 }
 
+/* Pages that came from a file are looked at before they are used. */
+static cj_err check_pages(const row_set *set, int layer, cj_diag *d)
+{
+    for (int i = 0; i < set->n_seqs; i++) {
+        const attn_seq *q = &set->seqs[i];
+        TRY(kv_check(set->kv[i], layer, kv_first_needed(kv_layer_at(set->kv[i], layer), q->pos), i64_ceil_div(q->pos, KV_PAGE), d));
+    }
+    return CJ_OK;
+}
+
 static op_attn_args attn_args(model_job *job, const gqa_spec *a, const kv_layout *kv, const row_set *set)
 {
     return (op_attn_args){
@@ -41,9 +51,10 @@ void gqa_project(model_job *job, const gqa_spec *a, int layer, const float *norm
 cj_err gqa_probe(model_job *job, const gqa_spec *a, int layer, cj_diag *d)
 {
     op_attn_args args = attn_args(job, a, &kv_layer_at(job->all.kv[0], layer)->layout, &job->all);
+    TRY(check_pages(&job->all, layer, d));
     for (int i = 0; i < job->batch.n_probes; i++) {
         const model_probe *p = &job->batch.probes[i];
-        if (p->layer == layer) TRY(op_attention_mass(job->ctx, &args, p->head, p->row0, p->rows, p->mass, d));
+        if (p->layer == layer) TRY(op_attention_mass(job->ctx, &args, &p->to, d));
     }
     return CJ_OK;
 }
@@ -55,11 +66,13 @@ void gqa_query(model_job *job, const gqa_spec *a, const float *norm, int64_t row
     norm_heads(job, job->q, a->q_norm, rows, a->heads, a->dk);
 }
 
-void gqa_attend(model_job *job, const gqa_spec *a, int layer, row_set *set, float *y, bool add)
+cj_err gqa_attend(model_job *job, const gqa_spec *a, int layer, row_set *set, float *y, bool add, cj_diag *d)
 {
     bind_pages(set, layer);
+    TRY(check_pages(set, layer, d));
     op_attn_args args = attn_args(job, a, &kv_layer_at(set->kv[0], layer)->layout, set);
     op_attention(job->ctx, &args);
     op_linear(job->ctx, &(op_linear_out){.w = &a->o.w, .bias = a->o.bias, .y = y, .ldy = job->spec->hidden, .add = add}, 1, job->mixed,
               (int64_t)a->heads * a->dv, set->rows);
+    return CJ_OK;
 }

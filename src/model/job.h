@@ -42,7 +42,7 @@ CJ_NODISCARD cj_err gqa_probe(model_job *job, const gqa_spec *a, int layer, cj_d
 /* The queries of some rows only, from norm [rows][hidden]. */
 void gqa_query(model_job *job, const gqa_spec *a, const float *norm, int64_t rows);
 /* Attention of the rows in `set`, whose queries are in job->q; y [rows][hidden] gets (=, += when add) its output projection. */
-void gqa_attend(model_job *job, const gqa_spec *a, int layer, row_set *set, float *y, bool add);
+CJ_NODISCARD cj_err gqa_attend(model_job *job, const gqa_spec *a, int layer, row_set *set, float *y, bool add, cj_diag *d);
 
 /* y [rows][hidden] (=, or += when add) feed-forward of norm [rows][hidden]. */
 void ffn_dense(model_job *job, const dense_spec *f, const float *norm, int64_t rows, float *y, bool add);

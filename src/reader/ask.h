@@ -8,8 +8,8 @@
 #ifndef READER_ASK_H
 #define READER_ASK_H
 
-#include "document/document.h"
 #include "engine/generate.h"
+#include "reader/book.h"
 
 enum { ASK_EVIDENCE_MAX = 16, ASK_HEADS_MAX = SESSION_PROBES_MAX, ASK_DOCUMENTS_MAX = 64 };
 
@@ -64,8 +64,12 @@ typedef struct ask_result {
     double read_seconds, write_seconds, first_token_seconds, total_seconds;
 } ask_result;
 
-/* The result must be given to ask_deinit whatever comes back. */
-CJ_NODISCARD cj_err ask(engine *e, document *const *docs, int n_docs, const char *question, const ask_options *opt, ask_result *out, cj_diag *d);
+/* About a book: one that is read now (entry NULL), or one that an entry of the shelf holds, up to where reading has come: of this nothing is
+ * read again. The result must be given to ask_deinit whatever comes back. */
+CJ_NODISCARD cj_err ask(engine *e, const book *b, shelf_entry *entry, const char *question, const ask_options *opt, ask_result *out, cj_diag *d);
+/* The same about documents as they are. */
+CJ_NODISCARD cj_err ask_documents(engine *e, document *const *docs, int n_docs, const char *question, const ask_options *opt, ask_result *out,
+                                  cj_diag *d);
 void ask_deinit(ask_result *r);
 
 #endif

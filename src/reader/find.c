@@ -4,16 +4,18 @@
 #include <math.h>
 #include <string.h>
 
-void find_share(const find_text *t, const float *mass, float *share)
+void find_share(const find_text *t, const float *mass, float *share) { find_share_bins(t, mass, 1, share); }
+
+void find_share_bins(const find_text *t, const float *mass, int64_t bin, float *share)
 {
     double all = 0;
     memset(share, 0, (size_t)t->n_passages * sizeof *share);
-    for (int64_t j = t->begin; j < t->end; j++) all += (double)mass[j];
+    for (int64_t j = t->begin; j < t->end; j++) all += (double)mass[j / bin];
     if (!(all > 0)) return;
     int64_t p = 0;
     for (int64_t j = t->begin; j < t->end && p < t->n_passages; j++) {
         while (p < t->n_passages && t->passages[p].end <= t->spans[j].start) p++;
-        if (p < t->n_passages && t->spans[j].end > t->passages[p].byte) share[p] += (float)((double)mass[j] / all);
+        if (p < t->n_passages && t->spans[j].end > t->passages[p].byte) share[p] += (float)((double)mass[j / bin] / all);
     }
 }
 

@@ -13,6 +13,9 @@ typedef struct find_text {
     int64_t n_passages;
 } find_text;
 
+/* Attention by bins of tokens instead of by token: bin b is the tokens [b * bin, (b + 1) * bin) of the timeline. A bin that lies in several
+ * passages is shared out by tokens. */
+void find_share_bins(const find_text *t, const float *mass, int64_t bin, float *share);
 /* share[n_passages]: what part of the attention that falls on the text falls on each passage; they sum to at most 1. mass: attention to
  * each token of the timeline. */
 void find_share(const find_text *t, const float *mass, float *share);

@@ -76,6 +76,15 @@ static cj_err begin(prompt *p, const engine *e, const tokenizer **t, cj_diag *d)
 
 static cj_err add(prompt *p, const tokenizer *t, const char *s, cj_diag *d) { return tokenizer_encode(t, s, strlen(s), 0, &p->tokens, d); }
 
+static cj_err plain_question(prompt *p, const tokenizer *t, const wording *w, const char *question, cj_diag *d)
+{
+    TRY(add(p, t, w->question, d));
+    p->words = (int64_t)p->tokens.count;
+    TRY(add(p, t, question, d));
+    p->words_end = (int64_t)p->tokens.count;
+    return add(p, t, w->answer, d);
+}
+
 static cj_err plain(prompt *p, const tokenizer *t, const wording *w, bool examples, const char *text, size_t bytes, const char *question, cj_diag *d)
 {
     const token_specials *s = tokenizer_specials(t);
@@ -88,11 +97,7 @@ static cj_err plain(prompt *p, const tokenizer *t, const wording *w, bool exampl
     p->text = (int64_t)p->tokens.count;
     TRY(tokenizer_encode(t, text, bytes, TOKEN_VERBATIM, &p->tokens, d));
     p->text_end = (int64_t)p->tokens.count;
-    TRY(add(p, t, w->question, d));
-    p->words = (int64_t)p->tokens.count;
-    TRY(add(p, t, question, d));
-    p->words_end = (int64_t)p->tokens.count;
-    return add(p, t, w->answer, d);
+    return plain_question(p, t, w, question, d);
 }
 
 /* ---- a model that chats ---- */
@@ -181,6 +186,13 @@ cj_err prompt_find(prompt *p, const engine *e, const char *text, size_t bytes, c
     const tokenizer *t;
     TRY(begin(p, e, &t, d));
     return plain(p, t, wording_for(question), false, text, bytes, question, d);
+}
+
+cj_err prompt_question(prompt *p, const engine *e, const char *question, cj_diag *d)
+{
+    const tokenizer *t;
+    TRY(begin(p, e, &t, d));
+    return plain_question(p, t, wording_for(question), question, d);
 }
 
 const char *prompt_neutral_question(const char *question) { return wording_for(question)->neutral; }

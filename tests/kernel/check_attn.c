@@ -330,6 +330,24 @@ static void softmax_is_right(void **state) { each_subject(check_softmax); }
 
 /* ---- the mass of keys ---- */
 
+/* Bins of 32 keys, a set for each row, come to the same as the sums of every key by itself. */
+static void check_bins(kernel_ctx *ctx, attn_case *c, op_mass all, int64_t keys)
+{
+    int64_t bins = (keys + 31) / 32;
+    op_mass to = all;
+    to.bin = 32;
+    to.ld = bins;
+    to.mass = mem_array((size_t)(bins * all.rows), sizeof *to.mass);
+    assert_int_equal(op_attention_mass(ctx, &c->args, &to, NULL), CJ_OK);
+    for (int64_t b = 0; b < bins; b++) {
+        double want = 0, sum = 0;
+        for (int64_t j = b * 32; j < keys && j < b * 32 + 32; j++) want += (double)all.mass[j];
+        for (int64_t r = 0; r < all.rows; r++) sum += (double)to.mass[r * bins + b];
+        if (!(fabs(sum - want) <= want * 1e-4 + 1e-9)) fail_msg("bin %d: %g, not %g", (int)b, sum, want);
+    }
+    mem_free(to.mass);
+}
+
 static void check_mass(const subject *of)
 {
     static const int which[] = {0, 3, 5, 10, 12};
@@ -344,7 +362,9 @@ static void check_mass(const subject *of)
         int head = shape.heads - 1;
         float *mass = mem_array((size_t)keys, sizeof *mass);
         double *want = mem_array((size_t)keys, sizeof *want), out[512], scale[512], score_scale;
-        assert_int_equal(op_attention_mass(ctx, &c.args, head, row0, rows, mass, NULL), CJ_OK);
+        op_mass to = {.head = head, .row0 = row0, .rows = rows, .bin = 1, .mass = mass};
+        assert_int_equal(op_attention_mass(ctx, &c.args, &to, NULL), CJ_OK);
+        check_bins(ctx, &c, to, keys);
         for (int64_t r = row0; r < row0 + rows; r++) attn_case_row(&c, 0, r, head, out, scale, &score_scale, want);
         for (int64_t j = 0; j < keys; j++)
             if (!(fabs((double)mass[j] - want[j]) <= want[j] * 1e-4 + 1e-9)) fail_msg("key %d: %g, not %g", (int)j, (double)mass[j], want[j]);
@@ -369,7 +389,7 @@ static void mass_without_memory(void **state)
     cj_err e = CJ_E_NOMEM;
     for (int n = 0; e && n < 10; n++) {
         mem_fail_after(n);
-        e = op_attention_mass(ctx, &c.args, 0, 0, 70, mass, NULL);
+        e = op_attention_mass(ctx, &c.args, &(op_mass){.rows = 70, .bin = 1, .mass = mass}, NULL);
         mem_fail_after(-1);
         failures += e == CJ_E_NOMEM;
     }

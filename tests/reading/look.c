@@ -66,7 +66,8 @@ static void look_head(looker *l, const prompt *p, int head)
     int n_probes = 2 + (int)words;
     for (int i = 0; i < n_probes; i++) {
         int64_t from = i == 0 ? p->text_end : i == 1 ? n - 1 : p->words + i - 2;
-        probes[i] = (session_probe){l->heads[head].layer, l->heads[head].head, from, i < 2 ? n : from + 1, mem_array((size_t)n, sizeof(float))};
+        probes[i] = (session_probe){.layer = l->heads[head].layer, .head = l->heads[head].head, .from = from, .end = i < 2 ? n : from + 1,
+                                    .mass = mem_array((size_t)n, sizeof(float))};
     }
     session_call call = {.want = WANT_NONE, .probes = probes, .n_probes = n_probes};
     if (session_eval(l->s, p->tokens.ids, n, &call, NULL, &d)) fail(&d);

@@ -189,7 +189,7 @@ static void ask_lines(engine *e, int lines, bool from_passages)
     long_text(&text, lines);
     assert_int_equal(document_from_bytes(&docs[0], "a", text.data, text.len, NULL), CJ_OK);
     assert_int_equal(document_from_bytes(&docs[1], "b", "庙里有个老和尚。", strlen("庙里有个老和尚。"), NULL), CJ_OK);
-    assert_int_equal(ask(e, docs, 2, "他在第几页写下？", &(ask_options){.max_tokens = 4, .on_progress = hears_progress, .on_evidence = hears_evidence, .arg = &l}, &r, NULL), CJ_OK);
+    assert_int_equal(ask_documents(e, docs, 2, "他在第几页写下？", &(ask_options){.max_tokens = 4, .on_progress = hears_progress, .on_evidence = hears_evidence, .arg = &l}, &r, NULL), CJ_OK);
     assert_true(l.found);
     check_evidence(&r, docs);
     assert_int_equal(r.from_passages, from_passages);
@@ -218,7 +218,7 @@ static void too_long_is_refused(void **state)
     long_text(&text, 200);
     for (int i = 0; i < 2; i++) {
         assert_int_equal(document_from_bytes(&doc, "long", text.data, text.len, NULL), CJ_OK);
-        assert_int_equal(ask(i ? base : chats, &doc, 1, "谁？", &(ask_options){0}, &r, &d), CJ_E_LIMIT);
+        assert_int_equal(ask_documents(i ? base : chats, &doc, 1, "谁？", &(ask_options){0}, &r, &d), CJ_E_LIMIT);
         cj_diag_text(&d, CJ_LANG_EN, sentence, sizeof sentence);
         long chars = 0, tokens = 0, over = 0, context = 0, fits = 0;
         assert_int_equal(sscanf(sentence, "The text (%ld characters) and the question are %ld tokens, %ld more than the %ld", &chars, &tokens, &over, &context), 4);
@@ -233,7 +233,7 @@ static void too_long_is_refused(void **state)
         size_t bytes = 0;
         for (long n = 0; n < fits; n++) bytes += text.data[bytes] & 0x80 ? 3 : 1;
         assert_int_equal(document_from_bytes(&doc, "part", text.data, bytes, NULL), CJ_OK);
-        if (ask(i ? base : chats, &doc, 1, "谁？", &(ask_options){.max_tokens = 1}, &r, &d)) {
+        if (ask_documents(i ? base : chats, &doc, 1, "谁？", &(ask_options){.max_tokens = 1}, &r, &d)) {
             cj_diag_text(&d, CJ_LANG_EN, sentence, sizeof sentence);
             fail_msg("%s", sentence);
         }
@@ -252,7 +252,7 @@ static void asking_can_be_stopped(void **state)
     buf text;
     long_text(&text, 25);
     assert_int_equal(document_from_bytes(&doc, "a", text.data, text.len, NULL), CJ_OK);
-    assert_int_equal(ask(chats, &doc, 1, "谁？", &(ask_options){.on_progress = stop_reading}, &r, NULL), CJ_E_CANCELLED);
+    assert_int_equal(ask_documents(chats, &doc, 1, "谁？", &(ask_options){.on_progress = stop_reading}, &r, NULL), CJ_E_CANCELLED);
     ask_deinit(&r);
     document_close(&doc);
     buf_deinit(&text);
@@ -266,7 +266,7 @@ static void no_memory_is_an_error(void **state)
     assert_int_equal(document_from_bytes(&doc, "a", story, strlen(story), NULL), CJ_OK);
     for (int n = 0;; n++) {
         mem_fail_after(n);
-        cj_err e = ask(chats, &doc, 1, "谁？", &(ask_options){.max_tokens = 2}, &r, &d);
+        cj_err e = ask_documents(chats, &doc, 1, "谁？", &(ask_options){.max_tokens = 2}, &r, &d);
         mem_fail_after(-1);
         ask_deinit(&r);
         if (!e) break;

@@ -1,0 +1,43 @@
+/* Sessions on the shelf: what a session has read is kept with an entry, and a session begins with what an entry holds. */
+#include <string.h>
+
+#include "engine/inner.h"
+
+/* mode: bit 0 exact mode, bits 8-15 the kind of pages. */
+static uint64_t mode_of(const engine_options *o) { return (uint64_t)o->exact | (uint64_t)o->kv << 8; }
+
+void session_mode_read(uint64_t mode, engine_options *out)
+{
+    out->exact = mode & 1;
+    out->kv = (kv_type)i64_min(mode >> 8 & 255, KV_TYPES - 1);
+}
+
+shelf_key session_shelf_key(const session *s)
+{
+    const engine *e = s->engine;
+    return (shelf_key){.model = model_fingerprint(e->model), .mode = mode_of(&e->opt), .layers = s->layers, .n_layers = kv_layers(s->kv)};
+}
+
+cj_err session_attach(session *s, shelf_entry *e, int64_t most, int64_t *count, cj_diag *d)
+{
+    int64_t n = 0;
+    shelf_key key = session_shelf_key(s);
+    s->entry = NULL;
+    TRY(shelf_entry_fits(e, &key, model_spec_of(s->engine->model)->name, d));
+    TRY(shelf_attach(e, s->kv, i64_min(most, s->context), &n, d));
+    TRY(session_ids_reserve(s, n, d));
+    memcpy(s->ids, shelf_entry_ids(e), (size_t)n * sizeof *s->ids);
+    s->entry = e;
+    if (count) *count = n;
+    return CJ_OK;
+}
+
+cj_err session_keep(session *s, shelf_entry *e, cj_diag *d) { return shelf_append(e, s->kv, d); }
+
+/* Where a window has left position n behind: the entry's last checkpoint before it, instead of the beginning. */
+cj_err session_cut(session *s, int64_t n, int64_t *left, cj_diag *d)
+{
+    *left = kv_cut(s->kv, n);
+    if (*left || !n || !s->entry) return CJ_OK;
+    return session_attach(s, s->entry, n, left, d);
+}

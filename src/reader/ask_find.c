@@ -1,0 +1,120 @@
+/* Finding by reading: which sentences do the words of the question look at? */
+#include "base/clock.h"
+#include "base/utf8.h"
+#include "reader/asker.h"
+
+void ask_choose_heads(asker *a)
+{
+    const model_spec *m = model_spec_of(engine_model(a->e));
+    for (int i = 0; i < a->opt->n_heads && a->n_heads < ASK_HEADS_MAX; i++) {
+        ask_head h = a->opt->heads[i];
+        if (h.layer >= 0 && h.layer < m->n_layers && h.head >= 0 && h.head < m->layers[h.layer].gqa.heads) a->heads[a->n_heads++] = h;
+    }
+    a->heads_known = a->n_heads > 0;
+    if (a->heads_known) return;
+    for (int l = m->n_layers - 1; l >= 0; l--) /* none known: later layers first, as far as there is room */
+        for (int h = 0; !m->layers[l].gqa.window && h < m->layers[l].gqa.heads && a->n_heads < ASK_HEADS_MAX; h++)
+            a->heads[a->n_heads++] = (ask_head){l, h};
+}
+
+cj_err ask_make_prompt(asker *a, prompt_maker *make, const char *question, cj_diag *d)
+{
+    prompt_deinit(&a->prompt);
+    return make(&a->prompt, a->e, a->book->text.data, a->book->text.len, question, d);
+}
+
+/* A text that is too long is refused, never cut: says by how much, and how much of it would go in. */
+static cj_err check_length(const asker *a, cj_diag *d)
+{
+    const prompt *p = &a->prompt;
+    int64_t n = (int64_t)p->tokens.count, context = session_context(a->session), over = n - context;
+    if (over <= 0) return CJ_OK;
+    int64_t fits = p->text_end - over;
+    size_t bytes = fits > p->text ? p->tokens.spans[fits - 1].end : 0;
+    int64_t chars = (int64_t)utf8_count(a->book->text.data, bytes);
+    chars -= chars / 50 + 1; /* cut there, its last words may be other tokens */
+    return diag_fail(d, CJ_E_LIMIT, MSG_ASK_TOO_LONG, "%lld" ARG "%lld" ARG "%lld" ARG "%lld" ARG "%lld", (long long)n, (long long)over,
+                     (long long)context, (long long)utf8_count(a->book->text.data, a->book->text.len),
+                     (long long)chars);
+}
+
+/* What is looked at: mass[head * parts + part], the attention of a part of the tokens [from, end) to every token. */
+typedef struct gaze {
+    float *mass[SESSION_PROBES_MAX];
+    int parts;
+} gaze;
+
+static void gaze_deinit(gaze *g)
+{
+    for (int i = 0; i < SESSION_PROBES_MAX; i++) mem_free(g->mass[i]);
+}
+
+/* Reads a->prompt into the session while the finding heads are watched, tokens [from, end) in g->parts parts. */
+static cj_err look(asker *a, model_want want, int64_t from, int64_t end, gaze *g, cj_diag *d)
+{
+    session_probe probes[SESSION_PROBES_MAX];
+    int64_t n = (int64_t)a->prompt.tokens.count, reused = 0;
+    int n_probes = a->n_heads * g->parts;
+    TRY(check_length(a, d));
+    for (int i = 0; i < n_probes; i++) {
+        ask_head h = a->heads[i / g->parts];
+        int part = i % g->parts;
+        g->mass[i] = mem_array((size_t)n, sizeof *g->mass[i]);
+        if (!g->mass[i]) return diag_nomem(d, (size_t)n * sizeof *g->mass[i]);
+        probes[i] = (session_probe){.layer = h.layer, .head = h.head, .from = from + (end - from) * part / g->parts,
+                                    .end = from + (end - from) * (part + 1) / g->parts, .mass = g->mass[i]};
+    }
+    session_call call = {.want = want, .on_progress = ask_progress, .arg = a, .probes = probes, .n_probes = n_probes};
+    double start = clock_now();
+    TRY(session_eval(a->session, a->prompt.tokens.ids, n, &call, &reused, d));
+    ask_count_read(a, reused, n, want != WANT_NONE, clock_now() - start);
+    return CJ_OK;
+}
+
+static find_text text_of(const asker *a)
+{
+    const prompt *p = &a->prompt;
+    return (find_text){p->tokens.spans, p->text, p->text_end, a->book->passages.item, a->book->passages.n};
+}
+
+/* usual[head][passage]: what a question about nothing looks at: openings, headings, names that are everywhere. */
+static cj_err look_idly(asker *a, prompt_maker *make, float *usual, cj_diag *d)
+{
+    gaze g = {.parts = 1};
+    cj_err e = ask_make_prompt(a, make, prompt_neutral_question(a->question), d);
+    if (!e) e = look(a, WANT_NONE, a->prompt.text_end, (int64_t)a->prompt.tokens.count, &g, d);
+    find_text t = text_of(a);
+    for (int h = 0; !e && h < a->n_heads; h++) find_share(&t, g.mass[h], usual + h * t.n_passages);
+    gaze_deinit(&g);
+    return e;
+}
+
+/* The score: what the question looks at beyond that. Heads that are known to find are watched word by word; of others, most of which
+ * find nothing, only what the whole question looks at is above their noise. */
+static cj_err look_asking(asker *a, prompt_maker *make, model_want want, const float *usual, float *share, cj_diag *d)
+{
+    TRY(ask_make_prompt(a, make, a->question, d));
+    int64_t words = a->prompt.words_end - a->prompt.words, most = SESSION_PROBES_MAX / a->n_heads;
+    if (words < 1) return diag_fail(d, CJ_E_USAGE, MSG_ASK_EMPTY_QUESTION, "%s", "");
+    gaze g = {.parts = a->heads_known ? (int)i64_min(words, most) : 1};
+    cj_err e = look(a, want, a->prompt.words, a->prompt.words_end, &g, d);
+    find_text t = text_of(a);
+    for (int i = 0; !e && i < a->n_heads * g.parts; i++) {
+        find_share(&t, g.mass[i], share);
+        find_add(a->score, share, usual + i / g.parts * t.n_passages, t.n_passages, 1 / (float)(a->n_heads * g.parts), a->heads_known);
+    }
+    gaze_deinit(&g);
+    return e;
+}
+
+/* Reads the text, puts both questions after it in turn and fills a->score; docs/finding.md has the figures behind this. */
+cj_err ask_read_and_score(asker *a, prompt_maker *make, model_want want, cj_diag *d)
+{
+    size_t n = (size_t)a->book->passages.n;
+    float *shares = mem_array((size_t)a->n_heads + 1, n * sizeof *shares);
+    if (!shares) return diag_nomem(d, ((size_t)a->n_heads + 1) * n * sizeof *shares);
+    cj_err e = look_idly(a, make, shares, d);
+    if (!e) e = look_asking(a, make, want, shares, shares + (size_t)a->n_heads * n, d);
+    mem_free(shares);
+    return e;
+}

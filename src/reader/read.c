@@ -1,0 +1,117 @@
+/* read: text to tokens to pages on the shelf. */
+#include "reader/read.h"
+
+#include "base/clock.h"
+#include "base/utf8.h"
+#include "model/model.h"
+
+typedef struct reading {
+    engine *e;
+    const read_options *opt;
+    read_result *out;
+    book book;
+    int64_t *cuts;
+    shelf_entry *entry;
+    session *session;
+    int64_t chars_at, at_token; /* characters before that token */
+    double start;
+} reading;
+
+/* Characters of the text up to a token; asked in ascending order. */
+static int64_t characters_at(reading *r, int64_t token)
+{
+    const book *b = &r->book;
+    const token_span *s = b->tokens.spans;
+    if (token <= r->at_token) return r->chars_at;
+    size_t from = r->at_token ? s[r->at_token - 1].end : 0, to = s[token - 1].end;
+    r->chars_at += (int64_t)utf8_count(b->text.data + from, to - from);
+    r->at_token = token;
+    return r->chars_at;
+}
+
+static bool tell(reading *r, read_phase phase, int64_t tokens)
+{
+    if (!r->opt->on_progress) return true;
+    int64_t disk = r->entry ? shelf_entry_info(r->entry)->bytes : 0;
+    read_progress p = {.phase = phase, .tokens = tokens, .tokens_total = (int64_t)r->book.tokens.count, .tokens_before = r->out->tokens_before,
+                       .characters = characters_at(r, tokens), .disk_bytes = disk,
+                       .seconds = clock_now() - r->start};
+    return r->opt->on_progress(r->opt->arg, &p);
+}
+
+static bool on_progress(void *arg, int64_t done, int64_t total)
+{
+    (void)total;
+    return tell(arg, READ_TOKENS, done);
+}
+
+static cj_err prepare(reading *r, document *const *docs, int n_docs, cj_diag *d)
+{
+    const tokenizer *t;
+    TRY(engine_need_tokenizer(r->e, &t, d));
+    TRY(book_join(&r->book, docs, n_docs, d));
+    r->cuts = mem_array((size_t)n_docs, sizeof *r->cuts);
+    if (!r->cuts) return diag_nomem(d, (size_t)n_docs * sizeof *r->cuts);
+    return book_encode(&r->book, t, r->cuts, d);
+}
+
+static cj_err open_entry(reading *r, shelf *s, cj_diag *d)
+{
+    const model *m = engine_model(r->e);
+    TRY(session_open(&r->session, r->e, (int64_t)r->book.tokens.count, d));
+    const shelf_plan plan = {
+        .name = r->opt->name, .key = session_shelf_key(r->session), .model_name = r->opt->model_name, .model_path = gguf_path(model_file(m)),
+        .ids = r->book.tokens.ids, .n = (int64_t)r->book.tokens.count, .cuts = r->cuts, .n_cuts = r->book.n_docs,
+        .characters = book_chars(&r->book), .documents = r->book.n_docs,
+    };
+    TRY(shelf_write(s, &r->entry, &plan, d));
+    return book_save(&r->book, r->entry, d);
+}
+
+/* Where the next acknowledgement is due. */
+static int64_t next_stop(const reading *r, int64_t at)
+{
+    int64_t segment = r->opt->segment > 0 ? r->opt->segment : READ_SEGMENT;
+    return i64_min((at / segment + 1) * segment, shelf_entry_next(r->entry));
+}
+
+static cj_err read_on(reading *r, cj_diag *d)
+{
+    const int64_t total = (int64_t)r->book.tokens.count;
+    int64_t at;
+    TRY(session_attach(r->session, r->entry, total, &at, d));
+    r->out->tokens_before = at;
+    while (at < total) {
+        session_call call = {.want = WANT_NONE, .on_progress = on_progress, .arg = r};
+        TRY(session_eval(r->session, r->book.tokens.ids, next_stop(r, at), &call, NULL, d));
+        TRY(session_keep(r->session, r->entry, d));
+        at = session_count(r->session);
+        if (shelf_entry_info(r->entry)->tokens > at) TRY(session_attach(r->session, r->entry, total, &at, d)); /* what follows was there */
+    }
+    return shelf_finish(r->entry, d);
+}
+
+static cj_err run(reading *r, shelf *s, document *const *docs, int n_docs, cj_diag *d)
+{
+    TRY(prepare(r, docs, n_docs, d));
+    TRY(open_entry(r, s, d));
+    TRY(read_on(r, d));
+    const shelf_info *info = shelf_entry_info(r->entry);
+    r->out->tokens = info->tokens;
+    r->out->characters = info->characters;
+    r->out->bytes = info->bytes;
+    return CJ_OK;
+}
+
+cj_err read_documents(engine *e, shelf *s, document *const *docs, int n_docs, const read_options *opt, read_result *out, cj_diag *d)
+{
+    reading r = {.e = e, .opt = opt, .out = out, .start = clock_now()};
+    *out = (read_result){0};
+    cj_err err = run(&r, s, docs, n_docs, d);
+    out->seconds = clock_now() - r.start;
+    session_close(&r.session);
+    shelf_entry_close(&r.entry);
+    book_deinit(&r.book);
+    mem_free(r.cuts);
+    return err;
+}
