@@ -1,5 +1,6 @@
-# Completion of juan for bash: commands and options as --help tells them, names of models, files.
+# Completion of juan for bash: commands and options as --help tells them, names of models and of entries, files.
 _juan_models() { juan list | sed -n 's/^[●○◐] \([^ ]*\) .*/\1/p'; }
+_juan_entries() { juan shelf list --json | grep -o '"name":"[^"\\]*","damaged"' | sed 's/^"name":"//; s/","damaged"$//'; }
 _juan() {
     local word=${COMP_WORDS[COMP_CWORD]} command=${COMP_WORDS[1]} names=
     COMPREPLY=()
@@ -15,8 +16,11 @@ _juan() {
     elif [ "$COMP_CWORD" = 2 ]; then
         case $command in
         eval) names="needle" ;;
+        shelf) names="list show rm verify export import gc" ;;
         run | inspect | tokenize | detokenize | template | quantize | logits | perplexity | bench | rm | pull) names=$(_juan_models) ;;
         esac
+    elif [ "$COMP_CWORD" = 3 ] && [ "$command" = shelf ]; then
+        case ${COMP_WORDS[2]} in show | rm | verify | export) names=$(_juan_entries) ;; esac
     fi
     mapfile -t COMPREPLY < <(compgen -W "$names" -- "$word")
     [ "${word#-}" != "$word" ] || mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -f -- "$word")

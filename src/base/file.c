@@ -220,6 +220,15 @@ cj_err file_out_pad(file_out *f, size_t align, cj_diag *d)
     return CJ_OK;
 }
 
+cj_err file_out_rewrite(file_out *f, int64_t at, const void *data, size_t n, cj_diag *d)
+{
+    TRY(flush(f, f->buffer, f->fill, d));
+    f->fill = 0;
+    ssize_t w = file_must_fail() ? -1 : pwrite(f->fd, data, n, (off_t)at);
+    if (w < 0) return diag_errno(d, errno, f->path);
+    return (size_t)w == n ? CJ_OK : diag_errno(d, ENOSPC, f->path);
+}
+
 cj_err file_out_commit(file_out *f, cj_diag *d)
 {
     cj_err e = flush(f, f->buffer, f->fill, d);

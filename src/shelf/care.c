@@ -110,33 +110,65 @@ cj_err shelf_rm(shelf *s, const char *name, int64_t *freed, cj_diag *d)
 
 /* ---- cutting back ---- */
 
-static cj_err forget(shelf *s, const char *name, int64_t position, cj_diag *d)
+static cj_err name_of(shelf *s, int64_t entry, char name[SHELF_NAME_MAX + 1], bool *found, cj_diag *d)
+{
+    query q;
+    TRY(query_open(&q, s, d, "SELECT name FROM entries WHERE id=?", "i", entry));
+    cj_err e = query_step(&q, found, d);
+    const unsigned char *text = *found ? sqlite3_column_text(q.st, 0) : NULL;
+    snprintf(name, SHELF_NAME_MAX + 1, "%s", text ? (const char *)text : "");
+    query_close(&q);
+    return e;
+}
+
+/* In a transaction: the segment in which the position lies, if the entry has come that far. */
+static cj_err forget(shelf *s, int64_t entry, int64_t position, cj_diag *d)
 {
     query q;
     bool row = false;
-    TRY(query_open(&q, s, d,
-                   "SELECT l.entry, max(l.start) FROM links l JOIN entries e ON e.id = l.entry WHERE e.name=? AND l.start<=? GROUP BY l.entry"
-                   " ORDER BY e.complete DESC, e.id DESC LIMIT 1",
-                   "ti", name, position));
+    TRY(query_open(&q, s, d, "SELECT max(l.start) FROM links l JOIN entries e ON e.id = l.entry WHERE e.id=?1 AND e.tokens>?2 AND l.start<=?2", "ii", entry,
+                   position));
     cj_err e = query_step(&q, &row, d);
-    int64_t entry = row ? query_int(&q, 0) : 0, start = row ? query_int(&q, 1) : 0;
+    row = row && sqlite3_column_type(q.st, 0) == SQLITE_INTEGER;
+    int64_t start = row ? query_int(&q, 0) : 0;
     query_close(&q);
     return e || !row ? e : shelf_drop_link(s, entry, start, d);
 }
 
-cj_err shelf_forget(shelf *s, const char *name, int64_t position, cj_diag *d)
+static cj_err forget_locked(shelf *s, int64_t entry, int64_t position, cj_diag *d)
+{
+    TRY(index_begin(s, d));
+    cj_err e = forget(s, entry, position, d);
+    if (!e) e = index_commit(s, d);
+    if (e) index_rollback(s);
+    return e;
+}
+
+cj_err shelf_forget(shelf *s, int64_t entry, int64_t position, cj_diag *d)
 {
     int lock = -1;
+    char name[SHELF_NAME_MAX + 1];
+    bool found;
     if (s->read_only) return diag_fail(d, CJ_E_IO, MSG_SHELF_READ_ONLY, "%s", s->folder);
+    TRY(name_of(s, entry, name, &found, d));
+    if (!found) return CJ_OK; /* it went meanwhile */
     TRY(shelf_lock_name(s, name, &lock, d));
-    cj_err e = index_begin(s, d);
-    if (!e) {
-        e = forget(s, name, position, d);
-        if (!e) e = index_commit(s, d);
-        if (e) index_rollback(s);
-    }
+    cj_err e = forget_locked(s, entry, position, d);
     folder_unlock(lock);
     return e;
+}
+
+/* Whoever writes has to open the entry again: what it holds in memory goes further than the index says now. */
+void shelf_note_damage(shelf_entry *e, int64_t start)
+{
+    int lock = -1;
+    e->damage = start;
+    if (e->shelf->read_only || (!e->writing && shelf_lock_name(e->shelf, e->row.info.name, &lock, NULL))) return;
+    if (!index_begin(e->shelf, NULL)) {
+        if (shelf_drop_link(e->shelf, e->row.id, start, NULL) || index_commit(e->shelf, NULL)) index_rollback(e->shelf);
+    }
+    e->broken = e->writing;
+    folder_unlock(lock);
 }
 
 /* ---- what nobody needs ---- */

@@ -121,38 +121,40 @@ bool entry_row_fits(const shelf_entry *e, const segment_row *row)
 bool entry_read_tail(shelf *s, const shelf_shape *shape, const segment_row *row, file_map *map, segment_record *out)
 {
     char *path = shelf_tail_path(s, row->file, row->start + row->tokens);
-    uint32_t version;
     bool good = path && !file_map_open(map, path, NULL);
     mem_free(path);
-    if (!good) return false;
-    size_t head = segment_head_check(map->data, map->size, shape, row->start, row->before, &version);
-    good = head && segment_record_read(map->data + head, map->size - head, shape, row->start + row->tokens, out) && out->kind == RECORD_CHECKPOINT;
-    if (!good) file_map_close(map);
-    return good;
+    if (good && segment_tail_read(map->data, map->size, shape, row, out)) return true;
+    if (good) file_map_close(map);
+    return false;
 }
 
-/* The records of a mapped segment one after the other: they must cover its tokens, and be the entry's tokens. */
-static cj_err add_records(shelf_entry *e, const segment_row *row, const file_map *m, size_t at, entry_segment *seg, bool *good, cj_diag *d)
+/* A record of the segment that is being added. */
+typedef struct adding {
+    shelf_entry *entry;
+    entry_segment *segment;
+} adding;
+
+static cj_err add_record(void *user, const segment_record *r, cj_diag *d)
 {
-    int64_t to = row->start, end = row->start + row->tokens;
-    *good = false;
-    while (at < m->size) {
-        segment_record r;
-        if (seg->has_checkpoint || !segment_record_read(m->data + at, m->size - at, &e->row.shape, to, &r)) return CJ_OK;
-        if (r.kind == RECORD_CHECKPOINT) {
-            seg->has_checkpoint = true;
-            seg->checkpoint = r;
-        } else if (r.to > end || memcmp(r.ids, shelf_entry_ids(e) + r.from, (size_t)(r.to - r.from) * sizeof(int32_t)))
-            return CJ_OK;
-        else {
-            TRY(entry_room_pages(e, r.to, d));
-            entry_add_record(e, &r);
-        }
-        to = r.to;
-        at += r.bytes;
+    const adding *a = user;
+    if (r->kind == RECORD_CHECKPOINT) {
+        a->segment->has_checkpoint = true;
+        a->segment->checkpoint = *r;
+        return CJ_OK;
     }
-    *good = to == end && seg->has_checkpoint == (row->state == SEGMENT_CLOSED);
+    TRY(entry_room_pages(a->entry, r->to, d));
+    entry_add_record(a->entry, r);
     return CJ_OK;
+}
+
+cj_err shelf_map_segment(shelf *s, const segment_row *row, file_map *m, bool *good, cj_diag *d)
+{
+    char *path = shelf_segment_path(s, row->file);
+    if (!path) return diag_nomem(d, 64);
+    cj_err e = file_map_part(m, path, 0, (size_t)row->bytes, d);
+    mem_free(path);
+    *good = !e;
+    return e == CJ_E_NOT_FOUND || e == CJ_E_INPUT ? CJ_OK : e; /* absent or cut short: damaged */
 }
 
 cj_err entry_add_segment(shelf_entry *e, const segment_row *row, bool *good, cj_diag *d)
@@ -160,18 +162,13 @@ cj_err entry_add_segment(shelf_entry *e, const segment_row *row, bool *good, cj_
     *good = false;
     if (!entry_row_fits(e, row) || row->state == SEGMENT_BAD || (row->state == SEGMENT_OPEN && row->owner != e->row.id)) return CJ_OK;
     TRY(entry_room_segment(e, d));
-    char *path = shelf_segment_path(e->shelf, row->file);
-    if (!path) return diag_nomem(d, 64);
     file_map m = {0};
-    cj_err err = file_map_part(&m, path, 0, (size_t)row->bytes, d);
-    mem_free(path);
-    if (err) return err == CJ_E_NOT_FOUND || err == CJ_E_INPUT ? CJ_OK : err; /* absent or cut short: damaged */
-    uint32_t version;
-    size_t head = segment_head_check(m.data, m.size, &e->row.shape, row->start, row->before, &version);
+    TRY(shelf_map_segment(e->shelf, row, &m, good, d));
+    if (!*good) return CJ_OK;
     entry_segment seg = {.row = *row};
-    if (version > SEGMENT_VERSION)
-        err = diag_fail(d, CJ_E_UNSUPPORTED, MSG_SHELF_SEGMENT_NEWER, "%016llx.seg" ARG "%u" ARG "%d", (unsigned long long)row->file, version, SEGMENT_VERSION);
-    else if (head) err = add_records(e, row, &m, head, &seg, good, d);
+    adding a = {e, &seg};
+    segment_visit v = {&e->row.shape, shelf_entry_ids(e), add_record, &a};
+    cj_err err = segment_walk(&v, row, m.data, m.size, good, d);
     if (!err) err = entry_keep_map(e, &m, d); /* damaged or not: tables may point into it */
     if (err) file_map_close(&m);
     if (err || !*good) return err;
@@ -185,10 +182,7 @@ static cj_err load_links(shelf_entry *e, int64_t *damaged, cj_diag *d)
 {
     query q;
     bool row = true, good = true;
-    TRY(query_open(&q, e->shelf, d,
-                   "SELECT l.start, s.id, s.file, s.start, s.before, s.after, s.tokens, s.bytes, s.state, s.owner, s.sum FROM links l"
-                   " LEFT JOIN segments s ON s.id = l.segment WHERE l.entry=? ORDER BY l.start",
-                   "i", e->row.id));
+    TRY(query_open(&q, e->shelf, d, LINKED_SEGMENTS, "i", e->row.id));
     cj_err err = CJ_OK;
     while (!err && good && e->chain.at < e->row.info.tokens) {
         segment_row seg;
@@ -215,21 +209,26 @@ cj_err entry_load_tail(shelf_entry *e, cj_diag *d)
     return err;
 }
 
-cj_err entry_load(shelf_entry *e, int64_t *damaged, cj_diag *d)
+cj_err entry_load_ids(shelf_entry *e, cj_diag *d)
 {
     const shelf_info *i = &e->row.info;
-    *damaged = -1;
-    if (!e->ids.data) TRY(index_blob_get(e->shelf, &e->row, BLOB_IDS, &e->ids, d));
     uint8_t hash[SEGMENT_HASH];
+    if (!e->ids.data) TRY(index_blob_get(e->shelf, &e->row, BLOB_IDS, &e->ids, d));
     TRY(chain_begin(&e->chain, &e->row.shape, d));
-    chain all = e->chain;
     bool good = e->ids.len == (size_t)i->tokens_total * sizeof(int32_t);
     if (good) {
+        chain all = e->chain;
         chain_move(&all, shelf_entry_ids(e), i->tokens_total);
         chain_digest(&all, hash);
         good = !memcmp(hash, e->row.hash, SEGMENT_HASH);
     }
-    if (!good) return diag_fail(d, CJ_E_INPUT, MSG_SHELF_ROW_DAMAGED, "%s", i->name);
+    return good ? CJ_OK : diag_fail(d, CJ_E_INPUT, MSG_SHELF_ROW_DAMAGED, "%s", i->name);
+}
+
+cj_err entry_load(shelf_entry *e, int64_t *damaged, cj_diag *d)
+{
+    *damaged = -1;
+    TRY(entry_load_ids(e, d));
     return load_links(e, damaged, d);
 }
 
@@ -249,6 +248,15 @@ static cj_err find_row(shelf *s, const char *name, entry_row *out, cj_diag *d)
         e = diag_fail(d, CJ_E_INPUT, MSG_SHELF_ROW_DAMAGED, "%s", name);
     }
     query_close(&q);
+    return e;
+}
+
+cj_err shelf_peek(shelf *s, const char *name, const char *kind, buf *out, cj_diag *d)
+{
+    entry_row row;
+    TRY(find_row(s, name, &row, d));
+    cj_err e = index_blob_get(s, &row, kind, out, d);
+    entry_row_deinit(&row);
     return e;
 }
 
@@ -312,7 +320,7 @@ static const entry_segment *segment_at(const shelf_entry *e, int64_t token)
 static cj_err page_damaged(shelf_entry *e, int layer, int64_t page, cj_diag *d)
 {
     const segment_row *row = &segment_at(e, i64_min((page + 1) * KV_PAGE, e->row.info.tokens) - 1)->row;
-    e->damage = row->start;
+    shelf_note_damage(e, row->start);
     return diag_fail(d, CJ_E_INPUT, MSG_SHELF_PAGE_DAMAGED, "%s" ARG "%lld" ARG "%d" ARG "%016llx.seg" ARG "%lld", e->row.info.name, (long long)page, layer,
                      (unsigned long long)row->file, (long long)row->start);
 }

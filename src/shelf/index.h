@@ -19,6 +19,10 @@ struct shelf {
 #define ENTRY_COLUMNS                                                                                                                  \
     "id, name, complete, model, mode, shape, model_name, model_path, characters, documents, tokens, tokens_total, hash, created, changed, sum"
 #define SEGMENT_COLUMNS "id, file, start, before, after, tokens, bytes, state, owner, sum"
+/* The start of each link of an entry, and the columns of its segment (NULL when it has none). */
+#define LINKED_SEGMENTS                                                                                                                \
+    "SELECT l.start, s.id, s.file, s.start, s.before, s.after, s.tokens, s.bytes, s.state, s.owner, s.sum FROM links l"                \
+    " LEFT JOIN segments s ON s.id = l.segment WHERE l.entry=? ORDER BY l.start"
 #define BLOB_COLUMNS "id, entry, kind, data, sum"
 
 CJ_NODISCARD cj_err index_open(shelf *s, cj_diag *d);
@@ -45,20 +49,12 @@ void index_rollback(shelf *s);
 
 /* ---- rows ---- */
 
-typedef enum segment_state { SEGMENT_OPEN = 0, SEGMENT_CLOSED = 1, SEGMENT_BAD = 2 /* damaged: nobody begins to use it */ } segment_state;
-
 typedef struct entry_row {
     int64_t id;
     shelf_info info; /* bytes aside */
     shelf_shape shape;
     uint8_t hash[SEGMENT_HASH]; /* of shape and all tokens */
 } entry_row;
-
-typedef struct segment_row {
-    int64_t id, file, start, tokens, bytes, owner;
-    segment_state state;
-    uint8_t before[SEGMENT_HASH], after[SEGMENT_HASH]; /* hashes of what comes before it, and with it */
-} segment_row;
 
 typedef enum index_table { TABLE_ENTRIES, TABLE_SEGMENTS, TABLE_BLOBS } index_table;
 
@@ -73,6 +69,7 @@ void entry_row_deinit(entry_row *r);
 bool segment_row_read(const query *q, int first, segment_row *out);
 CJ_NODISCARD cj_err segment_row_insert(shelf *s, segment_row *r, cj_diag *d); /* sets r->id */
 CJ_NODISCARD cj_err segment_row_update(shelf *s, const segment_row *r, cj_diag *d);
+CJ_NODISCARD cj_err entry_row_insert(shelf *s, entry_row *r, cj_diag *d); /* sets r->id */
 /* Sets tokens, complete and the time of an entry. */
 CJ_NODISCARD cj_err entry_row_update(shelf *s, int64_t id, int64_t tokens, bool complete, cj_diag *d);
 
@@ -86,6 +83,10 @@ CJ_NODISCARD cj_err index_blob_get(shelf *s, const entry_row *entry, const char 
 char *shelf_segment_path(shelf *s, int64_t file);
 char *shelf_tail_path(shelf *s, int64_t file, int64_t tokens);
 char *shelf_files_path(shelf *s, int64_t entry);
+bool shelf_name_good(const char *name);
+bool shelf_kind_good(const char *kind);
+CJ_NODISCARD cj_err shelf_new_segment(shelf *s, grow_file *g, int64_t *file, cj_diag *d); /* a file with a name nobody has */
+CJ_NODISCARD cj_err shelf_sync_segments(shelf *s, cj_diag *d);                             /* the folder */
 void shelf_remove(char *path); /* a file or folder, as far as it can be now (gc finds the rest); takes the path */
 CJ_NODISCARD cj_err shelf_lock_writers(shelf *s, int *fd, cj_diag *d); /* shared by all writers; keeps shelf_sweep from their files */
 CJ_NODISCARD cj_err shelf_lock_alone(shelf *s, int *fd, cj_diag *d);   /* -1: somebody writes */

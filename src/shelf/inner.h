@@ -43,6 +43,9 @@ struct shelf_entry {
     grow_file file;            /* the open segment */
 };
 
+/* The tokens, unless ids holds them, and the beginning of the chain. CJ_E_INPUT when they are not those of the row, CJ_E_NOT_FOUND
+ * when they are not there. */
+CJ_NODISCARD cj_err entry_load_ids(shelf_entry *e, cj_diag *d);
 /* Loads the tokens, unless ids holds them, and the segments that the index says the entry has. *damaged is the beginning of the first
  * one that is damaged, -1 where none is; what is before it has been loaded. */
 CJ_NODISCARD cj_err entry_load(shelf_entry *e, int64_t *damaged, cj_diag *d);
@@ -58,6 +61,8 @@ void entry_add_record(shelf_entry *e, const segment_record *r);
 /* Takes a mapping, which stays until the entry is closed. */
 CJ_NODISCARD cj_err entry_keep_map(shelf_entry *e, file_map *m, cj_diag *d);
 CJ_NODISCARD cj_err entry_room_segment(shelf_entry *e, cj_diag *d);
+/* *good false: the file is not there, or shorter than the row says. */
+CJ_NODISCARD cj_err shelf_map_segment(shelf *s, const segment_row *row, file_map *m, bool *good, cj_diag *d);
 /* Reads the tail of an open segment into *map, its checkpoint into *out. False: there is none, or it is damaged. */
 bool entry_read_tail(shelf *s, const shelf_shape *shape, const segment_row *row, file_map *map, segment_record *out);
 /* Maps the checkpoint at the end of an open segment, if there is one and it has not been mapped. */
@@ -71,5 +76,8 @@ CJ_NODISCARD cj_err shelf_sweep(shelf *s, int64_t *freed, cj_diag *d);
 CJ_NODISCARD cj_err shelf_drop_entry(shelf *s, int64_t id, cj_diag *d);
 /* Inside a transaction: the entry no longer has the segment that begins at `start`; nobody else begins to use it. */
 CJ_NODISCARD cj_err shelf_drop_link(shelf *s, int64_t entry, int64_t start, cj_diag *d);
+
+/* A damaged page was met in the segment that begins at `start`: the entry is cut back there, as far as that can be done now. */
+void shelf_note_damage(shelf_entry *e, int64_t start);
 
 #endif

@@ -101,6 +101,25 @@ cj_err entry_row_read(const query *q, entry_row *out, bool *good, cj_diag *d)
 
 void entry_row_deinit(entry_row *r) { shape_deinit(&r->shape); }
 
+cj_err entry_row_insert(shelf *s, entry_row *r, cj_diag *d)
+{
+    size_t n = shape_bytes(&r->shape);
+    uint8_t *shape = mem_alloc(n);
+    if (!shape) return diag_nomem(d, n);
+    shape_encode(&r->shape, shape);
+    const shelf_info *i = &r->info;
+    cj_err e = index_run(s, d,
+                         "INSERT INTO entries(name, complete, model, mode, shape, model_name, model_path, characters, documents, tokens, tokens_total,"
+                         " hash, created, changed) VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+                         "tiiibttiiiibrr", i->name, (int64_t)i->complete, (int64_t)i->model, (int64_t)i->mode, (const void *)shape, n, i->model_name,
+                         i->model_path, i->characters, i->documents, i->tokens, i->tokens_total, (const void *)r->hash, (size_t)SEGMENT_HASH,
+                         i->created, i->changed);
+    mem_free(shape);
+    TRY(e);
+    r->id = sqlite3_last_insert_rowid(s->db);
+    return row_seal(s, TABLE_ENTRIES, r->id, d);
+}
+
 cj_err entry_row_update(shelf *s, int64_t id, int64_t tokens, bool complete, cj_diag *d)
 {
     TRY(index_run(s, d, "UPDATE entries SET tokens=?, complete=?, changed=? WHERE id=?", "iiri", tokens, (int64_t)complete, clock_wall(), id));

@@ -70,7 +70,8 @@ static uint32_t head_version(const uint8_t *data, size_t size)
     return sum == h.sum ? h.version : SEGMENT_VERSION;
 }
 
-size_t segment_head_check(const uint8_t *data, size_t size, const shelf_shape *s, int64_t start, const uint8_t before[SEGMENT_HASH], uint32_t *version)
+/* The head at data[0..size): its length, 0 when it is damaged or another segment's; *version: of a whole one. */
+static size_t head_check(const uint8_t *data, size_t size, const shelf_shape *s, int64_t start, const uint8_t before[SEGMENT_HASH], uint32_t *version)
 {
     enum { SMALL = 4096 };
     uint8_t small[SMALL];
@@ -286,18 +287,56 @@ const uint8_t *record_summaries(const segment_record *r, const shelf_shape *s, i
     return r->summaries + (size_t)*n * before;
 }
 
-bool record_check(const segment_record *r, const shelf_shape *s, int *layer, int64_t *page)
+bool record_find_damage(const segment_record *r, const shelf_shape *s, int *layer, int64_t *page)
 {
-    for (int i = 0; i < s->n_layers; i++) {
+    for (int i = *layer; i < s->n_layers; i++) {
         if (!of_kind(&s->layers[i], r->kind)) continue;
-        for (int64_t p = record_first(r, s, i); p < pages_for(r->to); p++) {
+        for (int64_t p = i64_max(record_first(r, s, i), i == *layer ? *page : 0); p < pages_for(r->to); p++) {
             uint64_t sum;
             const uint8_t *bytes = record_page(r, s, i, p, &sum);
             if (hash_xxh3(bytes, kv_page_bytes(&s->layers[i].layout)) == sum) continue;
             *layer = i;
             *page = p;
-            return false;
+            return true;
         }
     }
-    return true;
+    return false;
+}
+
+/* ---- whole files ---- */
+
+static cj_err walk_records(const segment_visit *v, const segment_row *row, const uint8_t *data, size_t size, bool *good, cj_diag *d)
+{
+    int64_t at = row->start, end = row->start + row->tokens;
+    bool closed = false;
+    while (size) {
+        segment_record r;
+        if (closed || !segment_record_read(data, size, v->shape, at, &r) || r.to > end) return CJ_OK;
+        if (r.kind == RECORD_CHECKPOINT) closed = true;
+        else if (memcmp(r.ids, v->ids + r.from, (size_t)(r.to - r.from) * sizeof(int32_t))) return CJ_OK;
+        TRY(v->record(v->user, &r, d));
+        at = r.to;
+        data += r.bytes;
+        size -= r.bytes;
+    }
+    *good = at == end && closed == (row->state == SEGMENT_CLOSED);
+    return CJ_OK;
+}
+
+cj_err segment_walk(const segment_visit *v, const segment_row *row, const uint8_t *data, size_t size, bool *good, cj_diag *d)
+{
+    uint32_t version;
+    size_t head = head_check(data, size, v->shape, row->start, row->before, &version);
+    *good = false;
+    if (version > SEGMENT_VERSION)
+        return diag_fail(d, CJ_E_UNSUPPORTED, MSG_SHELF_SEGMENT_NEWER, "%016llx.seg" ARG "%u" ARG "%d", (unsigned long long)row->file, version, SEGMENT_VERSION);
+    return head ? walk_records(v, row, data + head, size - head, good, d) : CJ_OK;
+}
+
+bool segment_tail_read(const uint8_t *data, size_t size, const shelf_shape *s, const segment_row *row, segment_record *out)
+{
+    uint32_t version;
+    size_t head = head_check(data, size, s, row->start, row->before, &version);
+    return head && segment_record_read(data + head, size - head, s, row->start + row->tokens, out) && out->kind == RECORD_CHECKPOINT
+           && out->bytes == size - head;
 }

@@ -43,6 +43,15 @@ CJ_NODISCARD cj_err chain_begin(chain *c, const shelf_shape *s, cj_diag *d);
 void chain_move(chain *c, const int32_t *ids, int64_t to);
 void chain_digest(const chain *c, uint8_t out[SEGMENT_HASH]);
 
+typedef enum segment_state { SEGMENT_OPEN = 0, SEGMENT_CLOSED = 1, SEGMENT_BAD = 2 /* damaged: nobody begins to use it */ } segment_state;
+
+/* What the index says of a segment. */
+typedef struct segment_row {
+    int64_t id, file, start, tokens, bytes, owner;
+    segment_state state;
+    uint8_t before[SEGMENT_HASH], after[SEGMENT_HASH]; /* hashes of what comes before it, and with it */
+} segment_row;
+
 /* ---- writing ---- */
 
 CJ_NODISCARD cj_err segment_write_head(grow_file *g, const shelf_shape *s, int64_t start, const uint8_t before[SEGMENT_HASH], cj_diag *d);
@@ -69,10 +78,21 @@ typedef struct segment_record {
     const uint8_t *pages;
 } segment_record;
 
-/* The head at data[0..size): its length, 0 when it is damaged or another segment's; *version when that is why. */
-size_t segment_head_check(const uint8_t *data, size_t size, const shelf_shape *s, int64_t start, const uint8_t before[SEGMENT_HASH], uint32_t *version);
+/* The checkpoint in the bytes of a row's tail. False: they are damaged. */
+bool segment_tail_read(const uint8_t *data, size_t size, const shelf_shape *s, const segment_row *row, segment_record *out);
 /* Reads the record at data[0..size), which follows position `at` of a segment. False: it is damaged. */
 bool segment_record_read(const uint8_t *data, size_t size, const shelf_shape *s, int64_t at, segment_record *out);
+
+/* Who goes through a segment: called with each record, whose tokens have been compared. */
+typedef struct segment_visit {
+    const shelf_shape *shape;
+    const int32_t *ids; /* the whole timeline */
+    cj_err (*record)(void *user, const segment_record *r, cj_diag *d);
+    void *user;
+} segment_visit;
+/* Goes through the bytes of a row's segment. *good false: they are damaged, or another segment's; the visit has then seen what comes
+ * before that. A newer format is CJ_E_UNSUPPORTED. */
+CJ_NODISCARD cj_err segment_walk(const segment_visit *v, const segment_row *row, const uint8_t *data, size_t size, bool *good, cj_diag *d);
 
 /* First page of a layer in the record, and how many there are. */
 int64_t record_first(const segment_record *r, const shelf_shape *s, int layer);
@@ -81,7 +101,7 @@ int64_t record_count(const segment_record *r, const shelf_shape *s, int layer);
 const uint8_t *record_page(const segment_record *r, const shelf_shape *s, int layer, int64_t page, uint64_t *sum);
 /* Summaries of the layer's pages that [from, to) filled: from record_first on, *n of them. */
 const uint8_t *record_summaries(const segment_record *r, const shelf_shape *s, int layer, int64_t *n);
-/* The first page that is not as its checksum says: false, and which. */
-bool record_check(const segment_record *r, const shelf_shape *s, int *layer, int64_t *page);
+/* Finds the first page, from a layer's page on, that is not as its checksum says. False: there is none. */
+bool record_find_damage(const segment_record *r, const shelf_shape *s, int *layer, int64_t *page);
 
 #endif

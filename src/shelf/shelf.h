@@ -26,7 +26,7 @@ enum {
     SHELF_KIND_MAX = 63,        /* bytes of a blob's kind */
     SHELF_TOKENS_MAX = 1 << 26,
     SHELF_LAYERS_MAX = 1024,
-    SHELF_BLOB_MAX = 1 << 28,
+    SHELF_BLOB_MAX = 1 << 28,   /* bytes */
 };
 
 typedef struct shelf shelf;             /* a folder of read documents */
@@ -91,7 +91,8 @@ int64_t shelf_entry_next(const shelf_entry *e);
 /* All tokens are kept: the entry is complete, and an older one of its name is gone. */
 CJ_NODISCARD cj_err shelf_finish(shelf_entry *e, cj_diag *d);
 
-/* Bytes that belong to an entry: text, byte spans, marks. Kept in the index with a checksum; committed at once. A kind is
+/* Bytes that belong to an entry: text, byte spans, marks. Kept in the index with a checksum; committed at once; what is there already
+ * is not written again. A kind is
  * letters, digits, '-', '_' and '.', not first. CJ_E_NOT_FOUND when there is none. out is initialised here. */
 CJ_NODISCARD cj_err shelf_put(shelf_entry *e, const char *kind, const void *data, size_t n, cj_diag *d);
 CJ_NODISCARD cj_err shelf_get(const shelf_entry *e, const char *kind, buf *out, cj_diag *d);
@@ -101,17 +102,46 @@ char *shelf_entry_file(const shelf_entry *e, const char *kind, cj_diag *d);
 
 const shelf_info *shelf_entry_info(const shelf_entry *e);
 const int32_t *shelf_entry_ids(const shelf_entry *e); /* [tokens_total] */
-/* Where a damaged page was met: what comes from this position on is to be read again (shelf_forget). -1: none was. */
+/* Where the segment begins in which a damaged page was met; -1: none was. The entry has been cut back to there (if the disk could be
+ * written and nobody else writes the entry): shelf_write goes on at it. */
 int64_t shelf_entry_damage(const shelf_entry *e);
 
 /* ---- looking after it ---- */
 
 /* Every entry by name, complete ones first; of a damaged one only the name is known. False from visit ends it. */
 CJ_NODISCARD cj_err shelf_each(shelf *s, bool (*visit)(void *user, const shelf_info *info, bool damaged), void *user, cj_diag *d);
+/* A blob without opening the entry, whose pages may be damaged. Of two entries of a name that of the complete one. */
+CJ_NODISCARD cj_err shelf_peek(shelf *s, const char *name, const char *kind, buf *out, cj_diag *d);
 /* Takes an entry off the shelf, and what no other needs. */
 CJ_NODISCARD cj_err shelf_rm(shelf *s, const char *name, int64_t *freed, cj_diag *d);
+typedef enum shelf_damage_kind { SHELF_DAMAGED_INDEX, SHELF_DAMAGED_ROW, SHELF_DAMAGED_BLOB, SHELF_DAMAGED_SEGMENT, SHELF_DAMAGED_PAGE } shelf_damage_kind;
+
+typedef struct shelf_damage {
+    shelf_damage_kind kind;
+    int64_t entry;        /* for shelf_forget */
+    const char *name;     /* of the entry; "" for the index as a whole */
+    const char *what;     /* the file, the kind of blob, what SQLite says */
+    int64_t position;     /* shelf_forget there; -1: that does not help */
+    int layer;            /* of a page */
+    int64_t page;
+} shelf_damage;
+
+/* Who watches something long. Either may be NULL. */
+typedef struct shelf_watch {
+    void *user;
+    bool (*progress)(void *user, int64_t done, int64_t total); /* bytes; false cancels */
+    void (*damage)(void *user, const shelf_damage *w);
+} shelf_watch;
+/* Looks at every row, blob and page of an entry, or of all (name NULL). Damage is reported and counted, and changes nothing. */
+CJ_NODISCARD cj_err shelf_verify(shelf *s, const char *name, const shelf_watch *watch, int64_t *damages, cj_diag *d);
 /* Drops the segment of an entry in which `position` lies: it is read again by the next shelf_write. What comes behind it stays. */
-CJ_NODISCARD cj_err shelf_forget(shelf *s, const char *name, int64_t position, cj_diag *d);
+CJ_NODISCARD cj_err shelf_forget(shelf *s, int64_t entry, int64_t position, cj_diag *d);
+/* Writes a complete entry as one file, which another machine with the same model imports, whatever its processor. Its own files
+ * (shelf_entry_file) and the path of the model stay here. Every page is checked on the way. */
+CJ_NODISCARD cj_err shelf_export(shelf *s, const char *name, const char *path, const shelf_watch *watch, cj_diag *d);
+/* The entry of an exported file, under its own name or `as`. Every byte is checked before anything is taken; name [SHELF_NAME_MAX + 1]
+ * (may be NULL) is what it is called. */
+CJ_NODISCARD cj_err shelf_import(shelf *s, const char *path, const char *as, const shelf_watch *watch, char *name, cj_diag *d);
 /* Removes what no entry has, and what a crash left (that only while nobody writes). */
 CJ_NODISCARD cj_err shelf_gc(shelf *s, int64_t *freed, cj_diag *d);
 

@@ -124,3 +124,26 @@ void shelf_remove(char *path)
     }
     mem_free(path);
 }
+
+cj_err shelf_new_segment(shelf *s, grow_file *g, int64_t *file, cj_diag *d)
+{
+    char *path = NULL;
+    do {
+        mem_free(path);
+        *file = (int64_t)(clock_seed() >> 1);
+        path = shelf_segment_path(s, *file);
+        if (!path) return diag_nomem(d, 64);
+    } while (file_exists(path));
+    cj_err e = grow_open(g, path, 0, d);
+    mem_free(path);
+    return e;
+}
+
+cj_err shelf_sync_segments(shelf *s, cj_diag *d)
+{
+    char *path = path_of(s, "segments");
+    if (!path) return diag_nomem(d, 64);
+    cj_err e = file_sync_folder(path, d);
+    mem_free(path);
+    return e;
+}

@@ -14,7 +14,7 @@
 
 enum { OTHERS_MAX = 8 }; /* entries of one name that a finished one replaces; there is hardly ever more than one */
 
-static bool name_good(const char *name)
+bool shelf_name_good(const char *name)
 {
     size_t n = strlen(name);
     bool seen = false;
@@ -26,7 +26,7 @@ static bool name_good(const char *name)
     return seen;
 }
 
-static bool kind_good(const char *kind)
+bool shelf_kind_good(const char *kind)
 {
     size_t n = strlen(kind);
     return n && n <= SHELF_KIND_MAX && kind[0] != '.' && strspn(kind, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.") == n;
@@ -36,7 +36,7 @@ static bool kind_good(const char *kind)
 
 static cj_err plan_row(const shelf_plan *p, entry_row *out, cj_diag *d)
 {
-    if (!name_good(p->name)) return diag_fail(d, CJ_E_USAGE, MSG_SHELF_NAME_BAD, "%s", p->name);
+    if (!shelf_name_good(p->name)) return diag_fail(d, CJ_E_USAGE, MSG_SHELF_NAME_BAD, "%s", p->name);
     if (p->n < 1 || p->n > SHELF_TOKENS_MAX) return diag_fail(d, CJ_E_LIMIT, MSG_LIMIT, "%s" ARG "%d", p->name, SHELF_TOKENS_MAX);
     entry_row r = {0};
     chain c;
@@ -56,25 +56,6 @@ static cj_err plan_row(const shelf_plan *p, entry_row *out, cj_diag *d)
     if (p->model_path) strncpy(r.info.model_path, p->model_path, strnlen(p->model_path, sizeof r.info.model_path - 1));
     *out = r;
     return CJ_OK;
-}
-
-static cj_err entry_row_insert(shelf *s, entry_row *r, cj_diag *d)
-{
-    size_t n = shape_bytes(&r->shape);
-    uint8_t *shape = mem_alloc(n);
-    if (!shape) return diag_nomem(d, n);
-    shape_encode(&r->shape, shape);
-    const shelf_info *i = &r->info;
-    cj_err e = index_run(s, d,
-                         "INSERT INTO entries(name, complete, model, mode, shape, model_name, model_path, characters, documents, tokens, tokens_total,"
-                         " hash, created, changed) VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
-                         "tiiibttiiiibrr", i->name, (int64_t)i->complete, (int64_t)i->model, (int64_t)i->mode, (const void *)shape, n, i->model_name,
-                         i->model_path, i->characters, i->documents, i->tokens, i->tokens_total, (const void *)r->hash, (size_t)SEGMENT_HASH,
-                         i->created, i->changed);
-    mem_free(shape);
-    TRY(e);
-    r->id = sqlite3_last_insert_rowid(s->db);
-    return row_seal(s, TABLE_ENTRIES, r->id, d);
 }
 
 /* Looks for a row with the plan's name, shape and tokens (wanted, which it replaces): *found. The complete one first. */
@@ -109,14 +90,14 @@ static cj_err close_segment(shelf *s, const shelf_shape *shape, segment_row *row
 {
     file_map m = {0};
     segment_record r;
-    int layer;
-    int64_t page;
+    int layer = 0;
+    int64_t page = 0;
     *closed = false;
     if (!entry_read_tail(s, shape, row, &m, &r)) return CJ_OK;
     grow_file g = {.fd = -1};
     char *path = shelf_segment_path(s, row->file);
     cj_err e = path ? CJ_OK : diag_nomem(d, 64);
-    bool good = !e && record_check(&r, shape, &layer, &page) && file_size(path) >= row->bytes;
+    bool good = !e && !record_find_damage(&r, shape, &layer, &page) && file_size(path) >= row->bytes;
     if (good) e = grow_open(&g, path, row->bytes, d);
     if (good && !e) e = grow_write(&g, m.data + (m.size - r.bytes), r.bytes, d);
     if (good && !e) e = grow_sync(&g, d);
@@ -328,26 +309,9 @@ static cj_err new_segment(shelf_entry *e, segment_row *row, cj_diag *d)
 {
     *row = (segment_row){.start = e->row.info.tokens, .owner = e->row.id, .state = SEGMENT_OPEN};
     chain_digest(&e->chain, row->before);
-    char *path = NULL;
-    do {
-        mem_free(path);
-        row->file = (int64_t)(clock_seed() >> 1);
-        path = shelf_segment_path(e->shelf, row->file);
-        if (!path) return diag_nomem(d, 64);
-    } while (file_exists(path));
     grow_close(&e->file);
-    cj_err err = grow_open(&e->file, path, 0, d);
-    mem_free(path);
-    return err ? err : segment_write_head(&e->file, &e->row.shape, row->start, row->before, d);
-}
-
-static cj_err sync_segments(shelf_entry *e, cj_diag *d)
-{
-    char *path = file_join(e->shelf->folder, "segments");
-    if (!path) return diag_nomem(d, 64);
-    cj_err err = file_sync_folder(path, d);
-    mem_free(path);
-    return err;
+    TRY(shelf_new_segment(e->shelf, &e->file, &row->file, d));
+    return segment_write_head(&e->file, &e->row.shape, row->start, row->before, d);
 }
 
 static cj_err write_tail(shelf_entry *e, const kv_cache *kv, const segment_row *row, cj_diag *d)
@@ -380,7 +344,7 @@ static cj_err write_segment(shelf_entry *e, const kv_cache *kv, segment_row *row
     row->bytes = e->file.size;
     bool tail = row->state == SEGMENT_OPEN && s->n_window;
     if (tail) TRY(write_tail(e, kv, row, d));
-    return fresh || tail ? sync_segments(e, d) : CJ_OK;
+    return fresh || tail ? shelf_sync_segments(e->shelf, d) : CJ_OK;
 }
 
 /* Maps what was written from `at` on. The checkpoint, if the segment ends with one, in *seg. */
@@ -535,7 +499,11 @@ cj_err shelf_finish(shelf_entry *e, cj_diag *d)
 
 cj_err shelf_put(shelf_entry *e, const char *kind, const void *data, size_t n, cj_diag *d)
 {
-    if (!kind_good(kind)) return diag_fail(d, CJ_E_USAGE, MSG_OPTION_BAD, "%s" ARG "%s", "kind", kind);
+    if (!shelf_kind_good(kind)) return diag_fail(d, CJ_E_USAGE, MSG_OPTION_BAD, "%s" ARG "%s", "kind", kind);
+    buf there = {0};
+    bool same = !index_blob_get(e->shelf, &e->row, kind, &there, NULL) && there.len == n && (!n || !memcmp(there.data, data, n));
+    buf_deinit(&there);
+    if (same) return CJ_OK;
     TRY(index_begin(e->shelf, d));
     cj_err err = index_blob_put(e->shelf, e->row.id, kind, data, n, d);
     if (!err) err = index_commit(e->shelf, d);
@@ -545,7 +513,7 @@ cj_err shelf_put(shelf_entry *e, const char *kind, const void *data, size_t n, c
 
 char *shelf_entry_file(const shelf_entry *e, const char *kind, cj_diag *d)
 {
-    cj_err err = kind_good(kind) ? CJ_OK : diag_fail(d, CJ_E_USAGE, MSG_OPTION_BAD, "%s" ARG "%s", "kind", kind);
+    cj_err err = shelf_kind_good(kind) ? CJ_OK : diag_fail(d, CJ_E_USAGE, MSG_OPTION_BAD, "%s" ARG "%s", "kind", kind);
     char *folder = err ? NULL : shelf_files_path(e->shelf, e->row.id), *path = NULL;
     if (!err && !folder) err = diag_nomem(d, 64);
     if (!err && !file_is_dir(folder)) err = file_make_dirs(folder, d);

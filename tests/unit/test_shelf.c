@@ -5,6 +5,10 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <math.h>
+#include <sqlite3.h>
+
+#include "base/clock.h"
 #include "../support/shelf_case.h"
 
 static shelf *open_shelf(const char *folder)
@@ -137,12 +141,396 @@ static void an_unfinished_version_is_not_lost(void **state)
     case_remove(folder);
 }
 
+/* ---- damage ---- */
+
+static void segment_path(const char *folder, int which, char *path, size_t size)
+{
+    char command[512];
+    snprintf(command, sizeof command, "ls -tr --time=ctime %s/segments/*.seg | sed -n %dp", folder, which);
+    FILE *f = popen(command, "r");
+    assert_non_null(f);
+    assert_non_null(fgets(path, (int)size, f));
+    path[strcspn(path, "\n")] = 0;
+    pclose(f);
+}
+
+static void flip(const char *path, long at)
+{
+    FILE *f = fopen(path, "r+b");
+    assert_non_null(f);
+    if (at < 0) assert_int_equal(fseek(f, at, SEEK_END), 0);
+    else assert_int_equal(fseek(f, at, SEEK_SET), 0);
+    long where = ftell(f);
+    int c = fgetc(f);
+    fseek(f, where, SEEK_SET);
+    fputc(c ^ 4, f);
+    fclose(f);
+}
+
+typedef struct seen {
+    int damages;
+    shelf_damage last;
+    char what[256];
+} seen;
+
+static void on_damage(void *user, const shelf_damage *w)
+{
+    seen *s = user;
+    s->damages++;
+    s->last = *w;
+    snprintf(s->what, sizeof s->what, "%s", w->what);
+}
+
+static int64_t verify(shelf *s, const char *name, seen *out)
+{
+    *out = (seen){0};
+    int64_t damages = -1;
+    shelf_watch watch = {out, NULL, on_damage};
+    assert_int_equal(shelf_verify(s, name, &watch, &damages, NULL), CJ_OK);
+    assert_int_equal(damages, out->damages);
+    return damages;
+}
+
+/* A page is damaged: it is named, never used, and only its segment is read again. */
+static void a_damaged_page_is_named_and_read_again(void **state)
+{
+    (void)state;
+    enum { N = 120000 };
+    char *folder = case_folder(), path[512];
+    shelf *s = open_shelf(folder);
+    int32_t *ids = case_ids(N, N, 0);
+    shelf_plan p = case_plan("a", ids, N);
+    seen w;
+    write_to(s, &p, N, 0);
+    assert_int_equal(verify(s, NULL, &w), 0);
+    segment_path(folder, 2, path, sizeof path);
+    flip(path, 400000); /* among the pages of the second segment */
+    assert_int_equal(verify(s, "a", &w), 1);
+    assert_int_equal(w.last.kind, SHELF_DAMAGED_PAGE);
+    assert_int_equal(w.last.position, SHELF_SEGMENT);
+
+    shelf_entry *e = NULL;
+    kv_cache *kv = NULL;
+    cj_diag d = {0};
+    int64_t count;
+    char text[512];
+    assert_int_equal(shelf_read(s, &e, "a", &d), CJ_OK);
+    assert_int_equal(kv_open(&kv, case_layers, CASE_LAYERS, NULL), CJ_OK);
+    assert_int_equal(shelf_attach(e, kv, N, &count, &d), CJ_OK);
+    assert_int_equal(count, N);
+    assert_int_equal(case_wrong(kv, ids, &d), -2);
+    assert_int_equal(d.message, MSG_SHELF_PAGE_DAMAGED);
+    cj_diag_text(&d, CJ_LANG_EN, text, sizeof text);
+    assert_non_null(strstr(text, "from token 32768 on"));
+    assert_int_equal(shelf_entry_damage(e), SHELF_SEGMENT);
+    kv_close(&kv);
+    shelf_entry_close(&e);
+
+    assert_reads(s, "a", ids, N, SHELF_SEGMENT); /* what it can be trusted with */
+    int64_t resumed = -1;
+    assert_int_equal(case_write(s, &p, 2 * SHELF_SEGMENT, 4000, &resumed, NULL), CJ_OK);
+    assert_int_equal(resumed, SHELF_SEGMENT);
+    assert_reads(s, "a", ids, N, N); /* the end of the second segment reached, all of it is there again */
+    write_to(s, &p, N, N);
+    assert_int_equal(verify(s, NULL, &w), 0);
+    int64_t freed;
+    assert_int_equal(shelf_gc(s, &freed, NULL), CJ_OK);
+    assert_int_equal(segment_files(folder), 4);
+    free(ids);
+    shelf_close(&s);
+    case_remove(folder);
+}
+
+/* Segments that are gone, cut short or another's; a tail that is gone; verify and forget. */
+static void lost_files_are_read_again(void **state)
+{
+    (void)state;
+    enum { N = 80000 };
+    char *folder = case_folder(), path[512], command[600];
+    shelf *s = open_shelf(folder);
+    int32_t *ids = case_ids(N, N, 0);
+    shelf_plan p = case_plan("a", ids, N);
+    seen w;
+    write_to(s, &p, N, 0);
+    segment_path(folder, 2, path, sizeof path);
+    unlink(path);
+    assert_int_equal(verify(s, NULL, &w), 1);
+    assert_int_equal(w.last.kind, SHELF_DAMAGED_SEGMENT);
+    assert_int_equal(w.last.position, SHELF_SEGMENT);
+    shelf_entry *e = NULL;
+    cj_diag d = {0};
+    assert_int_equal(shelf_read(s, &e, "a", &d), CJ_E_INPUT);
+    assert_int_equal(d.message, MSG_SHELF_SEGMENT_DAMAGED);
+    write_to(s, &p, N, SHELF_SEGMENT);
+    assert_reads(s, "a", ids, N, N);
+    segment_path(folder, 1, path, sizeof path);
+    assert_int_equal(truncate(path, 5000), 0);
+    assert_int_equal(verify(s, "a", &w), 1);
+    assert_int_equal(shelf_forget(s, w.last.entry, w.last.position, NULL), CJ_OK);
+    assert_int_equal(verify(s, "a", &w), 0);
+    write_to(s, &p, N, 0);
+    assert_reads(s, "a", ids, N, N);
+
+    int32_t *more = case_ids(N, 0, 9);
+    p = case_plan("b", more, N);
+    write_to(s, &p, 40000, 0);
+    snprintf(command, sizeof command, "rm %s/segments/*.tail", folder);
+    assert_int_equal(system(command), 0);
+    assert_int_equal(verify(s, "b", &w), 1);
+    write_to(s, &p, 40000, SHELF_SEGMENT); /* within one segment */
+    assert_int_equal(verify(s, NULL, &w), 0);
+    free(ids);
+    free(more);
+    shelf_close(&s);
+    case_remove(folder);
+}
+
+/* ---- moving ---- */
+
+static void entries_travel(void **state)
+{
+    (void)state;
+    enum { N = 70000 };
+    char *folder = case_folder(), *other = case_folder(), path[512], name[SHELF_NAME_MAX + 1], text[256];
+    shelf *s = open_shelf(folder), *t = open_shelf(other);
+    int32_t *ids = case_ids(N, N, 0);
+    shelf_plan p = case_plan("西游记", ids, N);
+    shelf_watch quiet = {0};
+    seen w;
+    cj_diag d = {0};
+    snprintf(path, sizeof path, "%s/x.juan", other);
+    write_to(s, &p, 40000, 0);
+    assert_int_equal(shelf_export(s, p.name, path, &quiet, &d), CJ_E_USAGE);
+    assert_int_equal(d.message, MSG_SHELF_INCOMPLETE);
+    write_to(s, &p, N, 40000);
+    shelf_entry *e = NULL;
+    assert_int_equal(shelf_write(s, &e, &p, NULL), CJ_OK);
+    assert_int_equal(shelf_put(e, "document.0", "text", 4, NULL), CJ_OK);
+    shelf_entry_close(&e);
+    assert_int_equal(shelf_export(s, p.name, path, &quiet, &d), CJ_OK);
+    assert_int_equal(shelf_import(t, path, NULL, &quiet, name, &d), CJ_OK);
+    assert_string_equal(name, p.name);
+    assert_reads(t, p.name, ids, N, N);
+    assert_int_equal(verify(t, NULL, &w), 0);
+    buf blob;
+    assert_int_equal(shelf_peek(t, p.name, "document.0", &blob, NULL), CJ_OK);
+    assert_string_equal(blob.data, "text");
+    buf_deinit(&blob);
+    assert_int_equal(shelf_import(t, path, NULL, &quiet, name, &d), CJ_E_USAGE);
+    assert_int_equal(d.message, MSG_SHELF_EXISTS);
+    assert_int_equal(shelf_import(t, path, "b", &quiet, name, &d), CJ_OK);
+    assert_reads(t, "b", ids, N, N);
+    assert_int_equal(segment_files(other), 6);
+
+    /* every part of it is checked before anything is taken */
+    int64_t size = file_size(path);
+    srand(3);
+    for (int i = 0; i < 200; i++) {
+        long at = i < 64 ? i : (long)(rand() % size);
+        flip(path, at);
+        assert_int_equal(shelf_import(t, path, "c", &quiet, name, &d), at >= 4 && at < 8 ? d.code : CJ_E_INPUT);
+        assert_true(d.code < 0);
+        cj_diag_text(&d, CJ_LANG_ZH, text, sizeof text);
+        flip(path, at);
+    }
+    assert_int_equal(truncate(path, (off_t)size - 64), 0);
+    assert_int_equal(shelf_import(t, path, "c", &quiet, name, &d), CJ_E_INPUT);
+    assert_int_equal(segment_files(other), 6);
+    assert_int_equal(shelf_read(t, &e, "c", NULL), CJ_E_NOT_FOUND);
+    free(ids);
+    shelf_close(&s);
+    shelf_close(&t);
+    case_remove(folder);
+    case_remove(other);
+}
+
+/* ---- sentences ---- */
+
+static void what_does_not_fit_is_refused(void **state)
+{
+    (void)state;
+    enum { N = 3000 };
+    char *folder = case_folder(), text[1024];
+    shelf *s = open_shelf(folder), *t = open_shelf(folder);
+    int32_t *ids = case_ids(N, N, 0), *other = case_ids(N, 0, 3);
+    shelf_plan p = case_plan("a", ids, N);
+    shelf_entry *e = NULL, *f = NULL;
+    cj_diag d = {0};
+    write_to(s, &p, N, 0);
+    assert_int_equal(shelf_read(s, &e, "a", NULL), CJ_OK);
+    shelf_key key = case_key();
+    assert_int_equal(shelf_entry_fits(e, &key, "tiny", &d), CJ_OK);
+    key.model++;
+    assert_int_equal(shelf_entry_fits(e, &key, "another", &d), CJ_E_UNSUPPORTED);
+    cj_diag_text(&d, CJ_LANG_EN, text, sizeof text);
+    assert_non_null(strstr(text, "a was read with tiny; its pages are of no use to another."));
+    kv_layer changed[CASE_LAYERS] = {case_layers[0], case_layers[1], case_layers[2]};
+    changed[1].window = 300;
+    kv_cache *kv = NULL;
+    int64_t count;
+    assert_int_equal(kv_open(&kv, changed, CASE_LAYERS, NULL), CJ_OK);
+    assert_int_equal(shelf_attach(e, kv, N, &count, &d), CJ_E_UNSUPPORTED);
+    kv_close(&kv);
+    assert_int_equal(shelf_put(e, ".ids", "x", 1, NULL), CJ_E_USAGE);
+    assert_int_equal(shelf_put(e, "a/b", "x", 1, NULL), CJ_E_USAGE);
+    assert_null(shelf_entry_file(e, "../x", NULL));
+    shelf_entry_close(&e);
+
+    p = case_plan("b", other, N); /* one writes, another may not, all may read */
+    assert_int_equal(shelf_write(s, &e, &p, NULL), CJ_OK);
+    assert_int_equal(shelf_write(t, &f, &p, &d), CJ_E_IO);
+    assert_int_equal(d.message, MSG_SHELF_BUSY);
+    int64_t freed;
+    assert_int_equal(shelf_rm(t, "b", &freed, &d), CJ_E_IO);
+    assert_int_equal(shelf_read(t, &f, "b", NULL), CJ_OK);
+    assert_int_equal(shelf_entry_info(f)->tokens, 0);
+    shelf_entry_close(&f);
+    p.name = "c";
+    assert_int_equal(shelf_write(t, &f, &p, NULL), CJ_OK);
+    shelf_entry_close(&f);
+    shelf_entry_close(&e);
+
+    static const char *const bad_names[] = {"", " ", "a\nb", "\xff", "a\x7f"};
+    for (size_t i = 0; i < sizeof bad_names / sizeof *bad_names; i++) {
+        p.name = bad_names[i];
+        assert_int_equal(shelf_write(s, &e, &p, &d), CJ_E_USAGE);
+        assert_int_equal(d.message, MSG_SHELF_NAME_BAD);
+    }
+    char long_name[SHELF_NAME_MAX + 2];
+    memset(long_name, 'x', sizeof long_name);
+    long_name[SHELF_NAME_MAX + 1] = 0;
+    p.name = long_name;
+    assert_int_equal(shelf_write(s, &e, &p, &d), CJ_E_USAGE);
+    p = case_plan("a", ids, 0);
+    assert_int_equal(shelf_write(s, &e, &p, &d), CJ_E_LIMIT);
+    assert_int_equal(shelf_read(s, &e, "none", &d), CJ_E_NOT_FOUND);
+    cj_diag_text(&d, CJ_LANG_ZH, text, sizeof text);
+    assert_non_null(strstr(text, "none"));
+    shelf_close(&s);
+    shelf_close(&t);
+    free(ids);
+    free(other);
+    case_remove(folder);
+}
+
+static void run_sql(const char *folder, const char *sql)
+{
+    char path[512];
+    sqlite3 *db = NULL;
+    snprintf(path, sizeof path, "%s/index.db", folder);
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+}
+
+static void other_versions_are_told_apart(void **state)
+{
+    (void)state;
+    char *folder = case_folder();
+    shelf *s = open_shelf(folder);
+    cj_diag d = {0};
+    shelf_close(&s);
+    run_sql(folder, "PRAGMA user_version=7");
+    assert_int_equal(shelf_open(&s, folder, &d), CJ_E_UNSUPPORTED);
+    assert_int_equal(d.message, MSG_SHELF_NEWER);
+    run_sql(folder, "PRAGMA user_version=1; PRAGMA application_id=5");
+    assert_int_equal(shelf_open(&s, folder, &d), CJ_E_INPUT);
+    assert_int_equal(d.message, MSG_SHELF_INDEX_DAMAGED);
+    case_remove(folder);
+}
+
+/* The clock stands in 1970, or in the year 5138: entries are found, shared and written all the same. */
+static void clocks_are_for_people(void **state)
+{
+    (void)state;
+    enum { N = 40000 };
+    char *folder = case_folder();
+    int32_t *ids = case_ids(N, N, 0);
+    shelf_plan p = case_plan("a", ids, N);
+    static const double jumps[] = {-1e9, 0, 1e11, 1.7e9};
+    for (size_t i = 0; i < sizeof jumps / sizeof *jumps; i++) {
+        char name[8];
+        clock_wall_set(jumps[i]);
+        shelf *s = open_shelf(folder);
+        seen w;
+        snprintf(name, sizeof name, "n%zu", i);
+        p.name = name;
+        write_to(s, &p, N, i ? N : 0);
+        p.name = "again";
+        write_to(s, &p, N, N);
+        assert_int_equal(verify(s, NULL, &w), 0);
+        shelf_close(&s);
+    }
+    clock_wall_set(NAN);
+    free(ids);
+    case_remove(folder);
+}
+
+/* A model without windows goes on from any token that is kept. */
+static void without_windows_every_token_is_a_checkpoint(void **state)
+{
+    (void)state;
+    enum { N = 40000 };
+    static const kv_layer full[CASE_LAYERS] = {{.layout = {KV_Q8, 1, 4, 4}}, {.layout = {KV_Q8, 1, 4, 8}}, {.layout = {KV_BF16, 1, 4, 4}}};
+    char *folder = case_folder();
+    shelf *s = open_shelf(folder);
+    int32_t *ids = case_ids(N, N, 0);
+    shelf_plan p = case_plan("a", ids, N);
+    p.key.layers = full;
+    write_to(s, &p, 35000, 0);
+    shelf_entry *e = NULL;
+    kv_cache *kv = NULL;
+    int64_t count;
+    assert_int_equal(shelf_read(s, &e, "a", NULL), CJ_OK);
+    assert_int_equal(kv_open(&kv, full, CASE_LAYERS, NULL), CJ_OK);
+    assert_int_equal(shelf_attach(e, kv, 12345, &count, NULL), CJ_OK);
+    assert_int_equal(count, 12345);
+    assert_int_equal(kv_check(kv, 0, 0, 97, NULL), CJ_OK);
+    for (int64_t i = 0; i < count; i++) assert_int_equal(kv_pages(kv, 0)[i / KV_PAGE][i % KV_PAGE], case_mark(ids, i, 0));
+    kv_close(&kv);
+    shelf_entry_close(&e);
+    free(ids);
+    shelf_close(&s);
+    case_remove(folder);
+}
+
+/* Segments end at documents, but not at every small one. */
+static void cuts_are_where_segments_end(void **state)
+{
+    (void)state;
+    enum { N = 100000 };
+    static const int64_t cuts[] = {100, 200, 9000, 9100, 40000, 60000, N};
+    char *folder = case_folder();
+    shelf *s = open_shelf(folder);
+    int32_t *ids = case_ids(N, N, 0), *changed = case_ids(N, 60000, 1);
+    shelf_plan p = case_plan("a", ids, N);
+    p.cuts = cuts;
+    p.n_cuts = sizeof cuts / sizeof *cuts;
+    write_to(s, &p, N, 0); /* 9000, 40000, 60000, 92768, N */
+    assert_int_equal(segment_files(folder), 5);
+    p.ids = changed; /* another last document */
+    write_to(s, &p, N, 60000);
+    assert_reads(s, "a", changed, N, N);
+    free(ids);
+    free(changed);
+    shelf_close(&s);
+    case_remove(folder);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_read_comes_back),
         cmocka_unit_test(versions_share_what_they_share),
         cmocka_unit_test(an_unfinished_version_is_not_lost),
+        cmocka_unit_test(a_damaged_page_is_named_and_read_again),
+        cmocka_unit_test(lost_files_are_read_again),
+        cmocka_unit_test(entries_travel),
+        cmocka_unit_test(what_does_not_fit_is_refused),
+        cmocka_unit_test(other_versions_are_told_apart),
+        cmocka_unit_test(clocks_are_for_people),
+        cmocka_unit_test(without_windows_every_token_is_a_checkpoint),
+        cmocka_unit_test(cuts_are_where_segments_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
