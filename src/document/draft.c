@@ -131,3 +131,39 @@ cj_err draft_page(draft *t, cj_diag *d)
     t->pages[t->n_pages++] = t->text.len;
     return CJ_OK;
 }
+
+/* Whether two texts say the same, white space aside. */
+static bool same_words(const char *a, size_t n, const char *b)
+{
+    for (const char *end = a + n;;) {
+        while (a < end && is_space(*a)) a++;
+        while (is_space(*b)) b++;
+        if (a == end || !*b) return a == end && !*b;
+        if (*a++ != *b++) return false;
+    }
+}
+
+cj_err draft_append(draft *t, const draft *part, const char *label, cj_diag *d)
+{
+    const char *text = part->text.data;
+    size_t n = part->text.len;
+    if (!n) return CJ_OK;
+    while (n && text[n - 1] == '\n') n--;
+    const char *nl = memchr(text, '\n', n);
+    size_t first_line = nl ? (size_t)(nl - text) : n;
+    bool unnamed = !part->n_headings && label && *label, named_by_line = unnamed && same_words(text, first_line, label);
+    if (unnamed && !named_by_line) {
+        draft_heading_begin(t);
+        TRY(draft_words(t, label, strlen(label), d));
+        TRY(draft_heading_end(t, d));
+    }
+    draft_break(t, DRAFT_LINE);
+    TRY(close_gap(t, text, n, d));
+    size_t at = t->text.len;
+    TRY(buf_append(&t->text, text, n, d));
+    if (named_by_line) TRY(draft_heading_at(t, at, at + first_line, d));
+    for (int i = 0; i < part->n_headings; i++)
+        TRY(draft_heading_at(t, at + part->headings[i].title_byte, at + part->headings[i].title_end, d));
+    draft_break(t, DRAFT_LINE);
+    return CJ_OK;
+}

@@ -34,6 +34,9 @@ void draft_heading_begin(draft *t);
 CJ_NODISCARD cj_err draft_heading_end(draft *t, cj_diag *d);
 /* Makes the line [byte, end) of the text a heading. */
 CJ_NODISCARD cj_err draft_heading_at(draft *t, size_t byte, size_t end, cj_diag *d);
+/* Appends another draft without pages, on lines of its own. One without headings gets `label` (may be NULL) for its heading: its first
+ * line when that says the same, else a line before it. */
+CJ_NODISCARD cj_err draft_append(draft *t, const draft *part, const char *label, cj_diag *d);
 /* A page begins here. */
 CJ_NODISCARD cj_err draft_page(draft *t, cj_diag *d);
 

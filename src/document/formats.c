@@ -29,6 +29,14 @@ static bool is_html(const document_source *s)
 /* Some programs write a line before the mark. */
 static bool is_pdf(const document_source *s) { return s->n > 5 && memmem(s->bytes, s->n < 1024 ? s->n : 1024, "%PDF-", 5); }
 
+/* Parts are named in the clear within an archive; what kind it is need not be unpacked to be seen. */
+static bool is_zip(const document_source *s) { return begins_with(s, "PK\3\4", 4) || begins_with(s, "PK\5\6", 4); }
+static bool holds(const document_source *s, const char *part) { return is_zip(s) && memmem(s->bytes, s->n, part, strlen(part)); }
+static bool is_epub(const document_source *s) { return holds(s, "META-INF/container.xml"); }
+static bool is_docx(const document_source *s) { return holds(s, "word/document"); }
+static bool is_old_office(const document_source *s) { return begins_with(s, "\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1", 8); }
+static bool is_rtf(const document_source *s) { return begins_with(s, "{\\rtf", 5); }
+
 static bool is_text(const document_source *s) { return s->n > 0; }
 
 /* Plain text and Markdown are their own text. */
@@ -38,14 +46,20 @@ static cj_err text_extract(const document_source *s, draft *out, cj_diag *d) { r
 /* In this order; the last takes what is left. */
 static const struct format {
     bool (*is)(const document_source *s);
-    format_extract *extract;
+    format_extract *extract; /* NULL: refused */
+    msg_id refusal;
     void (*charset)(const char *bytes, size_t n, char *name, size_t size); /* what it says itself of its encoding */
     bool text;     /* converted to UTF-8 before it is extracted */
     bool fenced;   /* extracted behind a fence */
 } formats[] = {
-    {is_pdf, pdf_extract, NULL, .text = false},
-    {is_html, html_extract, html_charset, .text = true, .fenced = true},
-    {is_text, text_extract, NULL, .text = true},
+    {is_pdf, pdf_extract, .fenced = false},
+    {is_epub, epub_extract, .fenced = true},
+    {is_docx, docx_extract, .fenced = true},
+    {is_zip, NULL, .refusal = MSG_ARCHIVE_OTHER},
+    {is_old_office, NULL, .refusal = MSG_DOCUMENT_OLD_OFFICE},
+    {is_rtf, NULL, .refusal = MSG_DOCUMENT_RTF},
+    {is_html, html_extract, .charset = html_charset, .text = true, .fenced = true},
+    {is_text, text_extract, .text = true},
 };
 
 static cj_err extract(document **out, const document_source *s, format_extract *f, cj_diag *d)
@@ -126,6 +140,7 @@ cj_err formats_read(document **out, const document_source *s, cj_diag *d)
 {
     if (!s->n) return diag_fail(d, CJ_E_INPUT, MSG_FILE_EMPTY, "%s", s->path);
     const struct format *f = format_of(s);
+    if (!f->extract) return diag_fail(d, CJ_E_UNSUPPORTED, f->refusal, "%s", s->path);
     buf text;
     const char *from = NULL;
     document *doc = NULL;
@@ -134,7 +149,7 @@ cj_err formats_read(document **out, const document_source *s, cj_diag *d)
     cj_err e = CJ_OK;
     if (f->text) {
         e = convert(&in_utf8, f, &text, &from, d);
-        if (!e) f = format_of(&in_utf8); /* in UTF-16 a format does not show itself before */
+        if (!e && format_of(&in_utf8)->text) f = format_of(&in_utf8); /* in UTF-16 a page does not show itself before */
     }
     if (!e) e = f->fenced ? extract_fenced(&doc, &in_utf8, f->extract, d) : extract(&doc, &in_utf8, f->extract, d);
     if (!e) e = complete(doc, s, from, d);

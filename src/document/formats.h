@@ -30,5 +30,7 @@ process_fence formats_fence(const document_source *s);
 typedef cj_err format_extract(const document_source *s, draft *out, cj_diag *d);
 CJ_NODISCARD cj_err html_extract(const document_source *s, draft *out, cj_diag *d);
 CJ_NODISCARD cj_err pdf_extract(const document_source *s, draft *out, cj_diag *d);
+CJ_NODISCARD cj_err docx_extract(const document_source *s, draft *out, cj_diag *d);
+CJ_NODISCARD cj_err epub_extract(const document_source *s, draft *out, cj_diag *d);
 
 #endif

@@ -10,6 +10,7 @@ import time
 
 sys.path[:0] = [os.path.join(os.environ["CJ_SOURCE"], "tests", "support")]
 import juan
+import office
 import pdf
 from juan import tap
 
@@ -100,6 +101,75 @@ def without_pdftotext():
     refused(home.write("a.pdf", pdf.make([["文"]])), "poppler-utils", PATH=nothing)
 
 
+def docx():
+    p = office.p
+    level = '<w:numPr><w:ilvl w:val="1"/><w:numId w:val="7"/></w:numPr>'
+    body = (p("总则", "mine") + p("为了规范示范行为。", "article") + p("适用本法的情形：", "article") + p("情形甲；", None, level)
+            + p("情形乙。", None, level) + p("大纲一节", "outlined")
+            + '<w:p><w:r><w:t>有注</w:t><w:footnoteReference w:id="1"/><w:t>的一句话。</w:t></w:r></w:p>'
+            + office.table([["名目", "价钱几何"], ["茶水一碗", "三文"]])
+            + '<w:p><w:del><w:r><w:delText>删去</w:delText></w:r></w:del><w:ins><w:r><w:t>增添</w:t></w:r></w:ins><w:r><w:tab/><w:t>制表之后。</w:t></w:r></w:p>'
+            + p("又是一条。", "article"))
+    found = evidence(home.write("a.docx", office.docx(body, footnotes=office.footnotes("注文在此处。"))))
+    where = {quote: (e["chapter"], e["article"]) for quote, e in found.items()}
+    assert where["第一条 为了规范示范行为。"] == ("总则", "第一条") and where["(2) 情形乙。"] == ("总则", "第二条"), where
+    assert where["第三条 又是一条。"] == ("大纲一节", "第三条"), where
+    for quote in ("有注[1]的一句话。", "[1] 注文在此处。", "名目 | 价钱几何", "茶水一碗 | 三文", "增添 制表之后。"):
+        assert quote in where, where
+    nested = office.docx('<w:p><w:r><w:t>框外一句话。</w:t></w:r><w:r><mc:AlternateContent><mc:Choice><w:txbxContent>' + p("框内的一句话。")
+                         + '</w:txbxContent></mc:Choice><mc:Fallback>' + p("备用") + '</mc:Fallback></mc:AlternateContent></w:r></w:p>')
+    assert set(evidence(home.write("b.docx", nested))) == {"框外一句话。", "框内的一句话。"}
+
+
+def epub():
+    pages = {"a.xhtml": "<p>第一回</p><p>话说天下大势。</p>", "b b.xhtml": "<h2>第二回</h2><p>且说&nbsp;他人。</p>", "c.xhtml": "<p>没有题目的正文。</p>"}
+    labels = {"a.xhtml": "第一回", "c.xhtml": "尾声一段"}
+    for ncx in (False, True):
+        found = evidence(home.write("a.epub", office.epub(pages, labels, ncx=ncx)))
+        where = {quote: e["chapter"] for quote, e in found.items()}
+        assert where == {"第一回": "第一回", "话说天下大势。": "第一回", "第二回": "第二回", "且说\u00a0他人。": "第二回", "尾声一段": "尾声一段",
+                         "没有题目的正文。": "尾声一段"}, where
+    fonts = ('<encryption><EncryptedData><EncryptionMethod Algorithm="http://www.idpf.org/2008/embedding"/><CipherData>'
+             '<CipherReference URI="OEBPS/f.otf"/></CipherData></EncryptedData></encryption>')
+    assert evidence(home.write("fonts.epub", office.epub(pages, **{"META-INF/encryption.xml": fonts})))
+    drm = fonts.replace("http://www.idpf.org/2008/embedding", "http://www.w3.org/2001/04/xmlenc#aes128-cbc")
+    refused(home.write("drm.epub", office.epub(pages, **{"META-INF/encryption.xml": drm})), "DRM")
+
+
+def bad_archives():
+    p = office.p
+    whole = office.docx(p("一段足够长的正文。"))
+    for name, data, says in (
+            ("entity.docx", office.archive({"word/document.xml": '<!DOCTYPE d [<!ENTITY e SYSTEM "file:///etc/passwd">]><d>&e;</d>'}), "entities"),
+            ("laughs.docx", office.archive({"word/document.xml": '<!DOCTYPE d [<!ENTITY a "ha"><!ENTITY b "&a;&a;">]><d>&b;</d>'}), "entities"),
+            ("broken.docx", office.archive({"word/document.xml": "<d>"}), "not well-formed"), ("empty.docx", office.docx(""), "no text"),
+            ("cut.docx", whole[:-40], "broken"), ("noise.docx", whole[:60] + b"word/document" + bytes(400), "broken"),
+            ("none.docx", office.archive({"word/documentary.xml": "<d/>"}), "broken"),
+            ("locked.docx", locked(office.archive({"word/document.xml": "x" * 99}, 0)), "password"),
+            ("book.xlsx", office.archive({"xl/workbook.xml": "<x/>"}), "DOCX and EPUB"), ("old.doc", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" * 99, ".docx"),
+            ("a.rtf", b"{\\rtf1 x}", "RTF"),
+            ("nothing.epub", office.archive({"META-INF/container.xml": "<container/>"}), "META-INF/container.xml"),
+            ("nobook.epub", office.archive({"META-INF/container.xml": office.CONTAINER}), "OEBPS/book.opf"),
+            ("gbk.epub", office.epub({"a.xhtml": "文"}, **{"OEBPS/text/a.xhtml": b"<p>\xb0\xa1\xb0\xa1"}), "OEBPS/text/a.xhtml")):
+        refused(home.write(name, data), says)
+    bombs = {"word/document.xml": bytes(130 << 20)}, {"word/document.xml": f"<d>{'x' * 100}</d>", **{f"word/{n}": "" for n in range(66000)}}
+    for n, bomb in enumerate(bombs):
+        path = home.write(f"bomb{n}.docx", office.archive(bomb))
+        assert os.path.getsize(path) < 16 << 20
+        refused(path, "512 MiB")
+
+
+def locked(data):
+    """The archive, saying of every part that it is encrypted."""
+    data = bytearray(data)
+    for mark, at in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
+        place = data.find(mark)
+        while place >= 0:
+            data[place + at] |= 1
+            place = data.find(mark, place + 4)
+    return bytes(data)
+
+
 def fake_pdftotext(script):
     """A pdftotext that does something else; returns the PATH to it."""
     folder = home.path("fake")
@@ -133,5 +203,5 @@ def ctrl_c_stops_an_extractor():
     assert time.time() - start < 5
 
 
-juan.run([("HTML", html), ("PDF", pdfs), ("bad PDFs", bad_pdfs), ("without pdftotext", without_pdftotext),
+juan.run([("HTML", html), ("DOCX", docx), ("EPUB", epub), ("bad archives", bad_archives), ("PDF", pdfs), ("bad PDFs", bad_pdfs), ("without pdftotext", without_pdftotext),
           ("extractors are fenced", extractors_are_fenced), ("Ctrl-C stops an extractor", ctrl_c_stops_an_extractor), ("Big5", big5), ("laws", laws)], home)

@@ -12,9 +12,11 @@
 #include "document/document.h"
 #include "document/draft.h"
 #include "document/formats.h"
+#include "document/archive.h"
 #include "document/html.h"
 #include "document/inside.h"
 #include "document/pdf.h"
+#include "document/xml.h"
 
 static document *opened(const char *name, const char *bytes)
 {
@@ -175,6 +177,85 @@ static void verse_is_not_joined(void **state)
     draft_deinit(&t);
 }
 
+/* ---- archives ---- */
+
+static void references_are_resolved_within_an_archive(void **state)
+{
+    (void)state;
+    const struct { const char *from, *reference, *path; } cases[] = {
+        {"OEBPS/a.opf", "t/b.xhtml", "OEBPS/t/b.xhtml"}, {"a.opf", "b.xhtml#x", "b.xhtml"}, {"O/x/a.opf", "../c", "O/c"},
+        {"O/a", "/word/b.xml", "word/b.xml"}, {"a", "./b", "b"}, {"", "word/document.xml", "word/document.xml"}, {"a", "%E4%B8%AD.x", "中.x"},
+        {"a", "b%", "b%"}, {"a/b", "../../c", NULL}, {"a", "../c", NULL}, {"a", "", NULL}, {"a", "#b", NULL}, {"a", "b%00c", NULL},
+        {"a/b", "c/%2e%2e/d", "a/d"}, {"a/b", "c//d", "a/c/d"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char out[ARCHIVE_NAME_MAX];
+        bool found = archive_resolve(cases[i].from, cases[i].reference, out);
+        assert_int_equal(found, cases[i].path != NULL);
+        if (found) assert_string_equal(out, cases[i].path);
+    }
+    char *far = calloc(1, 4000), out[ARCHIVE_NAME_MAX];
+    memset(far, 'a', 3999);
+    assert_false(archive_resolve("a", far, out));
+    far[3000] = '/';
+    assert_false(archive_resolve(far, "a", out));
+    free(far);
+}
+
+static cj_err keep_name(void *user, const xml_element *e, cj_diag *d)
+{
+    char value[32];
+    xml_attribute(e, "a", value, sizeof value);
+    return buf_printf(user, d, "<%s %s %lld>", e->name, value, (long long)xml_number(e, "n", -1));
+}
+
+static cj_err keep_text(void *user, const char *s, size_t n, cj_diag *d) { return buf_append(user, s, n, d); }
+
+static void xml_takes_no_entities(void **state)
+{
+    (void)state;
+    const struct { const char *text, *seen; msg_id refusal; } cases[] = {
+        {"<x a='1' p:a='2' xmlns:p='q' n='12'>t&lt;&#x4e2d;<![CDATA[<c>]]><y n='1x'/></x>", "<x 1 12>t<中<c><y  -1>", MSG_NONE},
+        {"<!DOCTYPE ncx PUBLIC 'a' 'http://127.0.0.1:9/none.dtd'><x/>", "<x  -1>", MSG_NONE},
+        {"<!DOCTYPE x [<!ENTITY e SYSTEM 'file:///etc/passwd'>]><x>&e;</x>", NULL, MSG_XML_ENTITIES},
+        {"<!DOCTYPE x [<!ENTITY a 'aaaa'><!ENTITY b '&a;&a;&a;'>]><x>&b;</x>", NULL, MSG_XML_ENTITIES},
+        {"<!DOCTYPE x [<!ENTITY % e SYSTEM 'file:///etc/passwd'> %e;]><x/>", NULL, MSG_XML_ENTITIES},
+        {"<x>&undeclared;</x>", NULL, MSG_XML_BROKEN}, {"<x><y></x>", NULL, MSG_XML_BROKEN}, {"", NULL, MSG_XML_BROKEN}, {"x", NULL, MSG_XML_BROKEN},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        buf seen;
+        cj_diag d = {0};
+        buf_init(&seen, 1000);
+        cj_err e = xml_read(cases[i].text, strlen(cases[i].text), "a", "b", &(xml_reader){.begin = keep_name, .text = keep_text}, &seen, &d);
+        assert_int_equal(e, cases[i].seen ? CJ_OK : CJ_E_INPUT);
+        if (e) assert_int_equal(d.message, cases[i].refusal);
+        else assert_string_equal(seen.data, cases[i].seen);
+        buf_deinit(&seen);
+    }
+    buf small;
+    buf_init(&small, 20);
+    assert_int_equal(xml_read("<x>aaaaaaaaaaaaaaaaaaaaaaaaaa</x>", 33, "a", "b", &(xml_reader){.text = keep_text}, &small, NULL), CJ_E_LIMIT);
+    buf_deinit(&small);
+}
+
+static void what_is_no_document_is_named(void **state)
+{
+    (void)state;
+    const struct { const char *bytes; size_t n; cj_err code; msg_id refusal; } cases[] = {
+        {"PK\3\4 some other archive, xl/workbook.xml", 40, CJ_E_UNSUPPORTED, MSG_ARCHIVE_OTHER},
+        {"\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1....", 12, CJ_E_UNSUPPORTED, MSG_DOCUMENT_OLD_OFFICE},
+        {"{\\rtf1 x}", 10, CJ_E_UNSUPPORTED, MSG_DOCUMENT_RTF},
+        {"PK\3\4 word/document.xml", 24, CJ_E_INPUT, MSG_ARCHIVE_BROKEN},
+        {"PK\3\4 META-INF/container.xml", 28, CJ_E_INPUT, MSG_ARCHIVE_BROKEN},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        document *doc = NULL;
+        cj_diag d = {0};
+        assert_int_equal(document_from_bytes(&doc, "a", cases[i].bytes, cases[i].n, &d), cases[i].code);
+        assert_int_equal(d.message, cases[i].refusal);
+    }
+}
+
 /* ---- documents as bytes ---- */
 
 static const char law[] = "示范法\n\n第一章 总则\n第一条　为了规范。\n本条第二款。\n第二条　适用范围。\n第二章 分则\n通则一句。\n第三条之一 补充。\n";
@@ -312,7 +393,8 @@ int main(void)
         cmocka_unit_test(html_blocks_are_lines), cmocka_unit_test(html_tables_are_lines), cmocka_unit_test(html_leaves_out_what_is_not_seen),
         cmocka_unit_test(html_headings_are_chapters), cmocka_unit_test(html_says_its_encoding), cmocka_unit_test(html_of_any_depth),
         cmocka_unit_test(lines_of_a_page_are_joined), cmocka_unit_test(verse_is_not_joined),
-        cmocka_unit_test(documents_are_saved_and_loaded), cmocka_unit_test(a_damaged_blob_is_refused), cmocka_unit_test(laws_have_articles),
+        cmocka_unit_test(references_are_resolved_within_an_archive),
+        cmocka_unit_test(xml_takes_no_entities), cmocka_unit_test(what_is_no_document_is_named), cmocka_unit_test(documents_are_saved_and_loaded), cmocka_unit_test(a_damaged_blob_is_refused), cmocka_unit_test(laws_have_articles),
         cmocka_unit_test(no_memory_is_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
