@@ -15,7 +15,7 @@ _juan() {
         names=$(_juan_models)
     elif [ "$COMP_CWORD" = 2 ]; then
         case $command in
-        eval) names="needle" ;;
+        eval) names="needle stars ruler longbench" ;;
         shelf) names="list show rm verify export import gc" ;;
         run | inspect | tokenize | detokenize | template | quantize | logits | perplexity | bench | rm | pull) names=$(_juan_models) ;;
         esac

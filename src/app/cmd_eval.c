@@ -7,7 +7,7 @@
 #include "base/file.h"
 #include "base/share.h"
 #include "eval/index_reader.h"
-#include "eval/report.h"
+#include "eval/report_svg.h"
 #include "eval/suite.h"
 #include "reader/passages.h"
 
@@ -95,6 +95,42 @@ static cj_err print_json(const evaluation *v, const char *name, cj_diag *d)
     return e;
 }
 
+/* What people are told a group of questions is. */
+static const char *group_name(void *arg, const char *group)
+{
+    static const struct {
+        const char *group;
+        msg_id name;
+    } names[] = {
+        {"words", MSG_EVAL_WORDS}, {"other", MSG_EVAL_OTHER}, {"pair", MSG_EVAL_PAIR}, {"stars", MSG_EVAL_STARS}, {"recount", MSG_EVAL_RECOUNT},
+        {"keys", MSG_EVAL_KEYS}, {"tracking", MSG_EVAL_TRACKING}, {"counting", MSG_EVAL_COUNTING},
+    };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(names[i].group, group) == 0) return cli_text(arg, names[i].name);
+    return group;
+}
+
+static cj_err write_svg(const evaluation *v, const char *path, cj_diag *d)
+{
+    bool depths = v->opt.kind == SUITE_NEEDLE;
+    const cli *c = v->c;
+    report_picture p = {.head = {.title = cli_text(c, depths ? MSG_EVAL_MAP_TITLE : MSG_EVAL_LINE_TITLE), .note = cli_text(c, depths ? MSG_EVAL_MAP_NOTE : MSG_EVAL_LINE_NOTE),
+                                 .x_name = cli_text(c, MSG_EVAL_CHARACTERS), .y_name = cli_text(c, depths ? MSG_EVAL_DEPTH : MSG_EVAL_LOCATED),
+                                 .chinese = c->lang == CJ_LANG_ZH}, .name = group_name, .arg = v->c};
+    buf svg;
+    file_out out;
+    buf_init(&svg, SVG_BYTES_MAX);
+    cj_err e = (depths ? report_draw_depths : report_draw_lengths)(&v->report, &p, &svg, d);
+    if (!e) e = file_out_open(&out, path, d);
+    if (!e) {
+        e = file_out_write(&out, svg.data, svg.len, d);
+        if (e) file_out_abort(&out);
+        else e = file_out_commit(&out, d);
+    }
+    buf_deinit(&svg);
+    return e;
+}
+
 static void print_share(const cli *c, msg_id id, int64_t right, int64_t n)
 {
     stats_interval i = stats_share(right, n);
@@ -112,7 +148,8 @@ static void print_text(const evaluation *v)
             for (int c = 0; c < columns; c++) {
                 report_sum s = report_count(&v->report, &(report_filter){column[c], group[g], length[l], -1, -1});
                 if (!s.questions) continue;
-                cli_print(v->c, MSG_EVAL_ROW, "%lld" ARG "%s" ARG "%s" ARG "%lld", (long long)length[l], group[g], column[c], (long long)s.questions);
+                cli_print(v->c, MSG_EVAL_ROW, "%lld" ARG "%s" ARG "%s" ARG "%lld", (long long)length[l], group_name(v->c, group[g]), column[c],
+                          (long long)s.questions);
                 print_share(v->c, MSG_EVAL_FIRST, s.first, s.n);
                 print_share(v->c, MSG_EVAL_AMONG, s.among, s.n);
             }
@@ -122,7 +159,7 @@ static void print_text(const evaluation *v)
 
 typedef struct asked {
     cli_list text;
-    const char *lengths, *depths, *find;
+    const char *lengths, *depths, *find, *svg;
 } asked;
 
 /* "20K,2M" in characters, where K is a thousand: each between low and high. False when it is no such list. */
@@ -155,6 +192,7 @@ static const char *understand(evaluation *v, const asked *a)
     if (a->depths && !parse_lengths(a->depths, percent, &o->n_depths, 0, 100)) return "--depths";
     for (int i = 0; i < o->n_depths; i++) o->depth[i] = (double)percent[i] / 100;
     if (o->repeat < 1 || o->repeat > SUITE_REPEATS_MAX) return "--repeat";
+    if (o->stars < 1 || o->stars > STARS_MAX) return "--stars";
     if (a->find && strcmp(a->find, "index") != 0) return "--find";
     o->text = a->text.item;
     o->n_texts = a->text.n;
@@ -170,7 +208,7 @@ static char *default_needles(void)
     return path;
 }
 
-static int evaluate(evaluation *v)
+static int evaluate(evaluation *v, const char *svg)
 {
     cj_diag d = {0};
     char *needles = default_needles();
@@ -179,6 +217,7 @@ static int evaluate(evaluation *v)
     cli_progress_begin(&v->progress, v->c, MSG_EVAL_RUNNING);
     cj_err err = needles ? run_all(v, &d) : diag_nomem(&d, 0);
     cli_progress_end(&v->progress);
+    if (!err && svg) err = write_svg(v, svg, &d);
     if (!err && v->c->json) err = print_json(v, v->c->argv[1], &d);
     else if (!err) print_text(v);
     index_reader_close(&v->index);
@@ -191,7 +230,7 @@ static int evaluate(evaluation *v)
 
 int cmd_eval(cli *c)
 {
-    evaluation v = {.c = c, .opt = {.repeat = 1}};
+    evaluation v = {.c = c, .opt = {.repeat = 1, .stars = 32}};
     suite_options *o = &v.opt;
     asked a = {0};
     const cli_option options[] = {
@@ -201,11 +240,16 @@ int cmd_eval(cli *c)
         {"repeat", 'r', CLI_INT, &o->repeat, "N", MSG_OPT_EVAL_REPEAT},
         {"needles", 0, CLI_TEXT, &o->needles, "FILE", MSG_OPT_EVAL_NEEDLES},
         {"alone", 0, CLI_FLAG, &o->alone, NULL, MSG_OPT_EVAL_ALONE},
+        {"stars", 0, CLI_INT, &o->stars, "N", MSG_OPT_EVAL_STARS},
+        {"data", 0, CLI_TEXT, &o->data, "FOLDER", MSG_OPT_EVAL_DATA},
+        {"svg", 0, CLI_TEXT, &a.svg, "FILE", MSG_OPT_EVAL_SVG},
         {"find", 0, CLI_TEXT, &a.find, "HOW", MSG_OPT_EVAL_FIND},
     };
-    const cli_help help = {"needle MODEL --text FILE [--lengths N,N]", MSG_CMD_EVAL_ABOUT, "eval needle {0} --text book.txt --lengths 20K,100K --json", 2, 2};
+    const cli_help help = {"needle|stars|ruler|longbench MODEL [--text FILE]... [--lengths N,N]", MSG_CMD_EVAL_ABOUT,
+                           "eval needle {0} --text book.txt --lengths 20K,100K --svg map.svg\neval stars {0} --text book.txt --stars 32 --json\n"
+                           "eval ruler {0} --text book.txt --lengths 10K,100K\neval longbench {0} --data LongBench-zh", 2, 2};
     int code = cli_parse(c, &help, options, sizeof options / sizeof *options);
     if (code) return code;
     const char *wrong = understand(&v, &a);
-    return wrong ? cli_usage(c, MSG_CLI_BAD_VALUE, wrong) : evaluate(&v);
+    return wrong ? cli_usage(c, MSG_CLI_BAD_VALUE, wrong) : evaluate(&v, a.svg);
 }

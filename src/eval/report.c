@@ -44,7 +44,7 @@ cj_err report_add(report *r, const eval_task *t, const char *column, int64_t len
 static bool passes(const report_case *c, const report_filter *f)
 {
     return (!f->column || strcmp(c->column, f->column) == 0) && (!f->group || strcmp(c->group, f->group) == 0) &&
-           (f->length < 0 || c->length == f->length) && (f->depth_to < 0 || ((double)c->depth >= f->depth_from && (double)c->depth < f->depth_to));
+           (f->length < 0 || c->length == f->length) && (f->depth_to < 0 || (c->places == 1 && (double)c->depth >= f->depth_from && (double)c->depth < f->depth_to));
 }
 
 static bool all_found(const report_case *c) { return c->places > 0 && c->first == c->places; }

@@ -34,7 +34,7 @@ CJ_NODISCARD cj_err report_add(report *r, const eval_task *t, const char *column
 typedef struct report_filter {
     const char *column, *group;
     int64_t length;
-    double depth_from, depth_to; /* half open; -1, -1: any */
+    double depth_from, depth_to; /* half open, of questions with one place; -1, -1: any */
 } report_filter;
 
 /* A question counts as one, or as each of its places does (eval_question.each). */
@@ -51,7 +51,7 @@ int report_columns(const report *r, const char **names, int most);
 int report_groups(const report *r, const char **names, int most);
 int report_lengths(const report *r, int64_t *lengths, int most);
 
-/* Adds "columns", "rows", "cells" (by depth, where there is more than one length or depth), "comparisons" and "cases" to o. */
+/* Adds "columns", "rows", "cells" (by depth, of questions with one place), "comparisons" and "cases" to o. */
 CJ_NODISCARD cj_err report_json(const report *r, uint64_t seed, json_object *o, cj_diag *d);
 
 #endif

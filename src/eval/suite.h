@@ -2,12 +2,14 @@
 #ifndef EVAL_SUITE_H
 #define EVAL_SUITE_H
 
+#include "eval/longbench.h"
 #include "eval/needles.h"
+#include "eval/stars.h"
 #include "eval/task.h"
 
 enum { SUITE_LENGTHS_MAX = 32, SUITE_REPEATS_MAX = 1000, SUITE_FILES_MAX = 64 };
 
-typedef enum suite_kind { SUITE_NEEDLE, SUITE_KINDS } suite_kind;
+typedef enum suite_kind { SUITE_NEEDLE, SUITE_STARS, SUITE_RULER, SUITE_LONGBENCH, SUITE_KINDS } suite_kind;
 
 /* The kind's name on the command line, and how it is done, in a sentence or two for whoever reads the figures. Static. */
 const char *suite_name(suite_kind k);
@@ -27,6 +29,8 @@ typedef struct suite_options {
     uint64_t seed;                     /* of the first; the others follow */
     const char *needles;               /* file of needles */
     bool alone;                        /* no sentences of the same form beside the needles */
+    int64_t stars;                     /* in a text, 1..STARS_MAX */
+    const char *data;                  /* folder of LongBench; of Counting-Stars' numbers, or NULL: drawn from the seed */
 } suite_options;
 
 typedef struct suite {
@@ -34,6 +38,8 @@ typedef struct suite {
     buf haystack;
     int64_t haystack_chars;
     needle_set needles;
+    star_counts counts;
+    longbench longbench;
     int n;          /* texts */
     int64_t chars;  /* of all of them together */
 } suite;

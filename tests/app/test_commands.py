@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import struct
+import xml.etree.ElementTree
 import sys
 
 sys.path[:0] = [os.path.join(os.environ["CJ_SOURCE"], "tests", "support")]
@@ -257,13 +258,33 @@ def evaluates():
         for key, name in (("located_first", "first"), ("located", "among")):
             f = row[key]
             assert f["right"] == sum(c[name] == c["places"] for c in cases) and f["low"] <= f["share"] <= f["high"], row
-            assert f["right"] == sum(c[key]["right"] for c in one["cells"] if (c["group"], c["length"]) == (row["group"], row["length"]))
+            cells = [c[key]["right"] for c in one["cells"] if (c["group"], c["length"]) == (row["group"], row["length"])]
+            assert f["right"] == sum(cells) or row["group"] == "pair" and not cells
         if row["group"] == "words":
             assert row["located"]["share"] > 0.9, row
     said = home.ok("eval", "needle", model, "--text", text, "--lengths", "6K", "--lang", "zh").out
-    assert "6000 字，words，index" in said and "定位" in said, said
+    assert "6000 字，原词提问，index" in said and "定位" in said, said
     left = [f for _, _, files in os.walk(home.folder) for f in files if ".index" in f]
     assert not left, f"left behind: {left}"
+    for kind, groups in (("stars", {"stars", "recount"}), ("ruler", {"keys", "tracking", "counting"}), ("needle", {"words", "other", "pair"})):
+        for language in ("en", "zh"):
+            got = home.ok("eval", kind, model, "--text", text, "--lengths", "8K,20K", "--repeat", "2", "--svg", home.path("a.svg"), "--json", "--lang", language)
+            assert {r["group"] for r in got.json()["rows"]} == groups and {r["length"] for r in got.json()["rows"]} == {8000, 20000}
+            words = "".join(xml.etree.ElementTree.parse(home.path("a.svg")).getroot().itertext())
+            assert ("index" in words) and ("2万" in words) == (language == "zh") and ("20K" in words) == (language == "en"), words
+    bench = home.path("longbench")
+    os.mkdir(bench)
+    paragraphs = "\n\n".join(f"段落{i}：第{i}座山上住着{'甲乙丙丁戊'[i - 1]}姓人家。" for i in range(1, 6))
+    prompt = f"以下是若干段落文字。\n\n{paragraphs}\n\n下面是一个摘要\n\n丙姓人家住在山上\n\n请输入摘要所属段落的编号。\n\n答案是："
+    line = json.dumps({"task": "passage_retrieval_zh", "prompt": prompt, "gold": ["段落3"]}, ensure_ascii=False)
+    home.write("longbench/passage_retrieval_zh.jsonl", line + "\n" + line + "\n")
+    row, = home.ok("eval", "longbench", model, "--data", bench, "--json").json()["rows"]
+    assert row["group"] == "passage_retrieval_zh" and row["located_first"]["right"] == 2
+    home.fails(2, "eval", "longbench", model, says="--data")
+    home.fails(3, "eval", "longbench", model, "--data", home.home, says="multifieldqa_zh.jsonl")
+    home.write("longbench/passage_retrieval_zh.jsonl", line + "\n{}\n")
+    home.fails(3, "eval", "longbench", model, "--data", bench, says="line 2")
+    home.fails(3, "eval", "stars", model, "--text", text, "--data", bench, says="a_stars.txt")
     home.fails(3, "eval", "needle", model, "--text", text, "--lengths", "2M", says="--lengths")
     home.fails(3, "eval", "needle", model, "--text", text, "--needles", text, says="line 1")
     home.fails(3, "eval", "needle", model, "--text", home.path("none.txt"), says="none.txt")

@@ -346,8 +346,10 @@ static void asks_and_counts(void **state)
     assert_int_equal(report_add(&r, &t, "nobody", 0, out, NULL), CJ_OK);
     report_sum s = report_count(&r, &(report_filter){"oracle", "one", 70, -1, -1});
     assert_true(s.questions == 3 && s.n == 3 && s.first == 1 && s.among == 2 && s.answered_n == 3 && s.answered == 1);
-    s = report_count(&r, &(report_filter){"oracle", "each", -1, 0, 0.5});
+    s = report_count(&r, &(report_filter){"oracle", "each", -1, -1, -1});
     assert_true(s.questions == 3 && s.n == 6 && s.first == 3 && s.among == 4);
+    s = report_count(&r, &(report_filter){"oracle", NULL, -1, 0, 0.5}); /* only those with one place have a depth */
+    assert_true(s.questions == 3 && s.n == 3);
     s = report_count(&r, &(report_filter){NULL, NULL, -1, 0.5, 1});
     assert_int_equal(s.questions, 0);
     json_object *j = json_object_new_object(), *list, *row;
