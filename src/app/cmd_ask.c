@@ -177,7 +177,7 @@ static cj_err open_entry(asking *a, const char **model_name, engine_options *opt
     if (info->tokens < info->tokens_total)
         cli_say(a->c, MSG_ASK_UNFINISHED, "%s" ARG "%d", info->name, (int)(100 * info->tokens / info->tokens_total));
     if (!*model_name) *model_name = info->model_name;
-    session_mode_read(info->mode, opt);
+    session_mode_read(info->mode, opt, NULL);
     return CJ_OK;
 }
 

@@ -117,16 +117,22 @@ int cmd_read(cli *c)
 {
     reader r = {.c = c};
     const char *model_name = NULL;
+    bool exact = false, fast = false;
     char name[SHELF_NAME_MAX + 1];
     cj_diag d = {0};
     read_options opt = {.on_progress = on_progress, .arg = &r};
     const cli_option options[] = {
         {"as", 0, CLI_TEXT, &opt.name, "NAME", MSG_OPT_AS},
+        {"exact", 0, CLI_FLAG, &exact, NULL, MSG_OPT_READ_EXACT},
+        {"fast", 0, CLI_FLAG, &fast, NULL, MSG_OPT_READ_FAST},
+        {"keep", 0, CLI_INT, &opt.keep, "N", MSG_OPT_KEEP},
         {"model", 'm', CLI_TEXT, &model_name, "MODEL", MSG_OPT_MODEL},
     };
     const cli_help help = {"FILE...", MSG_CMD_READ_ABOUT, "read book.txt\nread contract.pdf annex.docx --as contract\nask contract \"违约金是多少？\"", 1, BOOK_DOCUMENTS_MAX};
     int code = cli_parse(c, &help, options, sizeof options / sizeof *options);
     if (code) return code;
+    if ((exact && (fast || opt.keep)) || opt.keep < 0 || opt.keep > INT32_MAX) return cli_usage(c, MSG_CLI_BAD_VALUE, exact ? "--exact" : "--keep");
+    if (!exact && !opt.keep) opt.keep = fast || !c->exact_math ? ENGINE_KEEP : 0;
     engine_options engine_opt = {0};
     code = cli_engine_options(c, &engine_opt);
     if (code) return code;

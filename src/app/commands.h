@@ -8,4 +8,7 @@
 #include "app/commands.def"
 #undef COMMAND
 
+/* juan eval agreement, called by cmd_eval. */
+int eval_agreement(cli *c);
+
 #endif

@@ -94,7 +94,8 @@ static cj_err table_grow(layer_pages *l, int64_t pages, cj_diag *d)
     void *page = l->page, *whose = l->whose, *summary = l->summary;
     cj_err e = array_grow(&page, sizeof *l->page, l->cap, cap, d);
     if (!e) e = array_grow(&whose, sizeof *l->whose, l->cap, cap, d);
-    if (!e && !l->spec.window) e = array_grow(&summary, kv_summary_bytes(&l->spec.layout), l->cap, cap, d);
+    const kv_layout y = summary_layout(&l->spec.layout);
+    if (!e && !l->spec.window) e = array_grow(&summary, kv_page_bytes(&y), pages_for(l->cap), pages_for(cap), d);
     l->page = page;
     l->whose = whose;
     l->summary = summary;
@@ -179,10 +180,17 @@ cj_err kv_fork(kv_cache **out, const kv_cache *kv, cj_diag *d)
             if (to->page[p] && to->whose[p] == PAGE_OURS) atomic_fetch_add_explicit(&head_of(to->page[p])->refs, 1, memory_order_relaxed);
         }
         to->unchecked = from->unchecked;
-        if (to->summary) memcpy(to->summary, from->summary, (size_t)pages_for(kv->count) * kv_summary_bytes(&to->spec.layout));
+        const kv_layout y = summary_layout(&to->spec.layout);
+        if (to->summary) memcpy(to->summary, from->summary, (size_t)pages_for(pages_for(kv->count)) * kv_page_bytes(&y));
     }
     *out = copy;
     return CJ_OK;
+}
+
+void kv_summarise(kv_cache *kv, int layer, int64_t pos, int64_t count)
+{
+    layer_pages *l = &kv->layer[layer];
+    for (int64_t p = pos / KV_PAGE; l->summary && p < (pos + count) / KV_PAGE; p++) summary_make(&l->spec.layout, l->page[p], l->summary, p);
 }
 
 /* ---- attached pages ---- */

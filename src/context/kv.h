@@ -13,7 +13,7 @@
 #define CONTEXT_KV_H
 
 #include "base/file.h"
-#include "kernel/kv_layout.h"
+#include "kernel/summary.h"
 
 enum { KV_SLACK = 4096 }; /* how far back a context with windows can be cut without reading again */
 
@@ -62,9 +62,11 @@ CJ_NODISCARD cj_err kv_attach(kv_cache *kv, int layer, int64_t page, const uint8
 /* Checks those of the pages [first, end) of a layer that have not been checked. */
 CJ_NODISCARD cj_err kv_check(kv_cache *kv, int layer, int64_t first, int64_t end, cj_diag *d);
 
-/* Summaries of pages, for selection (kernel/ops.h says what is in them): [pages][kv_summary_bytes], of every full page of a layer without a
- * window; NULL for others. Valid until the next kv_extend, kv_resume or kv_attach. */
+/* The pages that hold the summaries of a layer's pages (kernel/summary.h); NULL for layers with a window. Valid until the next kv_extend,
+ * kv_resume or kv_attach. */
 uint8_t *kv_summaries(const kv_cache *kv, int layer);
+/* The slots [pos, pos + count) of a layer have been written: makes the summaries of the pages that this filled. */
+void kv_summarise(kv_cache *kv, int layer, int64_t pos, int64_t count);
 
 /* A snapshot of the whole context as bytes: header, then every page present with its checksum. */
 CJ_NODISCARD cj_err kv_save(const kv_cache *kv, file_out *f, cj_diag *d);

@@ -12,7 +12,7 @@ typedef struct layer_pages {
     kv_layer spec;
     uint8_t **page;     /* [cap], NULL where absent */
     uint8_t *whose;     /* [cap] */
-    uint8_t *summary;   /* [cap] of kv_summary_bytes; NULL where the layer has none */
+    uint8_t *summary;   /* pages of summaries (kernel/summary.h), of every full page; NULL where the layer has a window */
     int64_t cap, first; /* entries before `first` were dropped by the window */
     int64_t unchecked;  /* how many are */
 } layer_pages;

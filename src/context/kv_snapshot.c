@@ -138,6 +138,7 @@ cj_err kv_load(kv_cache *kv, const uint8_t *data, size_t size, size_t *used, con
         }
     }
     if (good && !e) {
+        for (int i = 0; i < kv->n_layers; i++) kv_summarise(kv, i, 0, count);
         kv_advance(kv, count);
         *used = size - r.left;
         return CJ_OK;

@@ -22,7 +22,7 @@ typedef struct engine_options {
     int64_t chunk;       /* tokens in one forward pass; 0: ENGINE_CHUNK */
 } engine_options;
 
-enum { ENGINE_CHUNK = 512 };
+enum { ENGINE_CHUNK = 512, ENGINE_KEEP = 128 /* pages that sparse attention looks at token by token */ };
 
 CJ_NODISCARD cj_err engine_open(engine **out, const engine_options *opt, cj_diag *d);
 void engine_close(engine **e);
@@ -43,6 +43,8 @@ CJ_NODISCARD cj_err session_open(session **out, engine *e, int64_t context, cj_d
 void session_close(session **s);
 engine *session_engine(const session *s);
 int64_t session_context(const session *s);
+/* How many far pages a row looks at token by token from now on (model_rows.keep); 0, as at first: all, attention is exact. */
+void session_set_keep(session *s, int64_t keep);
 /* Tokens held, and which. */
 int64_t session_count(const session *s);
 const int32_t *session_ids(const session *s);
@@ -78,12 +80,12 @@ float *session_logits(session *s);
 CJ_NODISCARD cj_err session_save(const session *s, const char *path, cj_diag *d);
 CJ_NODISCARD cj_err session_load(session *s, const char *path, cj_diag *d);
 
-/* What a shelf entry of this session's pages depends on; its layers are the session's. */
+/* What a shelf entry of this session's pages depends on: the model, exact mode, the kind of pages, the pages kept. Its layers are the session's. */
 shelf_key session_shelf_key(const session *s);
-/* The options that sessions of an entry of this mode need. */
-void session_mode_read(uint64_t mode, engine_options *out);
+/* The options and the pages kept (NULL: not asked for) that sessions of an entry of this mode have. */
+void session_mode_read(uint64_t mode, engine_options *out, int64_t *keep);
 /* The session begins anew with what the entry holds, up to `most` tokens; *count (may be NULL) says how many. The entry must outlive the
- * session. Where later calls give up more than the windows remember, the session goes back to the entry's checkpoints. */
+ * session and have been made in this one's mode; the pages kept may differ. Where later calls give up more than the windows remember, the session goes back to the entry's checkpoints. */
 CJ_NODISCARD cj_err session_attach(session *s, shelf_entry *e, int64_t most, int64_t *count, cj_diag *d);
 /* Keeps what the session holds beyond the entry: acknowledged when this returns. */
 CJ_NODISCARD cj_err session_keep(session *s, shelf_entry *e, cj_diag *d);

@@ -18,7 +18,7 @@ struct session {
     kv_cache *kv;
     kv_layer *layers;   /* [layers of the model] */
     shelf_entry *entry; /* the one attached; NULL: none */
-    int64_t context;
+    int64_t context, keep;
     int32_t *ids;       /* [cap], the first kv_count(kv) are held */
     int64_t cap;
     float *logits;      /* [vocab] */

@@ -3,11 +3,14 @@
 
 #include "engine/inner.h"
 
-/* mode: bit 0 exact mode, bits 8-15 the kind of pages. */
-static uint64_t mode_of(const engine_options *o) { return (uint64_t)o->exact | (uint64_t)o->kv << 8; }
+#define MODE_FORM ((uint64_t)0xffff)
 
-void session_mode_read(uint64_t mode, engine_options *out)
+/* mode: bit 0 exact mode, bits 8-15 the kind of pages, from bit 16 on the pages kept. */
+static uint64_t mode_of(const session *s) { return (uint64_t)s->engine->opt.exact | (uint64_t)s->engine->opt.kv << 8 | (uint64_t)s->keep << 16; }
+
+void session_mode_read(uint64_t mode, engine_options *out, int64_t *keep)
 {
+    if (keep) *keep = (int64_t)(mode >> 16 & INT32_MAX);
     out->exact = mode & 1;
     out->kv = (kv_type)i64_min(mode >> 8 & 255, KV_TYPES - 1);
 }
@@ -15,13 +18,14 @@ void session_mode_read(uint64_t mode, engine_options *out)
 shelf_key session_shelf_key(const session *s)
 {
     const engine *e = s->engine;
-    return (shelf_key){.model = model_fingerprint(e->model), .mode = mode_of(&e->opt), .layers = s->layers, .n_layers = kv_layers(s->kv)};
+    return (shelf_key){.model = model_fingerprint(e->model), .mode = mode_of(s), .layers = s->layers, .n_layers = kv_layers(s->kv)};
 }
 
 cj_err session_attach(session *s, shelf_entry *e, int64_t most, int64_t *count, cj_diag *d)
 {
     int64_t n = 0;
     shelf_key key = session_shelf_key(s);
+    key.mode = (key.mode & MODE_FORM) | (shelf_entry_info(e)->mode & ~MODE_FORM); /* how many pages it was read with may differ */
     s->entry = NULL;
     TRY(shelf_entry_fits(e, &key, model_spec_of(s->engine->model)->name, d));
     TRY(shelf_attach(e, s->kv, i64_min(most, s->context), &n, d));

@@ -37,6 +37,7 @@ void session_close(session **ps)
 
 engine *session_engine(const session *s) { return s->engine; }
 int64_t session_context(const session *s) { return s->context; }
+void session_set_keep(session *s, int64_t keep) { s->keep = keep; }
 int64_t session_count(const session *s) { return kv_count(s->kv); }
 const int32_t *session_ids(const session *s) { return s->ids; }
 float *session_logits(session *s) { return s->logits; }
@@ -81,7 +82,7 @@ static cj_err run_chunk(session *s, int64_t pos, int64_t count, int64_t total, b
 {
     model_probe probes[SESSION_PROBES_MAX];
     if (call->n_probes > SESSION_PROBES_MAX) return diag_fail(d, CJ_E_INTERNAL, MSG_INTERNAL, "%d probes", call->n_probes);
-    model_rows rows = {s->kv, s->ids + pos, count, call->want == WANT_ALL ? WANT_ALL : call->want == WANT_LAST && last ? WANT_LAST : WANT_NONE};
+    model_rows rows = {.kv = s->kv, .ids = s->ids + pos, .count = count, .keep = s->keep, .logits = call->want == WANT_ALL ? WANT_ALL : call->want == WANT_LAST && last ? WANT_LAST : WANT_NONE};
     model_batch batch = {.seqs = &rows, .n_seqs = 1, .probes = probes, .n_probes = batch_probes(call, pos, count, probes),
                          .logits = rows.logits == WANT_ALL ? s->all_logits : s->logits};
     model_job *job = s->engine->job;

@@ -78,17 +78,35 @@ static void mask(attn_tile *t, const op_attn_args *a, const attn_item *it, int64
     }
 }
 
+void attn_tile_logits(const attn_table *k, const vec_table *v, attn_tile *t, const op_attn_args *a, const uint8_t *head, int n)
+{
+    k->scores(t, head, n);
+    for (int r = 0; a->softcap > 0 && r < t->st.rows; r++) {
+        v->softcap(t->s + r * KV_PAGE, a->softcap, n);
+        v->scale(t->s + r * KV_PAGE, ATTN_LOG2_E, n);
+    }
+}
+
 bool attn_tile_scores(const attn_table *k, const vec_table *v, attn_tile *t, const op_attn_args *a, const attn_item *it, int64_t page, int *n)
 {
     int64_t base = page * KV_PAGE, end = attn_row_end(it, it->rows - 1);
     *n = (int)i64_min(KV_PAGE, end - base);
-    k->scores(t, attn_page_head(a, it, page), *n);
-    if (a->softcap > 0)
-        for (int r = 0; r < t->st.rows; r++) {
-            v->softcap(t->s + r * KV_PAGE, a->softcap, *n);
-            v->scale(t->s + r * KV_PAGE, ATTN_LOG2_E, *n);
-        }
+    attn_tile_logits(k, v, t, a, attn_page_head(a, it, page), *n);
     bool edge = attn_row_end(it, 0) < base + *n || attn_row_begin(a, it, it->rows - 1) > base;
     if (edge) mask(t, a, it, base, *n);
     return edge;
+}
+
+void attn_finish(const op_attn_args *a, const attn_item *it, attn_state *s)
+{
+    const int dv = a->kv->dv;
+    for (int i = 0; i < it->rows; i++)
+        for (int h = 0; h < it->heads; h++) {
+            int r = i * it->heads + h;
+            if (a->sinks) attn_state_sink(s, r, a->sinks[it->head + h] * ATTN_LOG2_E);
+            float by = s->sum[r] != 0 ? (float)(1.0 / s->sum[r]) : 0; /* a row that sees nothing is zeros */
+            float *out = a->out + ((it->seq->row + it->row + i) * a->heads + it->head + h) * dv;
+            for (int c = 0; c < dv; c++) out[c] = s->out[r * s->ld + c] * by;
+            if (a->kv->type == KV_Q8) attn_rotate(out, dv);
+        }
 }

@@ -23,7 +23,7 @@
 #include <stdint.h>
 #include <string.h>
 
-enum { KV_PAGE = 128, KV_GROUP = 16, KV_BLOCK = 32, KV_LAYOUT_VERSION = 2 };
+enum { KV_PAGE = 128, KV_GROUP = 16, KV_BLOCK = 32, KV_DIMS_MAX = 1024 /* of dk, of dv */, KV_LAYOUT_VERSION = 2 };
 
 typedef enum kv_type { KV_F32, KV_BF16, KV_Q8, KV_TYPES } kv_type;
 
@@ -55,9 +55,6 @@ static inline int kv_blocks(const kv_layout *l) { return (l->dk + KV_BLOCK - 1) 
 static inline size_t kv_v_scales(const kv_layout *l) { return kv_k_scales(l) + (size_t)KV_PAGE * (size_t)kv_blocks(l) * sizeof(uint16_t); }
 static inline size_t kv_head_bytes(const kv_layout *l) { return l->type == KV_Q8 ? kv_v_scales(l) + KV_PAGE * sizeof(float) : kv_k_scales(l); }
 static inline size_t kv_page_bytes(const kv_layout *l) { return kv_head_bytes(l) * (size_t)l->heads; }
-
-/* The summary of a page: for each KV head the mean of its keys as they are stored, bfloat16 [dk]. */
-static inline size_t kv_summary_bytes(const kv_layout *l) { return (size_t)l->heads * (size_t)l->dk * sizeof(uint16_t); }
 
 /* Element index (in elements of the type) of key element c of token t, of value element c of token t, inside their parts. */
 static inline size_t kv_k_index(const kv_layout *l, int t, int c)

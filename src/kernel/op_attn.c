@@ -45,22 +45,6 @@ static attn_state part_state(const attn_job *j, const attn_item *it, int part)
     return s;
 }
 
-/* Brings in the sinks, divides by the sums and writes the rows out. */
-static void finish(const attn_job *j, const attn_item *it, attn_state *s)
-{
-    const op_attn_args *a = j->a;
-    const int dv = a->kv->dv;
-    for (int i = 0; i < it->rows; i++)
-        for (int h = 0; h < it->heads; h++) {
-            int r = i * it->heads + h;
-            if (a->sinks) attn_state_sink(s, r, a->sinks[it->head + h] * ATTN_LOG2_E);
-            float by = s->sum[r] != 0 ? (float)(1.0 / s->sum[r]) : 0; /* a row that sees nothing is zeros */
-            float *out = a->out + ((it->seq->row + it->row + i) * a->heads + it->head + h) * dv;
-            for (int c = 0; c < dv; c++) out[c] = s->out[r * s->ld + c] * by;
-            if (a->kv->type == KV_Q8) attn_rotate(out, dv);
-        }
-}
-
 static void run_item(void *arg, int64_t index, int worker)
 {
     attn_job *j = arg;
@@ -84,7 +68,7 @@ static void run_item(void *arg, int64_t index, int worker)
         if (edge && !attn_values_finite(j->a->kv, head, n)) attn_values_careful(&t, head, n);
         else k->values(&t, head, n);
     }
-    if (it->parts == 1) finish(j, it, &t.st);
+    if (it->parts == 1) attn_finish(j->a, it, &t.st);
 }
 
 /* Joins the parts of a tile, in the order of its keys. */
@@ -98,7 +82,7 @@ static void join_item(void *arg, int64_t index, int worker)
         attn_state part = part_state(j, it, it->part + p);
         attn_state_merge(&all, &part);
     }
-    finish(j, it, &all);
+    attn_finish(j->a, it, &all);
 }
 
 /* ---- cutting the batch ---- */

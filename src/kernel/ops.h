@@ -35,6 +35,7 @@ typedef struct kernel_limits {
     int64_t cols;      /* widest input of a linear */
     int heads;         /* query heads */
     int dk, dv;        /* largest head sizes */
+    int64_t sparse_pages; /* pages of the longest sequence that op_attention_sparse is called with; 0: it is not */
 } kernel_limits;
 CJ_NODISCARD cj_err kernel_reserve(kernel_ctx *ctx, const kernel_limits *l, cj_diag *d);
 
@@ -115,6 +116,16 @@ typedef struct op_attn_args {
 /* Causal attention of every row over the keys of its sequence, its own included (store first). Exact running max/sum over
  * pages (Milakov & Gimelshein 2018); results do not depend on the number of threads. */
 void op_attention(kernel_ctx *ctx, const op_attn_args *a);
+
+/* Which pages a row looks at token by token. */
+typedef struct op_sparse {
+    const uint8_t *summaries; /* of the sequence's pages (summary.h), there for all pages before its rows' near ones */
+    int64_t keep;             /* so many pages that promise most, of those far behind; < 0: none of these, nor their means (for comparison) */
+    int64_t near;             /* and always so many up to the row's own, and the first */
+} op_sparse;
+/* The same for one sequence, in fast mode: pages that are not looked at stand in as their means. Work per row: keep + near pages and a
+ * part in KV_PAGE of the rest. Exact where keep is as many as there are. */
+void op_attention_sparse(kernel_ctx *ctx, const op_attn_args *a, const op_sparse *s);
 
 /* Which attention is added up, and into what. */
 typedef struct op_mass {

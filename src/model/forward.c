@@ -59,8 +59,10 @@ static bool alloc_lists(model_job *job)
     for (int i = 0; i < 2; i++) {
         sets[i]->seqs = mem_array(n, sizeof *sets[i]->seqs);
         sets[i]->kv = mem_array(n, sizeof *sets[i]->kv);
+        sets[i]->keep = mem_array(n, sizeof *sets[i]->keep);
     }
-    return job->ids && job->positions && job->wanted_idx && job->all.seqs && job->all.kv && job->wanted.seqs && job->wanted.kv;
+    return job->ids && job->positions && job->wanted_idx && job->all.seqs && job->all.kv && job->all.keep && job->wanted.seqs &&
+           job->wanted.kv && job->wanted.keep;
 }
 
 cj_err model_job_open(model_job **out, const model *m, int64_t max_rows, cj_diag *d)
@@ -76,7 +78,7 @@ cj_err model_job_open(model_job **out, const model *m, int64_t max_rows, cj_diag
     if (!alloc_activations(job, &w) || !alloc_lists(job))
         e = diag_nomem(d, (size_t)(job->max_rows * (3 * job->spec->hidden + w.q + w.k + w.v + w.mixed + 2 * w.ffn)) * sizeof(float));
     if (!e) e = moe_room_open(job, d);
-    if (!e) e = kernel_reserve(job->ctx, &(kernel_limits){job->max_rows, w.cols, w.heads, w.dk, w.dv}, d);
+    if (!e) e = kernel_reserve(job->ctx, &(kernel_limits){.rows = job->max_rows, .cols = w.cols, .heads = w.heads, .dk = w.dk, .dv = w.dv}, d);
     if (e) {
         model_job_close(&job);
         return e;
@@ -97,7 +99,8 @@ void model_job_close(model_job **pjob)
         kernel_free(job->ctx, job->near[1][i]);
         kernel_free(job->ctx, job->far[i]);
     }
-    void *lists[] = {job->ids, job->positions, job->wanted_idx, job->all.seqs, job->all.kv, job->wanted.seqs, job->wanted.kv};
+    void *lists[] = {job->ids, job->positions, job->wanted_idx, job->all.seqs, job->all.kv, job->all.keep,
+                     job->wanted.seqs, job->wanted.kv, job->wanted.keep};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) mem_free(lists[i]);
     mem_free(job);
     *pjob = NULL;
@@ -106,10 +109,11 @@ void model_job_close(model_job **pjob)
 int64_t model_job_rows(const model_job *job) { return job->max_rows; }
 
 /* Adds `count` rows of a sequence, the first at position pos, to a set. */
-static void set_add(row_set *set, kv_cache *kv, int64_t count, int64_t pos)
+static void set_add(row_set *set, const model_rows *r, int64_t count, int64_t pos)
 {
+    set->keep[set->n_seqs] = r->keep;
     set->seqs[set->n_seqs] = (attn_seq){.row = set->rows, .count = count, .pos = pos};
-    set->kv[set->n_seqs++] = kv;
+    set->kv[set->n_seqs++] = r->kv;
     set->rows += count;
 }
 
@@ -134,6 +138,15 @@ static cj_err take_ids(model_job *job, const model_rows *r, cj_diag *d)
     return CJ_OK;
 }
 
+/* Room for choosing among the pages of a sequence, growing by doubling. */
+static cj_err reserve_sparse(model_job *job, const model_rows *r, cj_diag *d)
+{
+    int64_t pages = 1024;
+    if (!r->keep) return CJ_OK;
+    while (pages < i64_ceil_div(kv_count(r->kv) + r->count, KV_PAGE)) pages *= 2;
+    return kernel_reserve(job->ctx, &(kernel_limits){.sparse_pages = pages}, d);
+}
+
 cj_err model_job_begin(model_job *job, const model_batch *b, cj_diag *d)
 {
     int64_t rows = 0;
@@ -147,10 +160,11 @@ cj_err model_job_begin(model_job *job, const model_batch *b, cj_diag *d)
         const model_rows *r = &b->seqs[i];
         TRY(take_ids(job, r, d));
         TRY(kv_extend(r->kv, r->count, d));
+        TRY(reserve_sparse(job, r, d));
         int64_t pos = kv_count(r->kv), n = r->logits == WANT_ALL ? r->count : r->logits == WANT_LAST ? 1 : 0;
         for (int64_t k = 0; k < n; k++) job->wanted_idx[wanted->rows + k] = (int32_t)(all->rows + r->count - n + k);
-        if (n) set_add(wanted, r->kv, n, pos + r->count - n);
-        set_add(all, r->kv, r->count, pos);
+        if (n) set_add(wanted, r, n, pos + r->count - n);
+        set_add(all, r, r->count, pos);
     }
     set_positions(job, wanted, 1);
     set_positions(job, all, 0);

@@ -19,6 +19,8 @@ typedef struct model_rows {
     const int32_t *ids;   /* [count] tokens to add */
     int64_t count;
     model_want logits;    /* of which rows */
+    int64_t keep;         /* pages far behind that a row looks at token by token, the others standing in as their means; 0: all;
+                           * < 0: only the first page and the near ones, for comparison */
 } model_rows;
 
 /* The attention of rows of the batch's first sequence in one layer; ops.h says what is added up. */

@@ -1,6 +1,8 @@
 /* Grouped-query attention of one layer. */
 #include "model/job.h"
 
+enum { NEAR_PAGES = 5 }; /* a row's own page and those before it that it always looks at */
+
 static void norm_heads(model_job *job, float *x, const float *w, int64_t rows, int heads, int dim)
 {
     if (w) op_rms_norm(job->ctx, x, x, w, rows * heads, dim, job->spec->norm_eps);
@@ -46,6 +48,7 @@ void gqa_project(model_job *job, const gqa_spec *a, int layer, const float *norm
     if (a->rope >= 0) op_rope_keys(job->ctx, job->k, all->rows, a->kv_heads, a->dk, &all->ropes[a->rope]);
     bind_pages(all, layer);
     op_kv_store(job->ctx, kv, all->seqs, all->n_seqs, job->k, job->v);
+    for (int i = 0; i < all->n_seqs; i++) kv_summarise(all->kv[i], layer, all->seqs[i].pos, all->seqs[i].count);
 }
 
 cj_err gqa_probe(model_job *job, const gqa_spec *a, int layer, cj_diag *d)
@@ -66,12 +69,34 @@ void gqa_query(model_job *job, const gqa_spec *a, const float *norm, int64_t row
     norm_heads(job, job->q, a->q_norm, rows, a->heads, a->dk);
 }
 
+/* Whether a row of the sequence has more pages behind it than it would look at. */
+static bool is_sparse(const row_set *set, int i)
+{
+    return set->keep[i] && (set->seqs[i].pos + set->seqs[i].count) / KV_PAGE > set->keep[i] + NEAR_PAGES + 1;
+}
+
+/* Sequences that look at everything are one batch; the others go one by one. */
+static void attend(model_job *job, const gqa_spec *a, int layer, row_set *set)
+{
+    op_attn_args args = attn_args(job, a, &kv_layer_at(set->kv[0], layer)->layout, set);
+    for (int i = 0, first = 0; i <= set->n_seqs; i++) {
+        bool sparse = i < set->n_seqs && !a->window && is_sparse(set, i);
+        if (i < set->n_seqs && !sparse) continue;
+        args.seqs = set->seqs + first;
+        args.n_seqs = i - first;
+        if (args.n_seqs) op_attention(job->ctx, &args);
+        first = i + 1;
+        args.seqs = set->seqs + i;
+        args.n_seqs = 1;
+        if (sparse) op_attention_sparse(job->ctx, &args, &(op_sparse){kv_summaries(set->kv[i], layer), set->keep[i], NEAR_PAGES});
+    }
+}
+
 cj_err gqa_attend(model_job *job, const gqa_spec *a, int layer, row_set *set, float *y, bool add, cj_diag *d)
 {
     bind_pages(set, layer);
     TRY(check_pages(set, layer, d));
-    op_attn_args args = attn_args(job, a, &kv_layer_at(set->kv[0], layer)->layout, set);
-    op_attention(job->ctx, &args);
+    attend(job, a, layer, set);
     op_linear(job->ctx, &(op_linear_out){.w = &a->o.w, .bias = a->o.bias, .y = y, .ldy = job->spec->hidden, .add = add}, 1, job->mixed,
               (int64_t)a->heads * a->dv, set->rows);
     return CJ_OK;

@@ -17,9 +17,11 @@ typedef struct timeline {
 
 static cj_err open_timeline(asker *a, timeline *t, cj_diag *d)
 {
-    TRY(session_open(&a->far, a->e, shelf_entry_info(a->entry)->tokens + QUESTION_ROOM, d));
-    TRY(session_attach(a->far, a->entry, shelf_entry_info(a->entry)->tokens, &t->book, d));
-    if (!t->book) return diag_fail(d, CJ_E_INPUT, MSG_ASK_NOTHING_READ, "%s", shelf_entry_info(a->entry)->name);
+    const shelf_info *info = shelf_entry_info(a->entry);
+    TRY(session_open(&a->far, a->e, info->tokens + QUESTION_ROOM, d));
+    session_set_keep(a->far, ENGINE_KEEP); /* however it was read */
+    TRY(session_attach(a->far, a->entry, info->tokens, &t->book, d));
+    if (!t->book) return diag_fail(d, CJ_E_INPUT, MSG_ASK_NOTHING_READ, "%s", info->name);
     t->ids = mem_array((size_t)(t->book + QUESTION_ROOM), sizeof *t->ids);
     if (!t->ids) return diag_nomem(d, (size_t)(t->book + QUESTION_ROOM) * sizeof *t->ids);
     memcpy(t->ids, a->book->tokens.ids, (size_t)t->book * sizeof *t->ids);

@@ -59,6 +59,7 @@ static cj_err open_entry(reading *r, shelf *s, cj_diag *d)
 {
     const model *m = engine_model(r->e);
     TRY(session_open(&r->session, r->e, (int64_t)r->book.tokens.count, d));
+    session_set_keep(r->session, r->opt->keep);
     const shelf_plan plan = {
         .name = r->opt->name, .key = session_shelf_key(r->session), .model_name = r->opt->model_name, .model_path = gguf_path(model_file(m)),
         .ids = r->book.tokens.ids, .n = (int64_t)r->book.tokens.count, .cuts = r->cuts, .n_cuts = r->book.n_docs,

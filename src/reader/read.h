@@ -18,6 +18,7 @@ typedef struct read_progress {
 typedef struct read_options {
     const char *name;        /* of the entry */
     const char *model_name;  /* as it was asked for */
+    int64_t keep;            /* far pages that are looked at token by token (session_set_keep); 0: exact attention */
     int64_t segment;         /* tokens after which what was read is acknowledged; 0: READ_SEGMENT */
     bool (*on_progress)(void *arg, const read_progress *p); /* false cancels; what was acknowledged stays */
     void *arg;

@@ -101,7 +101,7 @@ void entry_add_record(shelf_entry *e, const segment_record *r)
         for (int64_t p = 0; p < n; p++) {
             page_ref *ref = &e->layer[i].page[first + p];
             ref->bytes = record_page(r, s, i, first + p, &ref->sum);
-            ref->summary = p < filled ? summaries + (size_t)p * kv_summary_bytes(&s->layers[i].layout) : NULL;
+            ref->summary = p < filled ? summaries + (size_t)p * summary_bytes(&s->layers[i].layout) : NULL;
         }
     }
 }
@@ -364,11 +364,10 @@ static cj_err attach_window(shelf_entry *e, kv_cache *kv, int layer, const segme
 static cj_err attach_full(shelf_entry *e, kv_cache *kv, int layer, int64_t count, cj_diag *d)
 {
     const page_ref *page = e->layer[layer].page;
-    size_t each = kv_summary_bytes(&e->row.shape.layers[layer].layout);
     for (int64_t p = 0; p < pages_for(count); p++) TRY(kv_attach(kv, layer, p, page[p].bytes, false, d));
     uint8_t *summaries = kv_summaries(kv, layer);
     for (int64_t p = 0; p < count / KV_PAGE; p++)
-        if (page[p].summary) memcpy(summaries + (size_t)p * each, page[p].summary, each);
+        if (page[p].summary) summary_put(&e->row.shape.layers[layer].layout, summaries, p, page[p].summary);
     return CJ_OK;
 }
 

@@ -147,10 +147,9 @@ static void fill_pages_table(uint8_t *at, const shelf_shape *s, const kv_cache *
     memcpy(at, ids + from, (size_t)(to - from) * sizeof *ids);
     at += ids_bytes(from, to);
     for (int i = 0; filled && i < s->n_layers; i++) {
-        size_t each = kv_summary_bytes(&s->layers[i].layout);
+        const kv_layout *y = &s->layers[i].layout;
         if (s->layers[i].window) continue;
-        memcpy(at, kv_summaries(kv, i) + (size_t)first * each, (size_t)filled * each);
-        at += (size_t)filled * each;
+        for (int64_t p = 0; p < filled; p++, at += summary_bytes(y)) summary_get(y, kv_summaries(kv, i), first + p, at);
     }
 }
 
@@ -282,7 +281,7 @@ const uint8_t *record_summaries(const segment_record *r, const shelf_shape *s, i
 {
     size_t before = 0;
     for (int i = 0; i < layer; i++)
-        if (!s->layers[i].window) before += kv_summary_bytes(&s->layers[i].layout);
+        if (!s->layers[i].window) before += summary_bytes(&s->layers[i].layout);
     *n = pages_filled(r->from, r->to);
     return r->summaries + (size_t)*n * before;
 }

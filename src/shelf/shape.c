@@ -42,7 +42,7 @@ cj_err shape_init(shelf_shape *out, const shelf_key *key, cj_diag *d)
         else {
             s.n_full++;
             s.page_bytes += kv_page_bytes(&l->layout);
-            s.summary_bytes += kv_summary_bytes(&l->layout);
+            s.summary_bytes += summary_bytes(&l->layout);
         }
     }
     *out = s;

@@ -155,7 +155,7 @@ static bool batch_pass(engine *e, model_job *job, timeline *lines, float *logits
         int64_t held = kv_count(t->kv), count = i64_min(t->piece, t->have - held);
         if (t->have == t->prompt + WRITTEN) continue;
         of[n] = t;
-        rows[n++] = (model_rows){t->kv, t->ids + held, count, held + count == t->have ? WANT_LAST : WANT_NONE};
+        rows[n++] = (model_rows){.kv = t->kv, .ids = t->ids + held, .count = count, .logits = held + count == t->have ? WANT_LAST : WANT_NONE};
     }
     if (!n) return false;
     model_batch batch = {.seqs = rows, .n_seqs = n, .logits = logits};

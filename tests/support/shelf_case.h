@@ -41,12 +41,21 @@ static inline cj_err case_read(kv_cache *kv, const int32_t *ids, int64_t to)
     for (int l = 0; l < CASE_LAYERS; l++)
         for (int64_t p = from; p < to; p++) kv_pages(kv, l)[p / KV_PAGE][p % KV_PAGE] = case_mark(ids, p, l);
     kv_advance(kv, to - from);
-    for (int l = 0; l < CASE_LAYERS; l++) {
-        size_t each = kv_summary_bytes(&case_layers[l].layout);
-        if (l == CASE_WINDOW) continue;
-        for (int64_t p = from / KV_PAGE; p < to / KV_PAGE; p++) memset(kv_summaries(kv, l) + (size_t)p * each, (int)(p + l + 1), each);
-    }
+    for (int l = 0; l < CASE_LAYERS; l++) kv_summarise(kv, l, from, to - from);
     return CJ_OK;
+}
+
+/* Whether a page's summary is what its bytes give. */
+static inline bool case_summary_is_right(const kv_cache *kv, int layer, int64_t p)
+{
+    const kv_layout *l = &case_layers[layer].layout, y = summary_layout(l);
+    uint8_t *fresh = calloc(1, kv_page_bytes(&y)), a[256], b[256];
+    if (!fresh || summary_bytes(l) > sizeof a) abort();
+    summary_make(l, kv_pages(kv, layer)[p], fresh, 0);
+    summary_get(l, fresh, 0, a);
+    summary_get(l, kv_summaries(kv, layer), p, b);
+    free(fresh);
+    return !memcmp(a, b, summary_bytes(l));
 }
 
 /* The first position whose mark in a layer, or whose page's summary, is not as it was read; -1: all are. Checks pages as attention would. */
@@ -57,9 +66,8 @@ static inline int64_t case_wrong(kv_cache *kv, const int32_t *ids, cj_diag *d)
         if (kv_check(kv, l, 0, i64_ceil_div(kv_count(kv), KV_PAGE), d)) return -2;
         for (int64_t p = first; p < kv_count(kv); p++)
             if (kv_pages(kv, l)[p / KV_PAGE][p % KV_PAGE] != case_mark(ids, p, l)) return p;
-        size_t each = kv_summary_bytes(&case_layers[l].layout);
         for (int64_t p = 0; l != CASE_WINDOW && p < kv_count(kv) / KV_PAGE; p++)
-            if (kv_summaries(kv, l)[(size_t)p * each + each - 1] != (uint8_t)(p + l + 1)) return p * KV_PAGE;
+            if (!case_summary_is_right(kv, l, p)) return p * KV_PAGE;
     }
     return -1;
 }

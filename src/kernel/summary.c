@@ -1,0 +1,98 @@
+/* Summaries of pages. Sums run over the tokens in order, in float32: the same bits on every processor. */
+#include "kernel/summary.h"
+
+#include "quant/quant.h"
+
+/* The four codes, two halves or one float of a unit as numbers. */
+static inline void unit_values(kv_type type, const uint8_t *unit, float x[4])
+{
+    if (type == KV_F32) memcpy(x, unit, sizeof *x);
+    else if (type == KV_BF16)
+        for (int j = 0; j < 2; j++) x[j] = quant_bf16_to_f32((uint16_t)(unit[2 * j] | unit[2 * j + 1] << 8));
+    else
+        for (int j = 0; j < 4; j++) x[j] = (float)(int8_t)unit[j];
+}
+
+static void mean_key(const kv_layout *l, const uint8_t *head, float *mean)
+{
+    const int u = kv_unit(l->type), units = l->dk / u;
+    const uint16_t *scales = (const uint16_t *)(const void *)(head + kv_k_scales(l));
+    for (int c = 0; c < l->dk; c++) mean[c] = 0;
+    for (int g = 0; g < KV_PAGE / KV_GROUP; g++)
+        for (int c = 0; c < units; c++)
+            for (int i = 0; i < KV_GROUP; i++) {
+                float x[4], by = 1;
+                unit_values(l->type, head + 4 * ((size_t)(g * units + c) * KV_GROUP + (size_t)i), x);
+                if (l->type == KV_Q8) by = quant_bf16_to_f32(scales[kv_k_scale_index(l, g * KV_GROUP + i, c * u)]);
+                for (int j = 0; j < u; j++) mean[c * u + j] += x[j] * by;
+            }
+    for (int c = 0; c < l->dk; c++) mean[c] *= 1.0f / KV_PAGE;
+}
+
+static void mean_value(const kv_layout *l, const uint8_t *head, float *mean)
+{
+    const int u = kv_unit(l->type);
+    const float *scales = (const float *)(const void *)(head + kv_v_scales(l));
+    for (int c = 0; c < l->dv; c++) mean[c] = 0;
+    for (int t = 0; t < KV_PAGE / u; t++)
+        for (int c = 0; c < l->dv; c++) {
+            float x[4];
+            unit_values(l->type, head + kv_v_offset(l) + 4 * ((size_t)t * (size_t)l->dv + (size_t)c), x);
+            for (int j = 0; j < u; j++) mean[c] += l->type == KV_Q8 ? x[j] * scales[t * u + j] : x[j];
+        }
+    for (int c = 0; c < l->dv; c++) mean[c] *= 1.0f / KV_PAGE;
+}
+
+/* The head of the summary page that has the slot. */
+static uint8_t *slot_head(const kv_layout *y, uint8_t *summaries, int64_t index, int h)
+{
+    return summaries + (size_t)(index / KV_PAGE) * kv_page_bytes(y) + (size_t)h * kv_head_bytes(y);
+}
+
+static void put(const kv_layout *y, uint8_t *head, int t, const uint16_t *key, const uint16_t *value)
+{
+    uint16_t *k = (uint16_t *)(void *)head, *v = (uint16_t *)(void *)(head + kv_v_offset(y));
+    for (int c = 0; c < y->dk; c++) k[kv_k_index(y, t, c)] = key[c];
+    for (int c = 0; c < y->dv; c++) v[kv_v_index(y, t, c)] = value[c];
+}
+
+void summary_make(const kv_layout *l, const uint8_t *page, uint8_t *summaries, int64_t index)
+{
+    const kv_layout y = summary_layout(l);
+    for (int h = 0; h < l->heads; h++) {
+        const uint8_t *from = page + (size_t)h * kv_head_bytes(l);
+        float mean[KV_DIMS_MAX];
+        uint16_t key[KV_DIMS_MAX], value[KV_DIMS_MAX];
+        mean_key(l, from, mean);
+        for (int c = 0; c < l->dk; c++) key[c] = quant_f32_to_bf16(mean[c]);
+        mean_value(l, from, mean);
+        for (int c = 0; c < l->dv; c++) value[c] = quant_f32_to_bf16(mean[c]);
+        put(&y, slot_head(&y, summaries, index, h), (int)(index % KV_PAGE), key, value);
+    }
+}
+
+void summary_get(const kv_layout *l, const uint8_t *summaries, int64_t index, uint8_t *out)
+{
+    const kv_layout y = summary_layout(l);
+    uint16_t *to = (uint16_t *)(void *)out;
+    const int t = (int)(index % KV_PAGE);
+    for (int h = 0; h < l->heads; h++) {
+        const uint8_t *head = slot_head(&y, (uint8_t *)(uintptr_t)summaries, index, h);
+        const uint16_t *k = (const uint16_t *)(const void *)head, *v = (const uint16_t *)(const void *)(head + kv_v_offset(&y));
+        for (int c = 0; c < y.dk; c++) *to++ = k[kv_k_index(&y, t, c)];
+        for (int c = 0; c < y.dv; c++) *to++ = v[kv_v_index(&y, t, c)];
+    }
+}
+
+void summary_put(const kv_layout *l, uint8_t *summaries, int64_t index, const uint8_t *from)
+{
+    const kv_layout y = summary_layout(l);
+    uint16_t key[KV_DIMS_MAX], value[KV_DIMS_MAX];
+    for (int h = 0; h < l->heads; h++) {
+        memcpy(key, from, (size_t)y.dk * sizeof *key);
+        from += (size_t)y.dk * sizeof *key;
+        memcpy(value, from, (size_t)y.dv * sizeof *value);
+        from += (size_t)y.dv * sizeof *value;
+        put(&y, slot_head(&y, summaries, index, h), (int)(index % KV_PAGE), key, value);
+    }
+}

@@ -1,0 +1,307 @@
+/* Sparse attention: against an oracle in plain double arithmetic that chooses and stands in alike; all pages kept is exact attention;
+ * the same bits at any thread count and however the rows are cut into batches at pages. Summaries are means. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "attn_case.h"
+#include "base/cpu.h"
+#include "base/mem.h"
+#include "kernel/attn.h"
+#include "kernel/summary.h"
+
+static const kernel_level levels[] = {KERNEL_REF, KERNEL_AVX2, KERNEL_AVX512, KERNEL_AMX, KERNEL_NEON};
+
+/* 20 to 70 pages, the rows at the end of them; strides that end inside a block of summaries. */
+static const attn_shape shapes[] = {
+    {KV_F32, 2, 1, 32, 32, .n_seqs = 1, .pos = {2600}, .count = {70}, .rope_dims = 32, .stride = 1024, .trained = 1400},
+    {KV_BF16, 4, 2, 64, 64, .n_seqs = 1, .pos = {3000}, .count = {300}},
+    {KV_BF16, 4, 1, 48, 20, .sinks = true, .n_seqs = 1, .pos = {5120}, .count = {40}, .rope_dims = 48, .stride = 1920, .trained = 2560},
+    {KV_Q8, 4, 1, 64, 64, .n_seqs = 1, .pos = {8900}, .count = {65}, .rope_dims = 64, .stride = 3072, .trained = 4096},
+    {KV_Q8, 3, 3, 64, 32, .softcap = 20, .n_seqs = 1, .pos = {4000}, .count = {1}},
+};
+enum { SHAPES = sizeof shapes / sizeof *shapes, NEAR = 3 };
+
+typedef struct sparse_case {
+    attn_case c;
+    kernel_ctx *ctx;
+    uint8_t *summaries;
+    int64_t pages;
+} sparse_case;
+
+static void open_case(sparse_case *s, int shape, kernel_level level, int threads)
+{
+    attn_case_make(&s->c, &shapes[shape]);
+    assert_int_equal(kernel_open(&s->ctx, &(kernel_options){.level = level, .threads = threads}, NULL), CJ_OK);
+    attn_case_store(&s->c, s->ctx);
+    attn_case_run(&s->c, s->ctx);
+    s->pages = (s->c.end[0] + KV_PAGE - 1) / KV_PAGE;
+    const kv_layout y = summary_layout(&s->c.kv);
+    s->summaries = mem_array((size_t)(s->pages + KV_PAGE - 1) / KV_PAGE, kv_page_bytes(&y));
+    for (int64_t p = 0; p < s->c.end[0] / KV_PAGE; p++) summary_make(&s->c.kv, s->c.pages[0][p], s->summaries, p);
+    assert_int_equal(kernel_reserve(s->ctx, &(kernel_limits){.sparse_pages = s->pages}, NULL), CJ_OK);
+}
+
+static void close_case(sparse_case *s)
+{
+    mem_free(s->summaries);
+    kernel_close(&s->ctx);
+    attn_case_free(&s->c);
+}
+
+static size_t out_floats(const sparse_case *s) { return (size_t)(s->c.rows * s->c.shape.heads * s->c.shape.dv); }
+
+static void run(sparse_case *s, int64_t keep) { op_attention_sparse(s->ctx, &s->c.args, &(op_sparse){s->summaries, keep, NEAR}); }
+
+/* ---- the oracle ---- */
+
+/* The rotated, scaled query of a row for keys of chunk m, in log2 units unless there is a softcap. */
+static void rotated(const attn_case *c, int64_t row, int head, int64_t m, double *q)
+{
+    const attn_shape *h = &c->shape;
+    const float *from = c->q + (row * h->heads + head) * h->dk;
+    for (int i = 0; i < h->dk; i++) q[i] = (double)from[i] * (double)c->args.scale;
+    if (!h->rope_dims) return;
+    int64_t at = c->seqs[0].pos + row - c->spec.stride * m;
+    double pos = (double)(at < c->spec.window - 1 ? at : c->spec.window - 1);
+    int half = h->rope_dims / 2;
+    for (int i = 0; i < half; i++) {
+        int a = h->interleaved ? 2 * i : i, b = h->interleaved ? 2 * i + 1 : i + half;
+        double x = q[a], y = q[b], sine = sin(pos * c->spec.inv_freq[i]), cosine = cos(pos * c->spec.inv_freq[i]);
+        q[a] = x * cosine - y * sine;
+        q[b] = x * sine + y * cosine;
+    }
+}
+
+/* Key and value of a page's summary as they were before any rotation of blocks. */
+static void summary_of(const sparse_case *s, int64_t page, int kv_head, float *key, float *value)
+{
+    const kv_layout y = summary_layout(&s->c.kv);
+    const uint8_t *head = s->summaries + (size_t)(page / KV_PAGE) * kv_page_bytes(&y) + (size_t)kv_head * kv_head_bytes(&y);
+    for (int i = 0; i < y.dk; i++) key[i] = attn_key(&y, head, (int)(page % KV_PAGE), i);
+    for (int i = 0; i < y.dv; i++) value[i] = attn_value(&y, head, (int)(page % KV_PAGE), i);
+    if (s->c.kv.type == KV_Q8) attn_rotate(key, y.dk), attn_rotate(value, y.dv);
+}
+
+static double score(const attn_case *c, const double *q, const float *key)
+{
+    double sum = 0;
+    for (int i = 0; i < c->shape.dk; i++) sum += q[i] * (double)key[i];
+    return c->shape.softcap > 0 ? (double)c->shape.softcap * tanh(sum / (double)c->shape.softcap) : sum;
+}
+
+static int64_t chunk_of(const attn_case *c, int64_t page) { return c->shape.rope_dims ? page * KV_PAGE / c->spec.stride : 0; }
+
+typedef struct oracle {
+    double mean_score[ATTN_ROWS][128]; /* with each far page */
+    float mean_value[128][512];
+    bool kept[128];
+    int64_t far, first_row;
+    int rows;
+    bool tight; /* the choice hangs on less than rounding */
+} oracle;
+
+/* Scores and choice for the rows of one page and head. */
+static void choose(const sparse_case *s, int64_t page, int head, int64_t keep, oracle *o)
+{
+    const attn_case *c = &s->c;
+    int kv_head = head / (c->shape.heads / c->shape.kv_heads);
+    double mass[128] = {0}, q[512];
+    int64_t begin = page * KV_PAGE < c->seqs[0].pos ? c->seqs[0].pos : page * KV_PAGE, end = (page + 1) * KV_PAGE < c->end[0] ? (page + 1) * KV_PAGE : c->end[0];
+    memset(o, 0, sizeof *o);
+    o->far = page + 1 - NEAR > 1 ? page + 1 - NEAR : 1;
+    o->first_row = begin - c->seqs[0].pos;
+    o->rows = (int)(end - begin);
+    for (int r = 0; r < o->rows; r++) {
+        double max = -INFINITY, sum = 0;
+        for (int64_t p = 1; p < o->far; p++) {
+            float key[512];
+            summary_of(s, p, kv_head, key, o->mean_value[p]);
+            rotated(c, o->first_row + r, head, chunk_of(c, p), q);
+            o->mean_score[r][p] = score(c, q, key);
+            max = fmax(max, o->mean_score[r][p]);
+        }
+        for (int64_t p = 1; p < o->far; p++) sum += exp(o->mean_score[r][p] - max);
+        for (int64_t p = 1; p < o->far; p++) mass[p] += exp(o->mean_score[r][p] - max) / sum;
+    }
+    double last = 0;
+    for (int64_t k = 0; k < keep + 1; k++) {
+        int64_t best = 0;
+        for (int64_t p = 1; p < o->far; p++)
+            if (!o->kept[p] && (!best || mass[p] > mass[best])) best = p;
+        if (!best) return;
+        if (k == keep) o->tight = mass[best] > last * (s->c.kv.type == KV_F32 ? 0.9999 : 0.996);
+        else o->kept[best] = true;
+        last = mass[best];
+    }
+}
+
+/* One row's output; *scale: of the magnitudes added. */
+static void attend(const sparse_case *s, const oracle *o, int64_t page, int head, int row, double *out, double *scale)
+{
+    const attn_case *c = &s->c;
+    int kv_head = head / (c->shape.heads / c->shape.kv_heads), dv = c->shape.dv;
+    double q[512], sum = 0, max = -INFINITY;
+    int64_t last = c->seqs[0].pos + o->first_row + row;
+    double *x = calloc((size_t)(last + 1), sizeof *x);
+    for (int pass = 0; pass < 2; pass++)
+        for (int64_t p = 0; p <= page; p++) {
+            bool stands_in = p > 0 && p < o->far && !o->kept[p];
+            const uint8_t *bytes = c->pages[0][p] + (size_t)kv_head * kv_head_bytes(&c->kv);
+            if (!pass) rotated(c, o->first_row + row, head, chunk_of(c, p), q);
+            for (int64_t j = p * KV_PAGE; j <= last && j < (p + 1) * KV_PAGE && !(stands_in && j > p * KV_PAGE); j++) {
+                if (!pass) {
+                    float key[512];
+                    for (int i = 0; i < c->shape.dk && !stands_in; i++) key[i] = attn_key(&c->kv, bytes, (int)(j % KV_PAGE), i);
+                    x[j] = stands_in ? o->mean_score[row][p] + log(KV_PAGE) : score(c, q, key);
+                    max = fmax(max, x[j]);
+                    continue;
+                }
+                double w = exp(x[j] - max);
+                sum += w;
+                for (int i = 0; i < dv; i++) {
+                    double v = stands_in ? (double)o->mean_value[p][i] : (double)attn_value(&c->kv, bytes, (int)(j % KV_PAGE), i);
+                    out[i] += w * v;
+                    scale[i] += w * fabs(v);
+                }
+            }
+        }
+    if (c->shape.sinks) sum += exp((double)c->sinks[head] - max);
+    for (int i = 0; i < dv; i++) out[i] /= sum, scale[i] /= sum;
+    free(x);
+}
+
+static void check_level(kernel_level level)
+{
+    static oracle o;
+    int rows_compared = 0;
+    for (int n = 0; n < SHAPES; n++) {
+        sparse_case s;
+        open_case(&s, n, level, 2);
+        const double bound = level == KERNEL_REF && s.c.kv.type != KV_Q8 ? 1e-4 : 2e-2;
+        int64_t keep = n == 1 ? 0 : 6, first = s.c.seqs[0].pos / KV_PAGE;
+        run(&s, keep);
+        for (int64_t page = first; page < s.pages; page++)
+            for (int head = 0; head < s.c.shape.heads; head++) {
+                choose(&s, page, head, keep, &o);
+                for (int row = 0; !o.tight && row < o.rows; row += 9) {
+                    double out[512] = {0}, scale[512] = {0};
+                    attend(&s, &o, page, head, row, out, scale);
+                    const float *got = s.c.out + ((o.first_row + row) * s.c.shape.heads + head) * s.c.shape.dv;
+                    rows_compared++;
+                    for (int i = 0; i < s.c.shape.dv; i++)
+                        if (!(fabs((double)got[i] - out[i]) <= bound * scale[i] + 1e-6))
+                            fail_msg("%s, shape %d, page %d, head %d, row %d: %g, not %g", kernel_level_name(level), n, (int)page, head, row, (double)got[i], out[i]);
+                }
+            }
+        close_case(&s);
+    }
+    assert_true(rows_compared > 20);
+}
+
+static void each_level(void (*check)(kernel_level level))
+{
+    for (size_t i = 0; i < sizeof levels / sizeof *levels; i++)
+        if (kernel_level_runs(levels[i], cpu_get())) check(levels[i]);
+}
+
+static void is_what_the_oracle_says(void **state) { each_level(check_level); }
+
+static void check_all_kept(kernel_level level)
+{
+    for (int n = 0; n < SHAPES; n++) {
+        sparse_case s;
+        open_case(&s, n, level, 2);
+        float *exact = mem_array(out_floats(&s), sizeof *exact);
+        memcpy(exact, s.c.out, out_floats(&s) * sizeof *exact);
+        run(&s, s.pages);
+        for (size_t i = 0; i < out_floats(&s); i++)
+            if (fabsf(s.c.out[i] - exact[i]) > 2e-3f) fail_msg("%s, shape %d: %g, not %g", kernel_level_name(level), n, (double)s.c.out[i], (double)exact[i]);
+        mem_free(exact);
+        close_case(&s);
+    }
+}
+
+static void all_kept_is_exact(void **state) { each_level(check_all_kept); }
+
+/* The result with so many threads, the rows in one batch or cut at the first page's end. */
+static float *result(int shape, kernel_level level, int threads, bool cut, size_t *n)
+{
+    sparse_case s;
+    open_case(&s, shape, level, threads);
+    memset(s.c.out, 0, out_floats(&s) * sizeof *s.c.out);
+    attn_seq *seq = &s.c.seqs[0];
+    int64_t to_page = KV_PAGE - seq->pos % KV_PAGE;
+    if (cut && seq->count > to_page) {
+        attn_seq whole = *seq;
+        seq->count = to_page;
+        run(&s, 5);
+        *seq = (attn_seq){.row = to_page, .count = whole.count - to_page, .pos = whole.pos + to_page, .pages = whole.pages};
+    }
+    run(&s, 5);
+    *n = out_floats(&s);
+    float *copy = mem_array(*n, sizeof *copy);
+    memcpy(copy, s.c.out, *n * sizeof *copy);
+    close_case(&s);
+    return copy;
+}
+
+static void check_bits(kernel_level level)
+{
+    for (int n = 0; n < SHAPES; n++) {
+        size_t size;
+        float *one = result(n, level, 1, false, &size), *three = result(n, level, 3, false, &size), *cut = result(n, level, 2, true, &size);
+        assert_memory_equal(one, three, size * sizeof *one);
+        assert_memory_equal(one, cut, size * sizeof *one);
+        mem_free(one);
+        mem_free(three);
+        mem_free(cut);
+    }
+}
+
+static void same_bits_however_cut(void **state) { each_level(check_bits); }
+
+static void summaries_are_means(void **state)
+{
+    for (int n = 0; n < SHAPES; n++) {
+        sparse_case s;
+        open_case(&s, n, KERNEL_REF, 1);
+        const attn_shape *h = &s.c.shape;
+        for (int64_t p = 0; p < s.c.end[0] / KV_PAGE; p += 7)
+            for (int head = 0; head < h->kv_heads; head++) {
+                const uint8_t *bytes = s.c.pages[0][p] + (size_t)head * kv_head_bytes(&s.c.kv);
+                float key[512], value[512];
+                summary_of(&s, p, head, key, value);
+                for (int c = 0; c < h->dk; c += 5) {
+                    double mean = 0, size = 0;
+                    for (int t = 0; t < KV_PAGE; t++) mean += (double)attn_key(&s.c.kv, bytes, t, c) / KV_PAGE, size += fabs((double)attn_key(&s.c.kv, bytes, t, c)) / KV_PAGE;
+                    assert_true(fabs(mean - (double)key[c]) <= size * 8e-3);
+                }
+                for (int c = 0; c < h->dv; c += 5) {
+                    double mean = 0, size = 0;
+                    for (int t = 0; t < KV_PAGE; t++) mean += (double)attn_value(&s.c.kv, bytes, t, c) / KV_PAGE, size += fabs((double)attn_value(&s.c.kv, bytes, t, c)) / KV_PAGE;
+                    assert_true(fabs(mean - (double)value[c]) <= size * 8e-3);
+                }
+            }
+        uint8_t one[4096], again[4096];
+        summary_get(&s.c.kv, s.summaries, 3, one);
+        summary_put(&s.c.kv, s.summaries, 4, one);
+        summary_get(&s.c.kv, s.summaries, 4, again);
+        assert_memory_equal(one, again, summary_bytes(&s.c.kv));
+        close_case(&s);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(summaries_are_means), cmocka_unit_test(is_what_the_oracle_says), cmocka_unit_test(all_kept_is_exact),
+        cmocka_unit_test(same_bits_however_cut),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
