@@ -230,12 +230,8 @@ static int evaluate(evaluation *v, const char *svg)
 
 int cmd_eval(cli *c)
 {
-<<<<<<< HEAD
     evaluation v = {.c = c, .opt = {.repeat = 1, .stars = 32}};
-=======
     if (c->argc && !strcmp(c->argv[0], "agreement")) return eval_agreement(c);
-    evaluation v = {.c = c, .opt = {.repeat = 1}};
->>>>>>> ad02a13 (Sparse attention: the pages that promise most are looked at token by token, all others stand in as their means; juan read reads so, juan eval agreement compares it with exact attention)
     suite_options *o = &v.opt;
     asked a = {0};
     const cli_option options[] = {

@@ -57,7 +57,7 @@ static json_object *entry_json(tending *t, const shelf_info *i, bool damaged)
     json_object_object_add(o, "damaged", json_object_new_boolean(damaged));
     if (damaged) return o;
     engine_options how = {0};
-    session_mode_read(i->mode, &how);
+    session_mode_read(i->mode, &how, NULL);
     json_object_object_add(o, "model", json_object_new_string(i->model_name));
     json_object_object_add(o, "model_path", *i->model_path ? json_object_new_string(i->model_path) : NULL);
     json_object_object_add(o, "documents", documents_json(t, i));

@@ -83,8 +83,8 @@ static void print_text(const agreeing *a)
         for (int w = 0; w < AGREEMENT_WAYS; w++) {
             const agreement_sum *s = &a->result[i].way[w];
             double n = (double)s->rows;
-            cli_print(a->c, MSG_AGREEMENT_ROW, "%9lld" ARG "%-7s" ARG "%.5f" ARG "%.4f" ARG "%.1f" ARG "%.1f" ARG "%.4f", (long long)a->result[i].at, way_names[w],
-                      s->kl / n, s->kl_max, 100 * (double)s->same / n, s->led ? 100 * (double)s->same_led / (double)s->led : 100, s->nll / n);
+            printf("%9lld  %-7s  %.5f  %.4f  %5.1f  %5.1f  %.4f\n", (long long)a->result[i].at, way_names[w], s->kl / n, s->kl_max,
+                   100 * (double)s->same / n, s->led ? 100 * (double)s->same_led / (double)s->led : 100, s->nll / n);
         }
 }
 
