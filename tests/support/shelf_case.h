@@ -33,10 +33,10 @@ static inline int32_t *case_ids(int64_t n, int64_t change, int32_t text)
 static inline uint8_t case_mark(const int32_t *ids, int64_t p, int layer) { return (uint8_t)((uint32_t)ids[p] * 2654435761u >> (11 + layer)); }
 
 /* Reads the tokens [kv_count, to) as a model would. */
-static inline cj_err case_read(kv_cache *kv, const int32_t *ids, int64_t to)
+static inline cj_err case_read(kv_cache *kv, const int32_t *ids, int64_t to, cj_diag *d)
 {
     int64_t from = kv_count(kv);
-    cj_err e = kv_extend(kv, to - from, NULL);
+    cj_err e = kv_extend(kv, to - from, d);
     if (e) return e;
     for (int l = 0; l < CASE_LAYERS; l++)
         for (int64_t p = from; p < to; p++) kv_pages(kv, l)[p / KV_PAGE][p % KV_PAGE] = case_mark(ids, p, l);
@@ -89,7 +89,7 @@ static inline cj_err case_write(shelf *s, const shelf_plan *p, int64_t to, int64
     if (!err) err = shelf_attach(e, kv, p->n, &count, d);
     if (resumed) *resumed = count;
     while (!err && kv_count(kv) < to) {
-        err = case_read(kv, p->ids, i64_min(i64_min(to, shelf_entry_next(e)), kv_count(kv) + step));
+        err = case_read(kv, p->ids, i64_min(i64_min(to, shelf_entry_next(e)), kv_count(kv) + step), d);
         if (!err) err = shelf_append(e, kv, d);
         if (!err && shelf_entry_info(e)->tokens > kv_count(kv)) err = shelf_attach(e, kv, p->n, &count, d);
     }
