@@ -16,6 +16,7 @@ cj_err entry_new(shelf_entry **out, shelf *s, entry_row *row, cj_diag *d)
         mem_free(e);
         return diag_nomem(d, sizeof *e);
     }
+    e->n_layers = row->shape.n_layers;
     e->row = *row;
     *row = (entry_row){0};
     *out = e;
@@ -26,7 +27,7 @@ void shelf_entry_close(shelf_entry **pe)
 {
     shelf_entry *e = *pe;
     if (!e) return;
-    for (int i = 0; i < e->row.shape.n_layers; i++) mem_free(e->layer[i].page);
+    for (int i = 0; i < e->n_layers; i++) mem_free(e->layer[i].page);
     for (int64_t i = 0; i < e->n_maps; i++) file_map_close(&e->map[i]);
     grow_close(&e->file);
     buf_deinit(&e->ids);

@@ -29,6 +29,7 @@ struct shelf_entry {
     entry_segment *segment;    /* [n_segments], one after the other from 0 to tokens */
     int64_t n_segments, cap_segments;
     layer_refs *layer;         /* [n_layers]; empty for those with a window */
+    int n_layers;
     file_map *map;             /* [n_maps], until the entry is closed */
     int64_t n_maps, cap_maps;
     chain chain;               /* at row.info.tokens */
