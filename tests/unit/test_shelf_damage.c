@@ -1,7 +1,7 @@
 /* Any file of a shelf with a flipped bit, a cut, bytes of nonsense or more at its end: what is wrong is detected and refused with a sentence, or
  * harmless; never a crash, never wrong keys, values, tokens or blobs. Reading the document again then repairs it, or says why not.
  *
- *     test_shelf_damage [TIMES]     default 400; the long test does 2000 */
+ *     test_shelf_damage [TIMES]     default 150; the long test does 2000 */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,7 +12,7 @@
 #include "../support/shelf_case.h"
 
 enum { N = 45000, KEPT = 41000, MORE = 3000, FILES_MAX = 32 };
-static int times = 400;
+static int times = 150;
 static const char marks[] = "what stands where";
 
 /* A shelf as bytes. */
@@ -195,7 +195,7 @@ static void damage_is_found_or_harmless(void **state)
         index_lost += in_index;
         case_remove(folder);
     }
-    print_message("%d damaged: %d found, %d harmless, %d refused for good (of %d in the index)\n", times, found, times - found, lost, index_lost);
+    print_message("# %d damaged: %d found, %d harmless, %d refused for good (of %d in the index)\n", times, found, times - found, lost, index_lost);
     for (int k = 0; k < n_files; k++) buf_deinit(&files[k].bytes);
 }
 

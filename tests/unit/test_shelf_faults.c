@@ -1,7 +1,7 @@
 /* The shelf when memory ends, when a write or a sync fails, when the disk is full or read-only: nothing acknowledged is lost, the
  * same handle goes on when it can, and a sentence says what is wrong.
  *
- *     test_shelf_faults [STEP]     every STEP-th place to fail (default 61; the long test takes every one) */
+ *     test_shelf_faults [STEP]     every STEP-th place to fail (default 149; the long test takes every one) */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -17,7 +17,7 @@
 #include "../support/skip.h"
 
 enum { N = 36000, BEFORE = 30000, STEP = 1500 }; /* a segment ends, another begins */
-static int64_t every = 61;
+static int64_t every = 149;
 static int32_t *ids, *other;
 
 /* Writes on to the end of a text, keeping in *acknowledged what was. With `stubborn` a failure is made good (by `mend`) and the
