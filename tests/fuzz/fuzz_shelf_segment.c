@@ -47,7 +47,7 @@ static cj_err visit(void *user, const segment_record *r, cj_diag *d)
         const uint8_t *p = record_summaries(r, s, i, &n);
         assert(n <= record_count(r, s, i));
         volatile uint8_t sum = 0;
-        for (size_t k = 0; k < (size_t)n * kv_summary_bytes(&s->layers[i].layout); k++) sum = (uint8_t)(sum + p[k]);
+        for (size_t k = 0; k < (size_t)n * summary_bytes(&s->layers[i].layout); k++) sum = (uint8_t)(sum + p[k]);
     }
     return CJ_OK;
 }
