@@ -93,7 +93,7 @@ CJ_API void cj_engine_close(cj_engine **e);
  * which is no error. */
 typedef bool (*cj_text_fn)(void *user, const char *text, size_t bytes);
 
-/* How much has been read: `done` of `total` tokens. Called at least every layer of a chunk, so within tens of milliseconds. False
+/* How much has been read: `done` of `total` tokens (0 of 0 while files are opened). Called at least every layer of a chunk, so within tens of milliseconds. False
  * stops the call with CJ_E_CANCELLED. */
 typedef bool (*cj_progress_fn)(void *user, int64_t done, int64_t total);
 
@@ -122,6 +122,7 @@ CJ_API CJ_NODISCARD cj_err cj_write(cj_engine *e, const char *prompt, const cj_w
 typedef struct cj_quote {
     const char *text;     /* a sentence of the document, cut from it; terminated */
     size_t document;      /* index into the files */
+    const char *name;     /* of the document: the file's name, or within a folder the path below it; terminated */
     const char *chapter;  /* the heading it stands under, terminated; NULL: none */
     const char *article;  /* the article of a law or a contract, terminated, as "第十二条"; NULL: none */
     int page;             /* from 1; 0: the document has no pages */
@@ -146,8 +147,8 @@ typedef struct cj_ask_options {
     void *user;         /* given to both */
 } cj_ask_options;
 
-/* Reads the files [n_files], 1 to 64 of them, of any format and encoding that docs/documents.md names, as one context; finds the sentences that bear on the question
- * and answers. opt may be NULL. *out must be freed with cj_answer_free.
+/* Reads the files [n_files], 1 to 4096 files or folders of any format that docs/documents.md names, as one context; finds the sentences
+ * that bear on the question and answers. opt may be NULL. *out must be freed with cj_answer_free.
  * CJ_E_NOT_FOUND, CJ_E_INPUT, CJ_E_IO: a file is missing, no text, unreadable; CJ_E_LIMIT: too many files, or more text than the model
  * takes at once (the sentence says by how much; nothing is ever cut); CJ_E_CANCELLED; CJ_E_NOMEM. */
 CJ_API CJ_NODISCARD cj_err cj_ask(cj_engine *e, const char *const *files, size_t n_files, const char *question, const cj_ask_options *opt,

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "document/set.h"
 #include "hub/hub.h"
 #include "reader/ask.h"
 
@@ -96,6 +97,8 @@ static bool pass_progress(void *arg, int64_t done, int64_t total)
     return !l->on_progress || l->on_progress(l->user, done, total);
 }
 
+static bool pass_opening(void *arg) { return pass_progress(arg, 0, 0); }
+
 static bool pass_reading(void *arg, ask_phase phase, int64_t done, int64_t total) { return phase != ASK_READING || pass_progress(arg, done, total); }
 
 static bool pass_piece(void *arg, const generate_piece *p) { return pass_text(arg, p->text, p->n); }
@@ -142,12 +145,14 @@ typedef struct answer_box {
 
 enum { ANSWER_MEMORY_MAX = 1 << 28 };
 
-static cj_err fill_quote(arena *mem, const document *doc, const ask_evidence *e, cj_quote *q, cj_diag *d)
+static cj_err fill_quote(arena *mem, const document_set *set, const ask_evidence *e, cj_quote *q, cj_diag *d)
 {
+    const document *doc = set->docs[e->document];
     const char *text = document_text(doc);
-    *q = (cj_quote){.document = (size_t)e->document, .start = e->start, .end = e->end, .score = (double)e->score, .verified = e->verified};
+    *q = (cj_quote){.document = (size_t)set->path[e->document], .start = e->start, .end = e->end, .score = (double)e->score, .verified = e->verified};
     q->text = arena_strndup(mem, text + e->byte, e->end_byte - e->byte);
-    if (!q->text) return diag_nomem(d, e->end_byte - e->byte);
+    q->name = arena_strndup(mem, document_name(doc), strlen(document_name(doc)));
+    if (!q->text || !q->name) return diag_nomem(d, e->end_byte - e->byte);
     q->page = e->page;
     if (e->chapter >= 0) {
         const document_chapter *ch = document_chapter_at(doc, e->chapter);
@@ -162,7 +167,7 @@ static cj_err fill_quote(arena *mem, const document *doc, const ask_evidence *e,
     return CJ_OK;
 }
 
-static cj_err box_answer(document *const *docs, const ask_result *r, cj_answer **out, cj_diag *d)
+static cj_err box_answer(const document_set *set, const ask_result *r, cj_answer **out, cj_diag *d)
 {
     answer_box *box = mem_zalloc(sizeof *box);
     if (!box) return diag_nomem(d, sizeof *box);
@@ -173,7 +178,7 @@ static cj_err box_answer(document *const *docs, const ask_result *r, cj_answer *
     a->text = arena_strndup(&box->mem, r->answer.len ? r->answer.data : "", r->answer.len);
     cj_err e = quotes && a->text ? CJ_OK : diag_nomem(d, r->answer.len + ASK_EVIDENCE_MAX * sizeof *quotes);
     for (int i = 0; !e && i < r->n_evidence; i++, a->n_quotes++)
-        e = fill_quote(&box->mem, docs[r->evidence[i].document], &r->evidence[i], &quotes[i], d);
+        e = fill_quote(&box->mem, set, &r->evidence[i], &quotes[i], d);
     if (e) cj_answer_free(&a);
     else *out = a;
     return e;
@@ -191,19 +196,18 @@ void cj_answer_free(cj_answer **a)
 cj_err cj_ask(cj_engine *e, const char *const *files, size_t n_files, const char *question, const cj_ask_options *opt, cj_answer **out,
               cj_diag *d)
 {
-    if (n_files < 1 || n_files > ASK_DOCUMENTS_MAX) return diag_fail(d, CJ_E_LIMIT, MSG_LIMIT, "%s" ARG "%d", "files", ASK_DOCUMENTS_MAX);
-    document *docs[ASK_DOCUMENTS_MAX] = {0};
+    if (n_files < 1 || n_files > DOCUMENT_SET_MAX) return diag_fail(d, CJ_E_LIMIT, MSG_LIMIT, "%s" ARG "%d", "files", DOCUMENT_SET_MAX);
+    document_set set;
     static const cj_ask_options usual;
     if (!opt) opt = &usual;
     listener l = {opt->on_text, opt->on_progress, opt->user};
     ask_options ao = {.heads = e->heads, .n_heads = e->n_heads, .evidence = opt->quotes, .max_tokens = opt->max_tokens,
                       .snapshots = e->snapshots, .on_text = pass_text, .on_progress = pass_reading, .arg = &l};
     ask_result r = {0};
-    cj_err err = CJ_OK;
-    for (size_t i = 0; !err && i < n_files; i++) err = document_open(&docs[i], files[i], d);
-    if (!err) err = ask_documents(e->engine, docs, (int)n_files, question, &ao, &r, d);
-    if (!err) err = box_answer(docs, &r, out, d);
+    cj_err err = document_set_open(&set, files, n_files, &(document_watch){.go_on = pass_opening, .user = &l}, d);
+    if (!err) err = ask_documents(e->engine, set.docs, set.n, question, &ao, &r, d);
+    if (!err) err = box_answer(&set, &r, out, d);
     ask_deinit(&r);
-    for (size_t i = 0; i < n_files; i++) document_close(&docs[i]);
+    document_set_close(&set);
     return err;
 }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "app/commands.h"
+#include "app/documents.h"
 #include "app/term.h"
 #include "base/file.h"
 #include "eval/bench.h"
@@ -11,8 +12,7 @@
 
 typedef struct asking {
     const cli *c;
-    document *docs[ASK_DOCUMENTS_MAX]; /* files that are read now */
-    int n_docs;
+    document_set docs;  /* files that are read now */
     shelf *shelf;
     shelf_entry *entry; /* or what was read before; NULL: none */
     book book;          /* either way */
@@ -144,18 +144,6 @@ static void print_speed(const asking *a)
             r->write_seconds > 0 ? 100 * write_floor / r->write_seconds : 0, r->total_seconds, (long long)(memory >> 20));
 }
 
-static cj_err open_documents(asking *a, cj_diag *d)
-{
-    for (int i = 0; i + 1 < a->c->argc; i++) {
-        TRY(document_open(&a->docs[a->n_docs], a->c->argv[i], d));
-        const document *doc = a->docs[a->n_docs++];
-        if (document_pages_without_text(doc))
-            cli_say(a->c, MSG_PDF_SOME_SCANNED, "%s" ARG "%d" ARG "%d", document_name(doc), document_pages_without_text(doc), document_pages(doc));
-        if (document_converted_from(doc)) cli_say(a->c, MSG_ASK_CONVERTED, "%s" ARG "%s", document_name(doc), document_converted_from(doc));
-    }
-    return CJ_OK;
-}
-
 /* The heads that the catalogue knows for a model. */
 static void known_heads(const asking *a, const char *model_name, const char *path, ask_head *heads, ask_options *opt)
 {
@@ -184,8 +172,8 @@ static cj_err open_entry(asking *a, const char **model_name, engine_options *opt
 static cj_err open_book(asking *a, const char **model_name, engine_options *opt, cj_diag *d)
 {
     if (asks_entry(a)) return open_entry(a, model_name, opt, d);
-    TRY(open_documents(a, d));
-    return book_join(&a->book, a->docs, a->n_docs, d);
+    TRY(documents_open(&a->docs, a->c, a->c->argc - 1, d));
+    return book_join(&a->book, a->docs.docs, a->docs.n, d);
 }
 
 static cj_err run(asking *a, const char *model_name, engine_options *opt, ask_options *ask_opt, cj_diag *d)
@@ -216,7 +204,7 @@ int cmd_ask(cli *c)
         {"tokens", 'n', CLI_INT, &tokens, "N", MSG_OPT_TOKENS},
     };
     const cli_help help = {"NAME|FILE... \"QUESTION\"", MSG_CMD_ASK_ABOUT, "ask contract.txt \"违约金是多少？\"\nask a.txt b.txt \"Who signed?\" --json\nask - \"What changed?\" < notes.txt", 2,
-                           ASK_DOCUMENTS_MAX + 1};
+                           DOCUMENT_SET_MAX + 1};
     int code = cli_parse(c, &help, options, sizeof options / sizeof *options);
     if (code) return code;
     if (evidence < 0 || evidence > ASK_EVIDENCE_MAX) return cli_usage(c, MSG_CLI_BAD_VALUE, "--evidence");
@@ -243,7 +231,7 @@ int cmd_ask(cli *c)
     book_deinit(&a.book);
     shelf_entry_close(&a.entry);
     shelf_close(&a.shelf);
-    for (int i = 0; i < a.n_docs; i++) document_close(&a.docs[i]);
+    document_set_close(&a.docs);
     mem_free(home);
     mem_free(snapshots);
     return e ? cli_fail(c, &d) : EXIT_DONE;

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "app/commands.h"
+#include "app/documents.h"
 #include "app/term.h"
 #include "base/clock.h"
 #include "base/cpu.h"
@@ -12,8 +13,7 @@
 
 typedef struct reader {
     const cli *c;
-    document **docs;
-    int n_docs;
+    document_set docs;
     hub *hub;
     engine *engine;
     shelf *shelf;
@@ -74,18 +74,6 @@ static void print_result(const reader *r, const char *name)
               (long long)(cpu_memory_peak() >> 20));
 }
 
-static cj_err open_documents(reader *r, cj_diag *d)
-{
-    r->docs = mem_array((size_t)r->c->argc, sizeof(document *));
-    if (!r->docs) return diag_nomem(d, (size_t)r->c->argc * sizeof(document *));
-    for (int i = 0; i < r->c->argc; i++) {
-        TRY(document_open(&r->docs[r->n_docs], r->c->argv[i], d));
-        const document *doc = r->docs[r->n_docs++];
-        if (document_converted_from(doc)) cli_say(r->c, MSG_ASK_CONVERTED, "%s" ARG "%s", document_name(doc), document_converted_from(doc));
-    }
-    return CJ_OK;
-}
-
 /* The file's name without its ending; of several, the first one's. */
 static void default_name(const document *doc, char *out, size_t size)
 {
@@ -97,9 +85,9 @@ static void default_name(const document *doc, char *out, size_t size)
 static cj_err run(reader *r, const char *model_name, engine_options *opt, read_options *read_opt, char *name, size_t name_size, cj_diag *d)
 {
     char *path = NULL;
-    TRY(open_documents(r, d));
+    TRY(documents_open(&r->docs, r->c, r->c->argc, d));
     if (!read_opt->name) {
-        default_name(r->docs[0], name, name_size);
+        default_name(r->docs.docs[0], name, name_size);
         read_opt->name = name;
     }
     TRY(hub_open(&r->hub, NULL, NULL, d));
@@ -110,7 +98,7 @@ static cj_err run(reader *r, const char *model_name, engine_options *opt, read_o
     mem_free(path);
     if (!e) e = shelf_open(&r->shelf, NULL, d);
     read_opt->model_name = model_name;
-    return e ? e : read_documents(r->engine, r->shelf, r->docs, r->n_docs, read_opt, &r->result, d);
+    return e ? e : read_documents(r->engine, r->shelf, r->docs.docs, r->docs.n, read_opt, &r->result, d);
 }
 
 int cmd_read(cli *c)
@@ -144,7 +132,6 @@ int cmd_read(cli *c)
     shelf_close(&r.shelf);
     engine_close(&r.engine);
     hub_close(&r.hub);
-    for (int i = 0; i < r.n_docs; i++) document_close(&r.docs[i]);
-    mem_free(r.docs);
+    document_set_close(&r.docs);
     return e ? cli_fail(c, &d) : EXIT_DONE;
 }

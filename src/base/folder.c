@@ -32,6 +32,12 @@ cj_err folder_each(const char *path, folder_visit visit, void *user, cj_diag *d)
     return e;
 }
 
+bool folder_is_file(const char *path)
+{
+    struct stat st;
+    return !lstat(path, &st) && S_ISREG(st.st_mode);
+}
+
 static bool add_size(void *user, const char *path, bool is_dir)
 {
     struct stat st;

@@ -9,6 +9,7 @@ typedef bool (*folder_visit)(void *user, const char *path, bool is_dir);
 /* Visits what lies directly in path, in no order; "." and ".." left out. A link is not followed: it counts as a file. */
 CJ_NODISCARD cj_err folder_each(const char *path, folder_visit visit, void *user, cj_diag *d);
 
+bool folder_is_file(const char *path); /* a plain file: no folder, no link, no device */
 int64_t folder_size(const char *path);                        /* bytes of the files below path; 0 when there is none */
 CJ_NODISCARD cj_err folder_remove(const char *path, cj_diag *d); /* path, a file or a folder with all below it; links are
                                                                   removed, never followed; nothing there is fine */

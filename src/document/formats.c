@@ -125,6 +125,17 @@ static const struct format *format_of(const document_source *s)
     return f;
 }
 
+bool formats_is_binary(const document_source *s)
+{
+    if (!s->n || !format_of(s)->text || !memchr(s->bytes, 0, s->n)) return false;
+    buf text;
+    const char *from;
+    buf_init(&text, 1 << 20);
+    bool is_utf16 = !encoding_to_utf8(s->path, "", s->bytes, s->n & ~(size_t)1, &text, &from, NULL);
+    buf_deinit(&text);
+    return !is_utf16;
+}
+
 /* Makes s the same in UTF-8, in `text`. */
 static cj_err convert(document_source *s, const struct format *f, buf *text, const char **from, cj_diag *d)
 {

@@ -22,6 +22,9 @@ typedef struct document_source {
 /* Reads a document of whatever format it is. */
 CJ_NODISCARD cj_err formats_read(document **out, const document_source *s, cj_diag *d);
 
+/* Whether the beginning of a file, s, shows that it is of no format that can be read. */
+bool formats_is_binary(const document_source *s);
+
 /* The fence that a source is extracted behind. */
 process_fence formats_fence(const document_source *s);
 

@@ -11,7 +11,7 @@
 #include "engine/generate.h"
 #include "reader/book.h"
 
-enum { ASK_EVIDENCE_MAX = 16, ASK_HEADS_MAX = SESSION_PROBES_MAX, ASK_DOCUMENTS_MAX = 64 };
+enum { ASK_EVIDENCE_MAX = 16, ASK_HEADS_MAX = SESSION_PROBES_MAX };
 
 typedef struct ask_head {
     int layer, head;

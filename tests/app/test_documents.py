@@ -65,6 +65,28 @@ def laws():
     assert "第一章　总则 第二条 " in text, text
 
 
+def folders():
+    """In the order of names, numbers by their value; what is hidden, ignored, linked, empty or no text is left out, and that is said."""
+    files = {"2.txt": "第二份文件的话。", "10.md": "# 十\n第十份文件的话。", "1/a.html": "<p>第一份文件的话。", "1/b.c": "int main(void) { return 3; } /* a comment */\n",
+             ".hidden": "隐藏的话。", ".git/config": "x", "build/out.txt": "忽略的话。", "1/note.log": "忽略的话二。", "keep.log": "留下的话在此。",
+             "film.mp4": bytes(range(256)) * 99, "empty.txt": "", "wide.txt": "宽字节的话。一句 空格。".encode("utf-16-le"), "broken.docx": b"PK\3\4word/document",
+             ".gitignore": "# comment\n/build/\n*.log\n!keep.log\n"}
+    for name, data in files.items():
+        os.makedirs(os.path.dirname(home.path("tree/" + name)), exist_ok=True)
+        home.write("tree/" + name, data)
+    os.symlink("/etc/passwd", home.path("tree/link.txt"))
+    os.mkfifo(home.path("tree/pipe"))
+    for given in ("tree", "tree/", home.path("tree")):
+        r = home.ok("ask", given, "问？", *MODEL[:-1], "--json", "--lang", "en")
+        place = {e["quote"]: e["document"] for e in r.json()["evidence"]}
+        assert place["第一份文件的话。"] == "tree/1/a.html" and place["第二份文件的话。"] == "tree/2.txt" and place["第十份文件的话。"] == "tree/10.md", place
+        assert place["留下的话在此。"] == "tree/keep.log" and not any("隐藏" in q or "忽略" in q for q in place), place
+        assert "3 hidden, 2 ignored (.gitignore), 2 links and devices, 1 empty, 2 that cannot be read" in r.err, r.err
+        assert "film.mp4" in r.err and "broken.docx" in r.err and "6 documents." in r.err, r.err
+    os.makedirs(home.path("bare/.git"))
+    refused(home.path("bare"), "no document")
+
+
 def needs_pdftotext():
     if not shutil.which("pdftotext"):
         raise tap.Skip("pdftotext is not here (package poppler-utils)")
@@ -203,5 +225,5 @@ def ctrl_c_stops_an_extractor():
     assert time.time() - start < 5
 
 
-juan.run([("HTML", html), ("DOCX", docx), ("EPUB", epub), ("bad archives", bad_archives), ("PDF", pdfs), ("bad PDFs", bad_pdfs), ("without pdftotext", without_pdftotext),
+juan.run([("folders", folders), ("HTML", html), ("DOCX", docx), ("EPUB", epub), ("bad archives", bad_archives), ("PDF", pdfs), ("bad PDFs", bad_pdfs), ("without pdftotext", without_pdftotext),
           ("extractors are fenced", extractors_are_fenced), ("Ctrl-C stops an extractor", ctrl_c_stops_an_extractor), ("Big5", big5), ("laws", laws)], home)

@@ -8,14 +8,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
+#include "base/folder.h"
 #include "base/hash.h"
 #include "document/document.h"
 #include "document/draft.h"
 #include "document/formats.h"
 #include "document/archive.h"
 #include "document/html.h"
+#include "document/ignore.h"
 #include "document/inside.h"
 #include "document/pdf.h"
+#include "document/set.h"
 #include "document/xml.h"
 
 static document *opened(const char *name, const char *bytes)
@@ -256,6 +260,88 @@ static void what_is_no_document_is_named(void **state)
     }
 }
 
+/* ---- folders ---- */
+
+static void ignored_names_are_found(void **state)
+{
+    (void)state;
+    static const char outer[] = "# c\n\n*.o\n/build\nlogs/\n!keep.o\ndoc/*.txt\n**/deep\na/**/z \r\n", inner[] = "!x.o\n/only\n";
+    ignore_list l = {0};
+    assert_int_equal(ignore_add(&l, 2, outer, sizeof outer - 1, NULL), CJ_OK);
+    int rules = l.n;
+    assert_int_equal(ignore_add(&l, 6, inner, sizeof inner - 1, NULL), CJ_OK);
+    const struct { const char *path; bool folder, ignored; } cases[] = {
+        {"r/a.o", false, true}, {"r/s/b.o", false, true}, {"r/keep.o", false, false}, {"r/build", true, true}, {"r/s/build", true, false},
+        {"r/logs", true, true}, {"r/logs", false, false}, {"r/s/logs", true, true}, {"r/doc/a.txt", false, true}, {"r/doc/b/a.txt", false, false},
+        {"r/x/y/deep", true, true}, {"r/a/b/c/z", false, true}, {"r/sub/x.o", false, false}, {"r/sub/only", false, true}, {"r/a.c", false, false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        if (ignore_has(&l, cases[i].path, cases[i].folder) == cases[i].ignored) continue;
+        print_message("%s\n", cases[i].path);
+        fail();
+    }
+    ignore_cut(&l, rules);
+    assert_true(ignore_has(&l, "r/sub/x.o", false)); /* the inner file's rules are gone */
+    ignore_cut(&l, 0);
+}
+
+static void put_file(const char *folder, const char *name, const char *text)
+{
+    char path[300];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    fputs(text, f);
+    fclose(f);
+}
+
+static bool never(void *user)
+{
+    (void)user;
+    return false;
+}
+
+static void folders_become_documents(void **state)
+{
+    (void)state;
+    char root[] = "/tmp/cj-set-XXXXXX", inner[64];
+    assert_non_null(mkdtemp(root));
+    snprintf(inner, sizeof inner, "%s/卷2", root);
+    assert_int_equal(file_make_dirs(inner, NULL), CJ_OK);
+    put_file(root, "卷10.txt", "第十");
+    put_file(root, "卷1.txt", "第一");
+    put_file(inner, "a.txt", "第二");
+    put_file(inner, "b.o", "忽略");
+    put_file(inner, ".gitignore", "*.o");
+    const char *const paths[] = {root, inner}, *const base = strrchr(root, '/') + 1;
+    document_set set;
+    for (int64_t n = 0;; n++) { /* every allocation fails once */
+        mem_fail_after(n);
+        cj_err e = document_set_open(&set, paths, 2, NULL, NULL);
+        mem_fail_after(-1);
+        if (!e) {
+            assert_true(n > 30);
+            break;
+        }
+        assert_int_equal(e, CJ_E_NOMEM);
+        document_set_close(&set);
+    }
+    const char *const texts[] = {"第一", "第二", "第十", "第二"}, *const names[] = {"卷1.txt", "卷2/a.txt", "卷10.txt"};
+    assert_int_equal(set.n, 4);
+    assert_int_equal(set.hidden, 2);
+    assert_int_equal(set.ignored, 2);
+    for (int i = 0; i < 4; i++) {
+        assert_string_equal(document_text(set.docs[i]), texts[i]);
+        assert_int_equal(set.path[i], i == 3);
+        assert_memory_equal(document_name(set.docs[i]), i < 3 ? base : "卷2/", strlen(i < 3 ? base : "卷2/"));
+        if (i < 3) assert_string_equal(document_name(set.docs[i]) + strlen(base) + 1, names[i]);
+    }
+    document_set_close(&set);
+    assert_int_equal(document_set_open(&set, paths, 2, &(document_watch){.go_on = never}, NULL), CJ_E_CANCELLED);
+    document_set_close(&set);
+    assert_int_equal(folder_remove(root, NULL), CJ_OK);
+}
+
 /* ---- documents as bytes ---- */
 
 static const char law[] = "示范法\n\n第一章 总则\n第一条　为了规范。\n本条第二款。\n第二条　适用范围。\n第二章 分则\n通则一句。\n第三条之一 补充。\n";
@@ -394,7 +480,9 @@ int main(void)
         cmocka_unit_test(html_headings_are_chapters), cmocka_unit_test(html_says_its_encoding), cmocka_unit_test(html_of_any_depth),
         cmocka_unit_test(lines_of_a_page_are_joined), cmocka_unit_test(verse_is_not_joined),
         cmocka_unit_test(references_are_resolved_within_an_archive),
-        cmocka_unit_test(xml_takes_no_entities), cmocka_unit_test(what_is_no_document_is_named), cmocka_unit_test(documents_are_saved_and_loaded), cmocka_unit_test(a_damaged_blob_is_refused), cmocka_unit_test(laws_have_articles),
+        cmocka_unit_test(xml_takes_no_entities), cmocka_unit_test(what_is_no_document_is_named), cmocka_unit_test(ignored_names_are_found),
+        cmocka_unit_test(folders_become_documents),
+        cmocka_unit_test(documents_are_saved_and_loaded), cmocka_unit_test(a_damaged_blob_is_refused), cmocka_unit_test(laws_have_articles),
         cmocka_unit_test(no_memory_is_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
