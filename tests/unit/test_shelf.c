@@ -344,6 +344,49 @@ static void entries_travel(void **state)
     case_remove(other);
 }
 
+/* False at the n-th look. */
+static bool stop_at(void *user, int64_t done, int64_t total)
+{
+    assert_true(done <= total);
+    return --*(int *)user > 0;
+}
+
+/* Ctrl-C at any look leaves nothing behind. */
+static void whatever_is_long_can_be_cancelled(void **state)
+{
+    (void)state;
+    enum { N = 70000 };
+    char *folder = case_folder(), path[512];
+    shelf *s = open_shelf(folder);
+    int32_t *ids = case_ids(N, N, 0);
+    shelf_plan p = case_plan("a", ids, N);
+    cj_diag d = {0};
+    int64_t damages;
+    int left;
+    shelf_watch watch = {&left, stop_at, NULL};
+    cj_err e;
+    snprintf(path, sizeof path, "%s/x.juan", folder);
+    write_to(s, &p, N, 0);
+    for (int n = 1; n < 6; n++) {
+        left = n;
+        assert_int_equal(shelf_verify(s, NULL, &watch, &damages, &d), CJ_E_CANCELLED);
+        left = n;
+        assert_int_equal(shelf_export(s, "a", path, &watch, &d), CJ_E_CANCELLED);
+        assert_false(file_exists(path));
+    }
+    left = 1000;
+    assert_int_equal(shelf_export(s, "a", path, &watch, &d), CJ_OK);
+    for (int n = 1; left = n, (e = shelf_import(s, path, "b", &watch, NULL, &d)) != CJ_OK; n++) {
+        assert_int_equal(e, CJ_E_CANCELLED);
+        assert_int_equal(segment_files(folder), 3);
+        assert_true(n < 100);
+    }
+    assert_reads(s, "b", ids, N, N);
+    free(ids);
+    shelf_close(&s);
+    case_remove(folder);
+}
+
 /* ---- sentences ---- */
 
 static void what_does_not_fit_is_refused(void **state)
@@ -526,6 +569,7 @@ int main(void)
         cmocka_unit_test(a_damaged_page_is_named_and_read_again),
         cmocka_unit_test(lost_files_are_read_again),
         cmocka_unit_test(entries_travel),
+        cmocka_unit_test(whatever_is_long_can_be_cancelled),
         cmocka_unit_test(what_does_not_fit_is_refused),
         cmocka_unit_test(other_versions_are_told_apart),
         cmocka_unit_test(clocks_are_for_people),

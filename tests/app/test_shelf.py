@@ -1,0 +1,114 @@
+#!/usr/bin/env python3
+"""juan shelf: what juan read keeps is listed, shown, checked, moved to another home and removed; what is damaged is named, and read again."""
+import glob
+import hashlib
+import os
+import sys
+
+sys.path[:0] = [os.path.join(os.environ["CJ_SOURCE"], "tests", "support")]
+import juan
+
+home = juan.Home()
+TEXT = "".join(f"第{i}回说的是从前有座山，山里有座庙，庙里的老和尚讲第{i * 7}个故事。\n\n" for i in range(40))
+
+
+def read(name="山", *more):
+    return home.ok("read", home.write("shan.txt", TEXT), "--as", name, "--model", home.model(), "--json", *more).lines()[-1]
+
+
+def shelf(*arguments, **more):
+    return home.ok("shelf", *arguments, "--json", **more).json()
+
+
+def segments():
+    return sorted(glob.glob(os.path.join(home.home, "shelf", "segments", "*.seg")))
+
+
+def flip(path, at):
+    with open(path, "r+b") as f:
+        f.seek(at, 0 if at >= 0 else 2)
+        b = f.read(1)
+        f.seek(-1, 1)
+        f.write(bytes([b[0] ^ 1]))
+
+
+def empty():
+    assert shelf("list") == {"entries": []}
+    assert "juan read" in home.ok("shelf").out and "juan read" in home.ok("shelf", "--lang", "zh").out
+    assert shelf("verify") == {"damaged": []} and shelf("gc") == {"bytes": 0}
+    home.fails(3, "shelf", "show", "山", says="山")
+
+
+def listed():
+    done = read()
+    e, = shelf()["entries"]
+    assert e["name"] == "山" and e["complete"] and e["tokens"] == e["tokens_total"] == done["tokens"] and not e["damaged"], e
+    assert e["characters"] == len(TEXT) and e["bytes"] > 0 and e["mode"] == "fast" and e["kv"] == "q8", e
+    assert e["documents"] == [{"file": "shan.txt", "characters": len(TEXT), "sha256": hashlib.sha256(TEXT.encode()).hexdigest()}], e
+    assert shelf("show", "山") == e
+    text = home.ok("shelf", "list").out
+    assert "山" in text and f"{len(TEXT):,}" in text, text
+    assert "shan.txt" in home.ok("shelf", "show", "山").out
+
+
+def moved():
+    path = home.path("山.juan")
+    r = shelf("export", "山", path)
+    assert r["bytes"] == os.path.getsize(path), r
+    r = home.fails(2, "shelf", "import", path, says="--as")
+    e = shelf("import", path, "--as", "庙")
+    assert e["name"] == "庙" and e["documents"] == shelf("show", "山")["documents"] and e["model_path"] is None, e
+    elsewhere = os.path.join(home.folder, "elsewhere")
+    assert shelf("import", path, JUAN_HOME=elsewhere)["name"] == "山"
+    assert shelf("verify", "山", JUAN_HOME=elsewhere) == {"damaged": []}
+    flip(path, os.path.getsize(path) // 2)
+    home.fails(3, "shelf", "import", path, "--as", "c", says=path)
+    assert [x["name"] for x in shelf()["entries"]] == ["山", "庙"] or [x["name"] for x in shelf()["entries"]] == ["庙", "山"]
+    home.fails(3, "shelf", "import", home.write("no.juan", "no"), says="no.juan")
+    home.fails(3, "shelf", "import", home.path("absent.juan"), says="absent.juan")
+    home.fails(3, "shelf", "export", "absent", path, says="absent")
+    shelf("rm", "庙")
+
+
+def repaired():
+    assert len(segments()) == 1, segments()
+    flip(segments()[0], -1000)
+    r = home.juan("shelf", "verify", "--json")
+    assert r.code == 3 and "juan read" in r.err, r
+    damage = r.json()["damaged"]
+    assert len(damage) == 1 and damage[0]["name"] == "山" and damage[0]["kind"] == "page" and damage[0]["position"] == 0, damage
+    assert shelf("verify") == {"damaged": []} and not shelf("show", "山")["complete"]
+    assert "0%" in home.ok("shelf").out
+    read()
+    assert shelf("show", "山")["complete"] and shelf("verify", "山") == {"damaged": []}
+    shelf("gc")
+    assert len(segments()) == 1
+    os.unlink(segments()[0])
+    assert home.fails(3, "ask", "山", "庙里有谁？", "--model", home.model(), says="山")
+    assert "山" in home.juan("shelf", "verify", "--lang", "zh").out
+    read()
+    assert shelf("verify") == {"damaged": []}
+
+
+def removed():
+    assert shelf("rm", "山")["bytes"] > 0 and shelf("list") == {"entries": []} and not segments()
+    home.fails(3, "shelf", "rm", "山", says="山")
+
+
+def usage():
+    home.fails(2, "shelf", "burn", says="burn")
+    home.fails(2, "shelf", "show", says="juan shelf show NAME")
+    home.fails(2, "shelf", "export", "山", says="juan shelf export NAME FILE")
+    home.fails(2, "shelf", "list", "山", says="山")
+    home.fails(2, "shelf", "import", "x", "--as", "", says="1 to 255 bytes")
+
+
+def spoilt():
+    shelf("list")
+    flip(os.path.join(home.home, "shelf", "index.db"), 3)
+    for command in (("list",), ("verify",), ("rm", "x"), ("gc",)):
+        home.fails(3, "shelf", *command, says="index.db")
+
+
+juan.run([("an empty shelf", empty), ("list and show", listed), ("export and import", moved), ("verify, and reading again", repaired), ("rm", removed),
+          ("usage", usage), ("an index that is none", spoilt)], home)
