@@ -9,7 +9,7 @@
 struct cj_engine {
     engine *engine;
     session *session;            /* what cj_write has read */
-    ask_head heads[ASK_HEADS_MAX];
+    finder_head heads[ASK_HEADS_MAX];
     int n_heads;
     char *snapshots;
 };
@@ -36,7 +36,7 @@ static cj_err open_model(cj_engine *e, const char *name, engine_options *opt, cj
     if (!err) {
         const hub_model *m = hub_find_file(h, name, path);
         for (size_t i = 0; m && i < m->head_count && e->n_heads < ASK_HEADS_MAX; i++)
-            e->heads[e->n_heads++] = (ask_head){m->heads[i].layer, m->heads[i].head};
+            e->heads[e->n_heads++] = (finder_head){m->heads[i].layer, m->heads[i].head};
         opt->path = path;
         err = engine_open(&e->engine, opt, d);
     }

@@ -81,6 +81,8 @@ static bool on_text(void *arg, const char *text, size_t n)
     return !cli_interrupted();
 }
 
+static const char *const find_names[] = {"", "reading", "index", "both"};
+
 static json_object *evidence_json(const asking *a, const ask_evidence *e)
 {
     const document *doc = a->book.docs[e->document];
@@ -105,7 +107,7 @@ static json_object *evidence_json(const asking *a, const ask_evidence *e)
     json_object_object_add(o, "end", json_object_new_int64(e->end));
     json_object_object_add(o, "verified", json_object_new_boolean(e->verified));
     json_object_object_add(o, "score", json_object_new_double((double)e->score));
-    json_object_object_add(o, "found_by", json_object_new_string("reading"));
+    json_object_object_add(o, "found_by", json_object_new_string(find_names[e->found_by]));
     return o;
 }
 
@@ -145,10 +147,10 @@ static void print_speed(const asking *a)
 }
 
 /* The heads that the catalogue knows for a model. */
-static void known_heads(const asking *a, const char *model_name, const char *path, ask_head *heads, ask_options *opt)
+static void known_heads(const asking *a, const char *model_name, const char *path, finder_head *heads, ask_options *opt)
 {
     const hub_model *m = hub_find_file(a->hub, model_name, path);
-    for (size_t i = 0; m && i < m->head_count && i < ASK_HEADS_MAX; i++) heads[opt->n_heads++] = (ask_head){m->heads[i].layer, m->heads[i].head};
+    for (size_t i = 0; m && i < m->head_count && i < ASK_HEADS_MAX; i++) heads[opt->n_heads++] = (finder_head){m->heads[i].layer, m->heads[i].head};
     opt->heads = heads;
 }
 
@@ -178,7 +180,7 @@ static cj_err open_book(asking *a, const char **model_name, engine_options *opt,
 
 static cj_err run(asking *a, const char *model_name, engine_options *opt, ask_options *ask_opt, cj_diag *d)
 {
-    ask_head heads[ASK_HEADS_MAX];
+    finder_head heads[ASK_HEADS_MAX];
     char *path = NULL;
     TRY(open_book(a, &model_name, opt, d));
     TRY(hub_open(&a->hub, NULL, NULL, d));
@@ -196,11 +198,13 @@ int cmd_ask(cli *c)
 {
     asking a = {.c = c};
     const char *model_name = NULL;
+    const char *find = NULL;
     int64_t evidence = 0, tokens = 0;
     cj_diag d = {0};
     const cli_option options[] = {
         {"model", 'm', CLI_TEXT, &model_name, "MODEL", MSG_OPT_MODEL},
         {"evidence", 'e', CLI_INT, &evidence, "N", MSG_OPT_EVIDENCE},
+        {"find", 0, CLI_TEXT, &find, "HOW", MSG_OPT_FIND},
         {"tokens", 'n', CLI_INT, &tokens, "N", MSG_OPT_TOKENS},
     };
     const cli_help help = {"NAME|FILE... \"QUESTION\"", MSG_CMD_ASK_ABOUT, "ask contract.txt \"违约金是多少？\"\nask a.txt b.txt \"Who signed?\" --json\nask - \"What changed?\" < notes.txt", 2,
@@ -208,13 +212,16 @@ int cmd_ask(cli *c)
     int code = cli_parse(c, &help, options, sizeof options / sizeof *options);
     if (code) return code;
     if (evidence < 0 || evidence > ASK_EVIDENCE_MAX) return cli_usage(c, MSG_CLI_BAD_VALUE, "--evidence");
+    int how = find ? FIND_BOTH : 0;
+    while (find && how && strcmp(find, find_names[how])) how--;
+    if (find && !how) return cli_usage(c, MSG_CLI_BAD_VALUE, "--find");
     if (tokens < 0) return cli_usage(c, MSG_CLI_BAD_VALUE, "--tokens");
     if (!*c->argv[c->argc - 1]) return cli_usage(c, MSG_ASK_NO_QUESTION, "");
     engine_options opt = {0};
     code = cli_engine_options(c, &opt);
     if (code) return code;
     char *home = file_home(), *snapshots = home ? file_join(home, "snapshots") : NULL;
-    ask_options ask_opt = {.evidence = (int)evidence, .max_tokens = tokens, .snapshots = snapshots, .on_progress = on_progress,
+    ask_options ask_opt = {.find = how, .evidence = (int)evidence, .max_tokens = tokens, .snapshots = snapshots, .on_progress = on_progress,
                            .on_evidence = on_evidence, .on_text = on_text, .arg = &a};
     cli_progress_begin(&a.progress, c, MSG_READING);
     cj_err e = run(&a, model_name, &opt, &ask_opt, &d);

@@ -44,6 +44,7 @@ static bool on_progress(void *arg, const read_progress *p)
     if (!r->c->json) return cli_progress_step(&r->progress, p->tokens, p->tokens_total);
     if (now - r->told >= 1) {
         cli_json(progress_json(p));
+        fflush(stdout);
         r->told = now;
     }
     return !cli_interrupted();

@@ -33,25 +33,26 @@ void ask_count_read(asker *a, int64_t from, int64_t to, bool logits, double seco
     r->read_seconds += seconds;
 }
 
+static ask_evidence evidence_of(const asker *a, const found_passage *found)
+{
+    passage p = a->book->passages.item[found->passage];
+    int doc = book_document_of(a->book, p.byte);
+    const document *from = a->book->docs[doc];
+    size_t byte = p.byte - a->book->begin[doc], end = p.end - a->book->begin[doc];
+    return (ask_evidence){
+        .document = doc, .byte = byte, .end_byte = end, .start = document_char_at(from, byte), .end = document_char_at(from, end),
+        .chapter = document_chapter_of(from, byte), .article = document_article_of(from, byte), .page = document_page_of(from, byte),
+        .paragraph = document_paragraph_of(from, byte), .found_by = found->by, .score = found->score,
+        .verified = end <= document_bytes(from) && !memcmp(document_text(from) + byte, a->book->text.data + p.byte, end - byte),
+    };
+}
+
 /* The best passages as evidence, and to the caller. */
 static void take_evidence(asker *a)
 {
     a->phase = ASK_ANSWERING; /* what is still read belongs to the answer: the caller may be showing it from here on */
-    int64_t best[ASK_EVIDENCE_MAX];
-    int most = a->opt->evidence ? a->opt->evidence : EVIDENCE_DEFAULT;
-    int n = find_best(a->score, a->book->passages.n, best, most);
-    for (int i = 0; i < n; i++) {
-        passage p = a->book->passages.item[best[i]];
-        int doc = book_document_of(a->book, p.byte);
-        const document *from = a->book->docs[doc];
-        size_t byte = p.byte - a->book->begin[doc], end = p.end - a->book->begin[doc];
-        a->out->evidence[i] = (ask_evidence){
-            .document = doc, .byte = byte, .end_byte = end, .start = document_char_at(from, byte), .end = document_char_at(from, end),
-            .chapter = document_chapter_of(from, byte), .article = document_article_of(from, byte), .page = document_page_of(from, byte),
-            .paragraph = document_paragraph_of(from, byte), .score = a->score[best[i]],
-            .verified = end <= document_bytes(from) && !memcmp(document_text(from) + byte, a->book->text.data + p.byte, end - byte),
-        };
-    }
+    int most = a->opt->evidence ? a->opt->evidence : EVIDENCE_DEFAULT, n = (int)i64_min(a->n_found, most);
+    for (int i = 0; i < n; i++) a->out->evidence[i] = evidence_of(a, &a->found[i]);
     a->out->n_evidence = n;
     if (a->opt->on_evidence) a->opt->on_evidence(a->opt->arg, a->out->evidence, n);
 }
@@ -129,10 +130,9 @@ static cj_err write_answer(asker *a, cj_diag *d)
 /* The best `most` passages alone; the best comes last, nearest to the question. */
 static cj_err gather_sentences(const asker *a, int most, buf *text, cj_diag *d)
 {
-    int64_t best[REREAD_PASSAGES];
     buf_clear(text);
-    for (int n = find_best(a->score, a->book->passages.n, best, most); n-- > 0;) {
-        passage p = a->book->passages.item[best[n]];
+    for (int n = (int)i64_min(a->n_found, most); n-- > 0;) {
+        passage p = a->book->passages.item[a->found[n].passage];
         TRY(buf_append(text, a->book->text.data + p.byte, p.end - p.byte, d));
         if (n) TRY(buf_puts(text, "\n", d));
     }
@@ -142,14 +142,13 @@ static cj_err gather_sentences(const asker *a, int most, buf *text, cj_diag *d)
 /* The best passages with CONTEXT_CHARS before and after, in the order of the book, without overlaps. */
 static cj_err gather_context(const asker *a, buf *text, cj_diag *d)
 {
-    int64_t best[REREAD_PASSAGES];
-    int n = find_best(a->score, a->book->passages.n, best, REREAD_PASSAGES);
+    const int n = (int)i64_min(a->n_found, REREAD_PASSAGES);
     const passage *p = a->book->passages.item;
     size_t done = 0, reach = CONTEXT_CHARS * 3; /* bytes, as Chinese has them; before `done` all has been taken */
     buf_clear(text);
     for (int64_t i = 0; i < a->book->passages.n; i++) {
         bool chosen = false;
-        for (int k = 0; k < n; k++) chosen |= best[k] == i;
+        for (int k = 0; k < n; k++) chosen |= a->found[k].passage == i;
         if (!chosen) continue;
         int64_t from = i, to = i;
         while (from > 0 && p[i].byte - p[from - 1].byte <= reach) from--;
@@ -192,11 +191,24 @@ static cj_err ask_close(asker *a, cj_diag *d)
     return write_answer(a, d);
 }
 
+/* What the entry holds is not read again. */
+static cj_err find_in_entry(asker *a, cj_diag *d)
+{
+    finder *f = NULL;
+    finder_cost cost;
+    const finder_options opt = {.heads = a->opt->heads, .n_heads = a->opt->n_heads, .how = a->opt->find, .keep = ENGINE_KEEP, .on_progress = ask_progress, .arg = a};
+    TRY(finder_open(&f, a->e, a->book, a->entry, &opt, d));
+    cj_err e = finder_find(f, a->question, a->found, FINDER_FOUND_MAX, &a->n_found, &cost, d);
+    if (!e && cost.tokens) ask_count_read(a, cost.held, cost.held + cost.tokens, false, cost.seconds);
+    finder_close(&f);
+    return e;
+}
+
 /* Otherwise: read, find, then read what was found again, close to the question, and answer. */
 static cj_err ask_far(asker *a, cj_diag *d)
 {
     a->out->from_passages = true;
-    TRY(a->entry ? ask_kept_and_score(a, d) : ask_read_and_score(a, prompt_find, WANT_NONE, d));
+    TRY(a->entry ? find_in_entry(a, d) : ask_read_and_score(a, prompt_find, WANT_NONE, d));
     take_evidence(a);
     TRY(make_short_prompt(a, d));
     TRY(begin_session(a, d));
@@ -205,8 +217,6 @@ static cj_err ask_far(asker *a, cj_diag *d)
 
 static cj_err run(asker *a, cj_diag *d)
 {
-    a->score = mem_array((size_t)a->book->passages.n, sizeof *a->score);
-    if (!a->score) return diag_nomem(d, (size_t)a->book->passages.n * sizeof *a->score);
     ask_choose_heads(a);
     TRY(session_open(&a->session, a->e, 0, d));
     if (a->entry || !prompt_can_chat(a->e)) return ask_far(a, d);
@@ -219,6 +229,7 @@ static cj_err run(asker *a, cj_diag *d)
 static cj_err check_options(const ask_options *opt, cj_diag *d)
 {
     if (opt->evidence < 0 || opt->evidence > ASK_EVIDENCE_MAX) return diag_fail(d, CJ_E_USAGE, MSG_OPTION_BAD, "%s" ARG "%d", "quotes", opt->evidence);
+    if (opt->find & ~FIND_BOTH) return diag_fail(d, CJ_E_USAGE, MSG_OPTION_BAD, "%s" ARG "%d", "find", opt->find);
     if (opt->max_tokens < 0) return diag_fail(d, CJ_E_USAGE, MSG_OPTION_BAD, "%s" ARG "%lld", "max_tokens", (long long)opt->max_tokens);
     return CJ_OK;
 }
@@ -232,9 +243,7 @@ cj_err ask(engine *e, const book *b, shelf_entry *entry, const char *question, c
     if (!err) err = run(&a, d);
     out->total_seconds = clock_now() - a.start;
     session_close(&a.session);
-    session_close(&a.far);
     prompt_deinit(&a.prompt);
-    mem_free(a.score);
     return err;
 }
 

@@ -9,13 +9,9 @@
 #define READER_ASK_H
 
 #include "engine/generate.h"
-#include "reader/book.h"
+#include "reader/finder.h"
 
-enum { ASK_EVIDENCE_MAX = 16, ASK_HEADS_MAX = SESSION_PROBES_MAX };
-
-typedef struct ask_head {
-    int layer, head;
-} ask_head;
+enum { ASK_EVIDENCE_MAX = 16, ASK_HEADS_MAX = FINDER_HEADS_MAX };
 
 typedef struct ask_evidence {
     int document;          /* index into the documents given */
@@ -25,6 +21,7 @@ typedef struct ask_evidence {
     int article;           /* of a law or a contract; -1: none */
     int page;              /* from 1; 0: the document has no pages */
     int64_t paragraph;
+    int found_by;          /* FIND_... */
     float score;           /* how much of the question looks here, 0..1: docs/finding.md */
     bool verified;         /* the quote is document[start:end], letter for letter */
 } ask_evidence;
@@ -32,8 +29,9 @@ typedef struct ask_evidence {
 typedef enum ask_phase { ASK_READING, ASK_ANSWERING } ask_phase;
 
 typedef struct ask_options {
-    const ask_head *heads;       /* the heads that find; n_heads 0: all heads of layers without a window */
+    const finder_head *heads;       /* the heads that find; n_heads 0: all heads of layers without a window */
     int n_heads;
+    int find;                    /* FIND_..., for a book of the shelf; 0: both */
     int evidence;                /* how many quotes at most; 0: 3 */
     int64_t max_tokens;          /* of the answer; 0: 64 */
     const char *snapshots;       /* folder that keeps what every question begins with; NULL: none */

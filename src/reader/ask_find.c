@@ -7,14 +7,14 @@ void ask_choose_heads(asker *a)
 {
     const model_spec *m = model_spec_of(engine_model(a->e));
     for (int i = 0; i < a->opt->n_heads && a->n_heads < ASK_HEADS_MAX; i++) {
-        ask_head h = a->opt->heads[i];
+        finder_head h = a->opt->heads[i];
         if (h.layer >= 0 && h.layer < m->n_layers && h.head >= 0 && h.head < m->layers[h.layer].gqa.heads) a->heads[a->n_heads++] = h;
     }
     a->heads_known = a->n_heads > 0;
     if (a->heads_known) return;
     for (int l = m->n_layers - 1; l >= 0; l--) /* none known: later layers first, as far as there is room */
         for (int h = 0; !m->layers[l].gqa.window && h < m->layers[l].gqa.heads && a->n_heads < ASK_HEADS_MAX; h++)
-            a->heads[a->n_heads++] = (ask_head){l, h};
+            a->heads[a->n_heads++] = (finder_head){l, h};
 }
 
 cj_err ask_make_prompt(asker *a, prompt_maker *make, const char *question, cj_diag *d)
@@ -57,7 +57,7 @@ static cj_err look(asker *a, model_want want, int64_t from, int64_t end, gaze *g
     int n_probes = a->n_heads * g->parts;
     TRY(check_length(a, d));
     for (int i = 0; i < n_probes; i++) {
-        ask_head h = a->heads[i / g->parts];
+        finder_head h = a->heads[i / g->parts];
         int part = i % g->parts;
         g->mass[i] = mem_array((size_t)n, sizeof *g->mass[i]);
         if (!g->mass[i]) return diag_nomem(d, (size_t)n * sizeof *g->mass[i]);
@@ -89,9 +89,9 @@ static cj_err look_idly(asker *a, prompt_maker *make, float *usual, cj_diag *d)
     return e;
 }
 
-/* The score: what the question looks at beyond that. Heads that are known to find are watched word by word; of others, most of which
+/* score[passage]: what the question looks at beyond that. Heads that are known to find are watched word by word; of others, most of which
  * find nothing, only what the whole question looks at is above their noise. */
-static cj_err look_asking(asker *a, prompt_maker *make, model_want want, const float *usual, float *share, cj_diag *d)
+static cj_err look_asking(asker *a, prompt_maker *make, model_want want, const float *usual, float *share, float *score, cj_diag *d)
 {
     TRY(ask_make_prompt(a, make, a->question, d));
     int64_t words = a->prompt.words_end - a->prompt.words, most = SESSION_PROBES_MAX / a->n_heads;
@@ -101,20 +101,28 @@ static cj_err look_asking(asker *a, prompt_maker *make, model_want want, const f
     find_text t = text_of(a);
     for (int i = 0; !e && i < a->n_heads * g.parts; i++) {
         find_share(&t, g.mass[i], share);
-        find_add(a->score, share, usual + i / g.parts * t.n_passages, t.n_passages, 1 / (float)(a->n_heads * g.parts), a->heads_known);
+        find_add(score, share, usual + i / g.parts * t.n_passages, t.n_passages, 1 / (float)(a->n_heads * g.parts), a->heads_known);
     }
     gaze_deinit(&g);
     return e;
 }
 
-/* Reads the text, puts both questions after it in turn and fills a->score; docs/finding.md has the figures behind this. */
+static void take_best(asker *a, const float *score)
+{
+    int64_t best[FINDER_FOUND_MAX];
+    a->n_found = find_best(score, a->book->passages.n, best, FINDER_FOUND_MAX);
+    for (int i = 0; i < a->n_found; i++) a->found[i] = (found_passage){best[i], score[best[i]], FIND_READING};
+}
+
 cj_err ask_read_and_score(asker *a, prompt_maker *make, model_want want, cj_diag *d)
 {
     size_t n = (size_t)a->book->passages.n;
-    float *shares = mem_array((size_t)a->n_heads + 1, n * sizeof *shares);
-    if (!shares) return diag_nomem(d, ((size_t)a->n_heads + 1) * n * sizeof *shares);
+    float *shares = mem_array((size_t)a->n_heads + 2, n * sizeof *shares); /* of each head, usually; of a word; the scores */
+    if (!shares) return diag_nomem(d, ((size_t)a->n_heads + 2) * n * sizeof *shares);
+    float *share = shares + (size_t)a->n_heads * n, *score = share + n;
     cj_err e = look_idly(a, make, shares, d);
-    if (!e) e = look_asking(a, make, want, shares, shares + (size_t)a->n_heads * n, d);
+    if (!e) e = look_asking(a, make, want, shares, share, score, d);
+    if (!e) take_best(a, score);
     mem_free(shares);
     return e;
 }

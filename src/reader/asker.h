@@ -1,4 +1,4 @@
-/* The inside of ask, for ask.c (evidence, answer), ask_find.c (finding in a text that is read now) and ask_kept.c (in one that was read before). */
+/* The inside of ask, for ask.c (evidence, answer) and ask_find.c (finding in a text that is read now). */
 #ifndef READER_ASKER_H
 #define READER_ASKER_H
 
@@ -13,12 +13,12 @@ typedef struct asker {
     const char *question;
     const ask_options *opt;
     ask_result *out;
-    ask_head heads[ASK_HEADS_MAX];
+    finder_head heads[ASK_HEADS_MAX];
     int n_heads;
     bool heads_known;      /* to find; else all there are, as far as there is room */
-    float *score;          /* [passages.n] */
+    found_passage found[FINDER_FOUND_MAX]; /* best first */
+    int n_found;
     session *session;      /* at close range */
-    session *far;          /* with the entry attached; NULL without one */
     prompt prompt;
     ask_phase phase;
     bool begun;            /* something of the answer has been shown */
@@ -34,9 +34,7 @@ void ask_choose_heads(asker *a);
 /* Builds a prompt over all of the text. */
 typedef cj_err prompt_maker(prompt *out, const engine *e, const char *text, size_t bytes, const char *question, cj_diag *d);
 CJ_NODISCARD cj_err ask_make_prompt(asker *a, prompt_maker *make, const char *question, cj_diag *d);
-/* Reads the text, puts both questions after it in turn and fills a->score; docs/finding.md has the figures behind this. */
+/* Reads the text, puts both questions after it in turn and fills a->found; docs/finding.md has the figures behind this. */
 CJ_NODISCARD cj_err ask_read_and_score(asker *a, prompt_maker *make, model_want want, cj_diag *d);
-/* The same over what the entry holds. */
-CJ_NODISCARD cj_err ask_kept_and_score(asker *a, cj_diag *d);
 
 #endif

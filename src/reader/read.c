@@ -92,11 +92,29 @@ static cj_err read_on(reading *r, cj_diag *d)
     return shelf_finish(r->entry, d);
 }
 
+static bool on_index(void *arg, int64_t done, int64_t total)
+{
+    (void)done;
+    (void)total;
+    reading *r = arg;
+    return tell(r, READ_TEXT, session_count(r->session));
+}
+
+static cj_err make_index(reading *r, cj_diag *d)
+{
+    char *path;
+    TRY(shelf_entry_file(r->entry, FINDER_INDEX, &path, d));
+    cj_err e = finder_index_make(&r->book, path, on_index, r, d);
+    mem_free(path);
+    return e;
+}
+
 static cj_err run(reading *r, shelf *s, document *const *docs, int n_docs, cj_diag *d)
 {
     TRY(prepare(r, docs, n_docs, d));
     TRY(open_entry(r, s, d));
     TRY(read_on(r, d));
+    TRY(make_index(r, d));
     const shelf_info *info = shelf_entry_info(r->entry);
     r->out->tokens = info->tokens;
     r->out->characters = info->characters;

@@ -3,7 +3,7 @@
 #define READER_READ_H
 
 #include "engine/engine.h"
-#include "reader/book.h"
+#include "reader/finder.h"
 
 typedef enum read_phase { READ_TEXT /* extracting, cutting into tokens, indexing */, READ_TOKENS } read_phase;
 

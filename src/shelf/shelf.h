@@ -97,8 +97,8 @@ CJ_NODISCARD cj_err shelf_finish(shelf_entry *e, cj_diag *d);
 CJ_NODISCARD cj_err shelf_put(shelf_entry *e, const char *kind, const void *data, size_t n, cj_diag *d);
 CJ_NODISCARD cj_err shelf_get(const shelf_entry *e, const char *kind, buf *out, cj_diag *d);
 /* Path of a file of the entry's own (a text index, say) in a folder that is made here and removed with the entry. Such files are
- * not exported. mem_free it; NULL: it could not be made. */
-char *shelf_entry_file(const shelf_entry *e, const char *kind, cj_diag *d);
+ * not exported. mem_free it. */
+CJ_NODISCARD cj_err shelf_entry_file(const shelf_entry *e, const char *kind, char **path, cj_diag *d);
 
 const shelf_info *shelf_entry_info(const shelf_entry *e);
 const int32_t *shelf_entry_ids(const shelf_entry *e); /* [tokens_total] */

@@ -511,7 +511,7 @@ cj_err shelf_put(shelf_entry *e, const char *kind, const void *data, size_t n, c
     return err;
 }
 
-char *shelf_entry_file(const shelf_entry *e, const char *kind, cj_diag *d)
+cj_err shelf_entry_file(const shelf_entry *e, const char *kind, char **out, cj_diag *d)
 {
     cj_err err = shelf_kind_good(kind) ? CJ_OK : diag_fail(d, CJ_E_USAGE, MSG_OPTION_BAD, "%s" ARG "%s", "kind", kind);
     char *folder = err ? NULL : shelf_files_path(e->shelf, e->row.id), *path = NULL;
@@ -520,5 +520,6 @@ char *shelf_entry_file(const shelf_entry *e, const char *kind, cj_diag *d)
     if (!err) path = file_join(folder, kind);
     if (!err && !path) err = diag_nomem(d, 64);
     mem_free(folder);
-    return path;
+    *out = path;
+    return err;
 }

@@ -1,0 +1,264 @@
+/* Finding in a book that was read. */
+#include "reader/finder.h"
+
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "reader/find.h"
+#include "reader/prompt.h"
+#include "shelf/text_index.h"
+
+enum {
+    QUESTION_ROOM = 4096, /* tokens a question may take */
+    BIN = 8,              /* attention is added up over so many tokens: about half a sentence */
+    WIDE = 4,             /* of each way so many times as many passages as wanted are brought together */
+};
+
+struct finder {
+    engine *e;
+    const book *book;
+    shelf_entry *entry;
+    const finder_options *opt;
+    finder_head heads[FINDER_HEADS_MAX];
+    int n_heads;
+    bool heads_known;
+    session *session;
+    int32_t *ids;            /* [count + QUESTION_ROOM] the book, then the question */
+    int64_t count;           /* tokens of the book */
+    float *usual;            /* [heads][passages] what a question about nothing looks at ... */
+    const char *usual_for;   /* ... this one; NULL: none yet */
+    float *score, *share;    /* [passages] */
+    text_index *index;
+};
+
+/* ---- opening ---- */
+
+static void choose_heads(finder *f)
+{
+    const model_spec *m = model_spec_of(engine_model(f->e));
+    for (int i = 0; i < f->opt->n_heads && f->n_heads < FINDER_HEADS_MAX; i++) {
+        finder_head h = f->opt->heads[i];
+        if (h.layer >= 0 && h.layer < m->n_layers && h.head >= 0 && h.head < m->layers[h.layer].gqa.heads) f->heads[f->n_heads++] = h;
+    }
+    f->heads_known = f->n_heads > 0;
+    for (int l = m->n_layers - 1; !f->heads_known && l >= 0; l--) /* later layers first, as far as there is room */
+        for (int h = 0; !m->layers[l].gqa.window && h < m->layers[l].gqa.heads && f->n_heads < FINDER_HEADS_MAX; h++)
+            f->heads[f->n_heads++] = (finder_head){l, h};
+}
+
+/* The session holds the book: from the entry, or read now. */
+static cj_err take_book(finder *f, cj_diag *d)
+{
+    const token_list *t = &f->book->tokens;
+    f->count = f->entry ? shelf_entry_info(f->entry)->tokens : (int64_t)t->count;
+    TRY(session_open(&f->session, f->e, f->count + QUESTION_ROOM, d));
+    session_set_keep(f->session, f->opt->keep);
+    if (f->entry) {
+        TRY(session_attach(f->session, f->entry, f->count, &f->count, d));
+        if (!f->count) return diag_fail(d, CJ_E_INPUT, MSG_ASK_NOTHING_READ, "%s", shelf_entry_info(f->entry)->name);
+    } else {
+        session_call call = {.on_progress = f->opt->on_progress, .arg = f->opt->arg};
+        TRY(session_eval(f->session, t->ids, f->count, &call, NULL, d));
+    }
+    f->ids = mem_array((size_t)(f->count + QUESTION_ROOM), sizeof *f->ids);
+    if (!f->ids) return diag_nomem(d, (size_t)(f->count + QUESTION_ROOM) * sizeof *f->ids);
+    memcpy(f->ids, t->ids, (size_t)f->count * sizeof *f->ids);
+    return CJ_OK;
+}
+
+cj_err finder_index_make(const book *b, const char *path, bool (*on_progress)(void *arg, int64_t done, int64_t total), void *arg, cj_diag *d)
+{
+    const passage_list *l = &b->passages;
+    text_range *ranges = mem_array((size_t)l->n, sizeof *ranges);
+    if (!ranges) return diag_nomem(d, (size_t)l->n * sizeof *ranges);
+    for (int64_t i = 0; i < l->n; i++) ranges[i] = (text_range){l->item[i].byte, l->item[i].end};
+    cj_err e = text_index_build(path, b->text.data, b->text.len, ranges, l->n, on_progress, arg, d);
+    mem_free(ranges);
+    return e;
+}
+
+/* An index that is not there, or damaged, is made again. */
+static cj_err open_index(finder *f, const char *path, cj_diag *d)
+{
+    const book *b = f->book;
+    cj_err e = text_index_open(&f->index, path, b->text.len, NULL);
+    if (!e && text_index_passages(f->index) == b->passages.n) return CJ_OK;
+    text_index_close(&f->index);
+    TRY(finder_index_make(b, path, f->opt->on_progress, f->opt->arg, d));
+    return text_index_open(&f->index, path, b->text.len, d);
+}
+
+static cj_err take_index(finder *f, cj_diag *d)
+{
+    if (f->opt->index) return open_index(f, f->opt->index, d);
+    if (!f->entry) return CJ_OK;
+    char *path;
+    TRY(shelf_entry_file(f->entry, FINDER_INDEX, &path, d));
+    cj_err e = open_index(f, path, d);
+    mem_free(path);
+    return e;
+}
+
+static bool by(const finder *f, int way) { return (f->opt->how ? f->opt->how : FIND_BOTH) & way; }
+
+static cj_err open_finder(finder *f, cj_diag *d)
+{
+    const size_t n = (size_t)f->book->passages.n;
+    choose_heads(f);
+    f->score = mem_array(n, sizeof *f->score);
+    f->share = mem_array(n, sizeof *f->share);
+    f->usual = mem_array((size_t)f->n_heads * n, sizeof *f->usual);
+    if (!f->score || !f->share || !f->usual) return diag_nomem(d, ((size_t)f->n_heads + 2) * n * sizeof *f->score);
+    if (by(f, FIND_INDEX)) TRY(take_index(f, d));
+    return by(f, FIND_READING) ? take_book(f, d) : CJ_OK;
+}
+
+cj_err finder_open(finder **out, engine *e, const book *b, shelf_entry *entry, const finder_options *opt, cj_diag *d)
+{
+    finder *f = mem_zalloc(sizeof *f);
+    if (!f) return diag_nomem(d, sizeof *f);
+    *f = (finder){.e = e, .book = b, .entry = entry, .opt = opt};
+    cj_err err = open_finder(f, d);
+    if (err) finder_close(&f);
+    *out = f;
+    return err;
+}
+
+void finder_close(finder **pf)
+{
+    finder *f = *pf;
+    if (!f) return;
+    session_close(&f->session);
+    text_index_close(&f->index);
+    mem_free(f->ids);
+    mem_free(f->usual);
+    mem_free(f->score);
+    mem_free(f->share);
+    mem_free(f);
+    *pf = NULL;
+}
+
+/* ---- by reading ---- */
+
+/* Puts the question after the book: its own tokens are [*words, *end). */
+static cj_err put_question(finder *f, const char *question, int64_t *words, int64_t *end, cj_diag *d)
+{
+    prompt p;
+    cj_err e = prompt_question(&p, f->e, question, d);
+    int64_t n = (int64_t)p.tokens.count;
+    if (!e && p.words_end == p.words) e = diag_fail(d, CJ_E_USAGE, MSG_ASK_EMPTY_QUESTION, "%s", "");
+    if (!e && n > QUESTION_ROOM) e = diag_fail(d, CJ_E_LIMIT, MSG_CONTEXT_FULL, "%lld" ARG "%d" ARG "%lld", (long long)n, QUESTION_ROOM, (long long)(n - QUESTION_ROOM));
+    if (!e) {
+        memcpy(f->ids + f->count, p.tokens.ids, (size_t)p.words_end * sizeof *f->ids);
+        *words = f->count + p.words;
+        *end = f->count + p.words_end;
+    }
+    prompt_deinit(&p);
+    return e;
+}
+
+/* What a share does to the scores or to what is usual. */
+typedef void share_taker(finder *f, int head, int64_t words);
+
+/* Reads the question and gives f->share of each head and word to `take`. */
+static cj_err look(finder *f, const char *question, share_taker *take, finder_cost *cost, cj_diag *d)
+{
+    int64_t from, end, reused = 0;
+    TRY(put_question(f, question, &from, &end, d));
+    const int64_t words = end - from, bins = i64_ceil_div(end, BIN);
+    float *mass = mem_array((size_t)(f->n_heads * words), (size_t)bins * sizeof *mass);
+    if (!mass) return diag_nomem(d, (size_t)(f->n_heads * words * bins) * sizeof *mass);
+    session_probe probes[SESSION_PROBES_MAX];
+    for (int h = 0; h < f->n_heads; h++)
+        probes[h] = (session_probe){.layer = f->heads[h].layer, .head = f->heads[h].head, .from = from, .end = end, .bin = BIN, .ld = bins, .mass = mass + h * words * bins};
+    session_call call = {.on_progress = f->opt->on_progress, .arg = f->opt->arg, .probes = probes, .n_probes = f->n_heads};
+    double start = clock_now();
+    cj_err e = session_eval(f->session, f->ids, end, &call, &reused, d);
+    const find_text text = {f->book->tokens.spans, f->book->tokens.spans[0].end ? 0 : 1 /* not the begin token */, f->count, f->book->passages.item, f->book->passages.n};
+    for (int64_t i = 0; !e && i < f->n_heads * words; i++) {
+        find_share_bins(&text, mass + i * bins, BIN, f->share);
+        take(f, (int)(i / words), words);
+    }
+    mem_free(mass);
+    if (cost) cost->tokens += end - reused, cost->held = reused, cost->seconds += clock_now() - start;
+    return e;
+}
+
+/* The mean over the words. */
+static void take_usual(finder *f, int head, int64_t words)
+{
+    float *usual = f->usual + head * f->book->passages.n;
+    for (int64_t i = 0; i < f->book->passages.n; i++) usual[i] += f->share[i] / (float)words;
+}
+
+static void take_score(finder *f, int head, int64_t words)
+{
+    const int64_t n = f->book->passages.n;
+    find_add(f->score, f->share, f->usual + head * n, n, 1 / (float)(f->n_heads * words), f->heads_known);
+}
+
+/* Fills f->score. What is usual is found once for each language. */
+static cj_err score_by_reading(finder *f, const char *question, finder_cost *cost, cj_diag *d)
+{
+    const size_t n = (size_t)f->book->passages.n;
+    const char *neutral = prompt_neutral_question(question);
+    if (f->usual_for != neutral) {
+        memset(f->usual, 0, (size_t)f->n_heads * n * sizeof *f->usual);
+        f->usual_for = NULL;
+        TRY(look(f, neutral, take_usual, cost, d));
+        f->usual_for = neutral;
+    }
+    memset(f->score, 0, n * sizeof *f->score);
+    return look(f, question, take_score, cost, d);
+}
+
+/* ---- both ---- */
+
+/* A passage and what speaks for it: the places it took with each way, the first counting most. */
+typedef struct candidate {
+    found_passage found;
+    float merit;
+} candidate;
+
+static void propose(candidate *list, int *n, int64_t which, float score, int way, int place)
+{
+    int i = 0;
+    while (i < *n && list[i].found.passage != which) i++;
+    if (i == *n) list[(*n)++] = (candidate){.found = {.passage = which}};
+    list[i].found.by |= way;
+    list[i].found.score = score > list[i].found.score ? score : list[i].found.score;
+    list[i].merit += 1 / (float)(1 + place);
+}
+
+cj_err finder_find(finder *f, const char *question, found_passage *out, int most, int *n, finder_cost *cost, cj_diag *d)
+{
+    enum { EACH_MAX = FINDER_FOUND_MAX * WIDE };
+    candidate list[2 * EACH_MAX];
+    const int each = (int)i64_min(most, FINDER_FOUND_MAX) * WIDE;
+    int count = 0, hits = 0;
+    if (cost) *cost = (finder_cost){0};
+    if (f->session) {
+        int64_t best[EACH_MAX];
+        TRY(score_by_reading(f, question, cost, d));
+        int found = find_best(f->score, f->book->passages.n, best, each);
+        for (int i = 0; i < found; i++)
+            if (f->score[best[i]] > 0) propose(list, &count, best[i], f->score[best[i]], FIND_READING, i);
+    }
+    if (f->index) {
+        text_hit hit[EACH_MAX];
+        TRY(text_index_find(f->index, question, hit, each, &hits, d));
+        for (int i = 0; i < hits; i++)
+            if (hit[i].passage < f->book->passages.n) propose(list, &count, hit[i].passage, hit[i].score, FIND_INDEX, i);
+    }
+    /* insertion by merit: of equals the earlier proposed, so reading, comes first */
+    for (int i = 1; i < count; i++) {
+        candidate c = list[i];
+        int at = i;
+        for (; at > 0 && c.merit > list[at - 1].merit; at--) list[at] = list[at - 1];
+        list[at] = c;
+    }
+    *n = (int)i64_min(count, i64_min(most, FINDER_FOUND_MAX));
+    for (int i = 0; i < *n; i++) out[i] = list[i].found;
+    return CJ_OK;
+}

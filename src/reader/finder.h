@@ -1,0 +1,56 @@
+/* A finder: a book that has been read, ready to be asked where it speaks of something, again and again.
+ *
+ * Two ways propose passages: what the words of a question look at (attention over every token of the book, on the heads that find), and a text index
+ * (shelf/text_index.h). Each passage says which of them found it. Only the tokens of the question are computed, over the pages that are there.
+ */
+#ifndef READER_FINDER_H
+#define READER_FINDER_H
+
+#include "engine/engine.h"
+#include "reader/book.h"
+
+#define FINDER_INDEX "text.index" /* kind of an entry's file */
+enum { FIND_READING = 1, FIND_INDEX = 2, FIND_BOTH = 3 };
+enum { FINDER_HEADS_MAX = SESSION_PROBES_MAX, FINDER_FOUND_MAX = 64 };
+
+typedef struct finder_head {
+    int layer, head;
+} finder_head;
+
+typedef struct finder_options {
+    const finder_head *heads; /* that are known to find; n_heads 0: all heads of layers without a window */
+    int n_heads;
+    int how;                  /* FIND_...; 0: both */
+    int64_t keep;             /* of session_set_keep, for what is read now and for questions; 0: exact */
+    const char *index;        /* file of the text index; made when it is not there. NULL: the entry's own, without an entry none */
+    /* While the book is read, questions included; false cancels. May be NULL. */
+    bool (*on_progress)(void *arg, int64_t done, int64_t total);
+    void *arg;
+} finder_options;
+
+typedef struct found_passage {
+    int64_t passage; /* of the book */
+    float score;     /* 0..1 by the way that found it, the better one where both did */
+    int by;          /* FIND_READING, FIND_INDEX, FIND_BOTH */
+} found_passage;
+
+typedef struct finder finder;
+
+/* Over what the entry holds of the book, or, without an entry, over the book read now into memory (its tokens must be there). The book, the
+ * entry and the options' pointers must outlive the finder. */
+CJ_NODISCARD cj_err finder_open(finder **out, engine *e, const book *b, shelf_entry *entry, const finder_options *opt, cj_diag *d);
+void finder_close(finder **f);
+
+/* What a question cost. */
+typedef struct finder_cost {
+    int64_t tokens, held; /* computed; held before */
+    double seconds;
+} finder_cost;
+
+/* The `most` best passages, best first; *n of them. Asking may be repeated. cost may be NULL. */
+CJ_NODISCARD cj_err finder_find(finder *f, const char *question, found_passage *out, int most, int *n, finder_cost *cost, cj_diag *d);
+
+/* The text index of an entry is made now rather than when it is first asked. */
+CJ_NODISCARD cj_err finder_index_make(const book *b, const char *path, bool (*on_progress)(void *arg, int64_t done, int64_t total), void *arg, cj_diag *d);
+
+#endif

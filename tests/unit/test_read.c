@@ -1,0 +1,301 @@
+/* Reading onto the shelf, and finding in what was read: a tiny random model with window layers; what it finds means nothing, but what was kept must
+ * be what reading again would give, to the bit, however reading was cut, stopped or shared. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/folder.h"
+#include "reader/ask.h"
+#include "reader/read.h"
+
+static engine *e;
+static char home[] = "/tmp/cj_read_XXXXXX";
+static shelf *books;
+
+static int open_all(void **state)
+{
+    if (!mkdtemp(home)) return -1;
+    if (engine_open(&e, &(engine_options){.path = getenv("CJ_TINY_WINDOWS"), .level = KERNEL_AUTO, .threads = 2, .kv = KV_Q8}, NULL)) return -1;
+    return shelf_open(&books, home, NULL) ? -1 : 0;
+}
+
+static int close_all(void **state)
+{
+    engine_close(&e);
+    shelf_close(&books);
+    return folder_remove(home, NULL) ? -1 : 0;
+}
+
+/* `lines` lines that differ; those from `change` on are others. */
+static document *make(const char *name, int lines, int change)
+{
+    buf text;
+    document *doc = NULL;
+    buf_init(&text, 1 << 24);
+    for (int i = 0; i < lines; i++)
+        assert_int_equal(buf_printf(&text, NULL, "第%d天，他在第%d页写下：%s没有下雨。\n", i, i * 7 % 31, i < change ? "今天" : "昨夜"), CJ_OK);
+    assert_int_equal(document_from_bytes(&doc, name, text.data, text.len, NULL), CJ_OK);
+    buf_deinit(&text);
+    return doc;
+}
+
+typedef struct stopper {
+    int64_t at; /* tokens; 0: never */
+    int64_t last;
+} stopper;
+
+static bool on_progress(void *arg, const read_progress *p)
+{
+    stopper *s = arg;
+    assert_true(p->tokens >= p->tokens_before && p->tokens <= p->tokens_total && p->characters >= 0);
+    s->last = p->tokens;
+    return !s->at || p->tokens < s->at;
+}
+
+static cj_err read_as(const char *name, document *const *docs, int n, int64_t keep, int64_t segment, int64_t stop, read_result *out)
+{
+    stopper s = {.at = stop};
+    return read_documents(e, books, docs, n, &(read_options){.name = name, .model_name = "tiny", .keep = keep, .segment = segment, .on_progress = on_progress, .arg = &s},
+                          out, NULL);
+}
+
+/* The hidden state of everything, as the logits after three more tokens. */
+static void fingerprint(const char *name, float *logits, int64_t vocab)
+{
+    shelf_entry *entry = NULL;
+    session *s = NULL;
+    int64_t count;
+    assert_int_equal(shelf_read(books, &entry, name, NULL), CJ_OK);
+    int64_t n = shelf_entry_info(entry)->tokens;
+    assert_int_equal(session_open(&s, e, n + 8, NULL), CJ_OK);
+    assert_int_equal(session_attach(s, entry, n, &count, NULL), CJ_OK);
+    assert_int_equal(count, n);
+    int32_t *ids = mem_array((size_t)n + 3, sizeof *ids);
+    memcpy(ids, shelf_entry_ids(entry), (size_t)n * sizeof *ids);
+    for (int i = 0; i < 3; i++) ids[n + i] = 5 + i;
+    assert_int_equal(session_eval(s, ids, n + 3, &(session_call){.want = WANT_LAST}, NULL, NULL), CJ_OK);
+    memcpy(logits, session_logits(s), (size_t)vocab * sizeof *logits);
+    /* giving up more than the windows remember goes back to a checkpoint, not to the beginning */
+    int64_t reused = 0;
+    if (n > 3 * KV_SLACK + SHELF_SEGMENT_LEAST) {
+        assert_int_equal(session_eval(s, ids, n - 2 * KV_SLACK, &(session_call){.want = WANT_NONE}, &reused, NULL), CJ_OK);
+        assert_true(reused > 0 || n < SHELF_SEGMENT);
+    }
+    mem_free(ids);
+    session_close(&s);
+    shelf_entry_close(&entry);
+}
+
+static void what_is_kept_is_what_was_read(void **state)
+{
+    document *doc = make("a.txt", 120, 60);
+    read_result r;
+    assert_int_equal(read_as("whole", &doc, 1, 0, 0, 0, &r), CJ_OK);
+    assert_int_equal(r.characters, document_chars(doc));
+    assert_true(r.tokens > 1000 && r.tokens_before == 0 && r.bytes > 0);
+    /* the same by a session that never saw the shelf */
+    shelf_entry *entry = NULL;
+    session *s = NULL;
+    const int64_t n = r.tokens, vocab = model_spec_of(engine_model(e))->vocab;
+    assert_int_equal(shelf_read(books, &entry, "whole", NULL), CJ_OK);
+    int32_t *ids = mem_array((size_t)n + 3, sizeof *ids);
+    memcpy(ids, shelf_entry_ids(entry), (size_t)n * sizeof *ids);
+    for (int i = 0; i < 3; i++) ids[n + i] = 5 + i;
+    assert_int_equal(session_open(&s, e, n + 8, NULL), CJ_OK);
+    assert_int_equal(session_eval(s, ids, n, &(session_call){.want = WANT_NONE}, NULL, NULL), CJ_OK);
+    assert_int_equal(session_eval(s, ids, n + 3, &(session_call){.want = WANT_LAST}, NULL, NULL), CJ_OK);
+    float *kept = mem_array((size_t)vocab, sizeof *kept);
+    fingerprint("whole", kept, vocab);
+    assert_memory_equal(kept, session_logits(s), (size_t)vocab * sizeof *kept);
+    mem_free(kept);
+    mem_free(ids);
+    session_close(&s);
+    shelf_entry_close(&entry);
+    document_close(&doc);
+}
+
+/* Stopped anywhere and gone on with: the same pages. Sparse reading too. */
+static void stopped_reading_goes_on(void **state)
+{
+    document *doc = make("a.txt", 90, 60);
+    read_result r;
+    int64_t total = 0, vocab = model_spec_of(engine_model(e))->vocab;
+    float *of_parts = mem_array((size_t)vocab, sizeof *of_parts), *of_once = mem_array((size_t)vocab, sizeof *of_once);
+    assert_int_equal(read_as("other", &doc, 1, 2, 512, 0, &r), CJ_OK); /* in another mode: shares nothing */
+    total = r.tokens;
+    for (int keep = 0; keep < 2; keep++) {
+        const char *parts = keep ? "parts, sparse" : "parts";
+        int64_t before = 0, freed;
+        assert_int_equal(read_as(parts, &doc, 1, keep, 512, 1, &r), CJ_E_CANCELLED);
+        for (int64_t stop = 700; stop < total; stop += 900) {
+            assert_int_equal(read_as(parts, &doc, 1, keep, 512, stop, &r), CJ_E_CANCELLED);
+            assert_true(r.tokens_before >= before);
+            before = r.tokens_before;
+        }
+        assert_int_equal(read_as(parts, &doc, 1, keep, 512, 0, &r), CJ_OK);
+        assert_true(r.tokens_before > 0 && r.tokens == total);
+        assert_int_equal(read_as(parts, &doc, 1, keep, 512, 0, &r), CJ_OK); /* nothing is left to do */
+        assert_int_equal(r.tokens_before, total);
+        fingerprint(parts, of_parts, vocab);
+        assert_int_equal(shelf_rm(books, parts, &freed, NULL), CJ_OK); /* or its segments would be shared */
+        assert_int_equal(read_as("once", &doc, 1, keep, 512, 0, &r), CJ_OK);
+        assert_int_equal(r.tokens_before, 0);
+        fingerprint("once", of_once, vocab);
+        assert_memory_equal(of_parts, of_once, (size_t)vocab * sizeof *of_once);
+        assert_int_equal(shelf_rm(books, "once", &freed, NULL), CJ_OK);
+    }
+    mem_free(of_parts);
+    mem_free(of_once);
+    document_close(&doc);
+}
+
+/* Several documents; what a longer book shares with a shorter one is not read again. */
+static void books_share_their_beginning(void **state)
+{
+    document *docs[3] = {make("a.txt", 500, 500), make("b.txt", 30, 0), make("c.txt", 40, 10)};
+    read_result one, more;
+    assert_int_equal(read_as("one", docs, 1, 0, 0, 0, &one), CJ_OK);
+    assert_true(one.tokens > SHELF_SEGMENT_LEAST); /* or no segment would be closed */
+    assert_int_equal(read_as("more", docs, 3, 0, 0, 0, &more), CJ_OK);
+    assert_int_equal(more.tokens_before, one.tokens);
+    assert_true(more.tokens > one.tokens);
+    book b;
+    shelf_entry *entry = NULL;
+    assert_int_equal(shelf_read(books, &entry, "more", NULL), CJ_OK);
+    assert_int_equal(book_load(&b, entry, NULL), CJ_OK);
+    assert_int_equal(b.n_docs, 3);
+    for (int i = 0; i < 3; i++) {
+        assert_string_equal(document_name(b.docs[i]), document_name(docs[i]));
+        assert_string_equal(document_text(b.docs[i]), document_text(docs[i]));
+        assert_int_equal(book_document_of(&b, b.begin[i]), i);
+        assert_int_equal(book_document_of(&b, b.begin[i + 1] - 1), i);
+    }
+    const token_list *t = &b.tokens;
+    assert_int_equal(t->spans[t->count - 1].end, b.text.len);
+    for (size_t i = 1; i < t->count; i++) assert_int_equal(t->spans[i].start, t->spans[i - 1].end);
+    book_deinit(&b);
+    shelf_entry_close(&entry);
+    for (int i = 0; i < 3; i++) document_close(&docs[i]);
+}
+
+/* ---- finding ---- */
+
+static void check_found(const book *b, const found_passage *found, int n, int how)
+{
+    assert_true(n > 0);
+    for (int i = 0; i < n; i++) {
+        assert_true(found[i].passage >= 0 && found[i].passage < b->passages.n);
+        assert_true(found[i].score > 0 && found[i].score <= 1.001f);
+        assert_true(found[i].by && !(found[i].by & ~how));
+        for (int k = 0; k < i; k++) assert_int_not_equal(found[i].passage, found[k].passage);
+    }
+}
+
+static void finds_again_and_again(void **state)
+{
+    document *doc = make("a.txt", 120, 60);
+    read_result r;
+    book b;
+    shelf_entry *entry = NULL;
+    found_passage first[8], found[8];
+    int n, n_first;
+    assert_int_equal(read_as("asked", &doc, 1, 0, 0, 0, &r), CJ_OK);
+    assert_int_equal(shelf_read(books, &entry, "asked", NULL), CJ_OK);
+    assert_int_equal(book_load(&b, entry, NULL), CJ_OK);
+    for (int how = FIND_READING; how <= FIND_BOTH; how++) {
+        finder *f = NULL;
+        finder_cost cost;
+        finder_options opt = {.how = how, .keep = ENGINE_KEEP};
+        assert_int_equal(finder_open(&f, e, &b, entry, &opt, NULL), CJ_OK);
+        assert_int_equal(finder_find(f, "第77天他写下了什么？", first, 8, &n_first, &cost, NULL), CJ_OK);
+        check_found(&b, first, n_first, how);
+        assert_int_equal(cost.tokens > 0, (how & FIND_READING) != 0);
+        if (how == FIND_INDEX) assert_non_null(strstr(b.text.data + b.passages.item[first[0].passage].byte, "第77天"));
+        int64_t tokens = cost.tokens;
+        assert_int_equal(finder_find(f, "Who wrote it?", found, 8, &n, &cost, NULL), CJ_OK); /* another language, another neutral question */
+        assert_int_equal(finder_find(f, "第77天他写下了什么？", found, 8, &n, &cost, NULL), CJ_OK);
+        assert_int_equal(n, n_first);
+        assert_memory_equal(found, first, (size_t)n * sizeof *found);
+        assert_true(cost.tokens <= tokens);
+        finder_close(&f);
+    }
+    /* a book read into memory finds what the shelf's finds */
+    int64_t cut;
+    book now;
+    document *docs[] = {doc};
+    finder *f = NULL;
+    finder_options opt = {.how = FIND_READING};
+    assert_int_equal(book_join(&now, docs, 1, NULL), CJ_OK);
+    assert_int_equal(book_encode(&now, engine_tokenizer(e), &cut, NULL), CJ_OK);
+    assert_int_equal(cut, now.tokens.count);
+    assert_int_equal(finder_open(&f, e, &now, NULL, &opt, NULL), CJ_OK);
+    assert_int_equal(finder_find(f, "第77天他写下了什么？", found, 8, &n, NULL, NULL), CJ_OK);
+    check_found(&now, found, n, FIND_READING);
+    finder_close(&f);
+    assert_int_equal(finder_open(&f, e, &b, entry, &opt, NULL), CJ_OK);
+    assert_int_equal(finder_find(f, "第77天他写下了什么？", first, 8, &n_first, NULL, NULL), CJ_OK);
+    assert_int_equal(n, n_first);
+    assert_memory_equal(found, first, (size_t)n * sizeof *found);
+    finder_close(&f);
+    book_deinit(&now);
+    book_deinit(&b);
+    shelf_entry_close(&entry);
+    document_close(&doc);
+}
+
+/* Half-read, an entry is asked about what was read. */
+static void an_unfinished_book_is_asked(void **state)
+{
+    document *doc = make("a.txt", 120, 60);
+    read_result r;
+    book b;
+    ask_result a;
+    shelf_entry *entry = NULL;
+    assert_int_equal(read_as("half", &doc, 1, 1, 512, 2100, &r), CJ_E_CANCELLED);
+    assert_int_equal(shelf_read(books, &entry, "half", NULL), CJ_OK);
+    const shelf_info *info = shelf_entry_info(entry);
+    assert_false(info->complete);
+    assert_true(info->tokens >= 1536 && info->tokens < info->tokens_total);
+    assert_int_equal(book_load(&b, entry, NULL), CJ_OK);
+    assert_int_equal(ask(e, &b, entry, "他写下了什么？", &(ask_options){.find = FIND_READING, .max_tokens = 3}, &a, NULL), CJ_OK);
+    assert_true(a.n_evidence > 0);
+    for (int i = 0; i < a.n_evidence; i++) {
+        assert_true(a.evidence[i].verified);
+        assert_int_equal(a.evidence[i].found_by, FIND_READING);
+        assert_true(a.evidence[i].end_byte <= b.tokens.spans[info->tokens - 1].end);
+    }
+    ask_deinit(&a);
+    book_deinit(&b);
+    shelf_entry_close(&entry);
+    document_close(&doc);
+}
+
+static void no_memory_is_an_error(void **state)
+{
+    document *doc = make("a.txt", 20, 10);
+    read_result r;
+    for (int n = 0;; n++) {
+        mem_fail_after(n);
+        cj_err err = read_as("scarce", &doc, 1, 0, 0, 0, &r);
+        mem_fail_after(-1);
+        if (!err) break;
+        assert_int_equal(err, CJ_E_NOMEM);
+        assert_true(n < 5000);
+    }
+    document_close(&doc);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_is_kept_is_what_was_read), cmocka_unit_test(stopped_reading_goes_on), cmocka_unit_test(books_share_their_beginning),
+        cmocka_unit_test(finds_again_and_again), cmocka_unit_test(an_unfinished_book_is_asked), cmocka_unit_test(no_memory_is_an_error),
+    };
+    return cmocka_run_group_tests(tests, open_all, close_all);
+}
