@@ -1,8 +1,8 @@
 /* Attention alone: prefill in GFLOP/s and decode in GB/s beside what this machine can do, measured in the same run.
  *
- *     bench_attn [level [threads [shape [type [prefill|decode]]]]]      e.g. bench_attn avx2 1 0.5B bf16 p
+ *     bench_attn [level [threads [shape [type [prefill|decode|store]]]]]      e.g. bench_attn avx2 1 0.5B bf16 p
  *
- * A line is one call of op_attention for one layer. FLOPs count the pairs of query and key that are visible, four times the length of a
+ * A line is one call of op_attention, or of op_kv_store, for one layer. FLOPs count the pairs of query and key that are visible, four times the length of a
  * head for each; bytes are those of the visible keys and values. A decode goes round several layers' pages, as large together as a
  * real context's, so that it finds them in memory and not in a cache.
  */
@@ -114,13 +114,39 @@ static void run(kernel_ctx *ctx, setting b, const kernel_ceilings *c)
     mem_free(out);
 }
 
+/* Writing keys and values of some rows into pages that stay near. */
+static void run_store(kernel_ctx *ctx, const shape *s, kv_type type, int64_t rows)
+{
+    kv_layout kv = {type, s->kv_heads, s->d, s->d};
+    attn_seq *seq = make_sequences(ctx, &(setting){s, type, 0, rows, 1, 1}, &kv);
+    float *k = noise_array(rows * s->kv_heads * s->d), *v = noise_array(rows * s->kv_heads * s->d);
+    bool single = kernel_threads(ctx) == 1;
+    double best = 1e9, start = now(single);
+    for (int n = 0; n < 3 || now(single) - start < 0.3; n++) {
+        double t = now(single);
+        op_kv_store(ctx, &kv, seq, 1, k, v);
+        best = fmin(best, now(single) - t);
+    }
+    printf("%-20s %-4s store           %3lld rows  %9.3f ms  %7.1f ns a token\n", s->name, kv_type_name(type), (long long)rows, best * 1e3,
+           best * 1e9 / (double)rows);
+    mem_free(seq->pages[0]);
+    mem_free((void *)seq->pages);
+    mem_free(seq);
+    mem_free(k);
+    mem_free(v);
+}
+
 static void run_shape(kernel_ctx *ctx, const shape *s, kv_type type, const char *what, const kernel_ceilings *c)
 {
-    if (*what != 'd') {
+    if (!*what || *what == 's') {
+        run_store(ctx, s, type, 512);
+        run_store(ctx, s, type, 1);
+    }
+    if (!*what || *what == 'p') {
         run(ctx, (setting){s, type, 0, 512, 1, 1}, c);
         run(ctx, (setting){s, type, 8192, 256, 1, 1}, c);
     }
-    if (*what != 'p') {
+    if (!*what || *what == 'd') {
         run(ctx, (setting){s, type, 8192, 1, 1, 12}, c);
         run(ctx, (setting){s, type, 32768, 1, 1, 4}, c);
         run(ctx, (setting){s, type, 2048, 1, 16, 4}, c);

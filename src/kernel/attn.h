@@ -44,7 +44,8 @@ typedef struct attn_tile {
 } attn_tile;
 
 typedef struct attn_table {
-    /* Writes keys [n][dk] and values [n][dv] (strides in floats) of one head into slots t .. t + n - 1 of the head's page. */
+    /* Writes keys [n][dk] and values [n][dv] (strides in floats) of one head into slots t .. t + n - 1 of the head's page: the same bytes
+     * at every level. */
     void (*store)(const kv_layout *l, uint8_t *head, int t, int n, const float *k, int64_t ldk, const float *v, int64_t ldv);
     /* The tile's queries have changed. */
     void (*queries)(attn_tile *t);
@@ -65,7 +66,14 @@ void attn_fill_neon(attn_table *t);
 void attn_fill_amx(attn_table *t); /* over those of avx512 */
 
 /* The Hadamard rotation of each whole block of KV_BLOCK elements of x[n]; its own inverse. */
+#define ATTN_ROTATE_BY 0x1.6a09e6p-3f /* 1 / sqrt(KV_BLOCK) */
 void attn_rotate(float *x, int n);
+/* The scale of symmetric 8-bit codes of numbers up to `max`. Where one of them is not finite it is NaN, so that what looks at them sees
+ * NaN; where all are too small to tell from zero it is 0. */
+#define ATTN_CODE_ZERO 1e-30f
+float attn_code_scale(float max, bool finite);
+/* `store` in plain C. */
+void attn_store_ref(const kv_layout *l, uint8_t *head, int t, int n, const float *k, int64_t ldk, const float *v, int64_t ldv);
 /* Element c of token i of a head, and whether all values of the first n tokens are finite: any level, not fast. */
 float attn_key(const kv_layout *l, const uint8_t *head, int i, int c);
 float attn_value(const kv_layout *l, const uint8_t *head, int i, int c);

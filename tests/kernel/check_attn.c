@@ -168,6 +168,60 @@ static void check_right(const subject *of)
 
 static void attention_is_right(void **state) { each_subject(check_right); }
 
+/* ---- storing ---- */
+
+/* Keys or values with what is hard: all sizes of numbers, blocks that are zero, or not finite. */
+static float *hard_numbers(int n, uint32_t *seed)
+{
+    static const float odd[] = {NAN, INFINITY, -INFINITY, 3e38f, 1e-38f, 1e-45f, -0.0f, 0};
+    float *x = mem_alloc((size_t)n * sizeof *x);
+    for (int i = 0; i < n; i++) {
+        uint32_t block = (uint32_t)i / 32 * 2654435761u >> 24;
+        x[i] = block % 16 == 3 ? 0 : case_random(seed) * ldexpf(1, block % 7 == 5 ? (int)(block % 250) - 125 : 0);
+        if (block % 11 == 2 && i % 32 == (int)block % 32) x[i] = odd[block / 11 % 8];
+    }
+    return x;
+}
+
+/* A head's page is filled in stretches, whole groups among them, beside what stands there; as the reference does it, byte by byte. */
+static void check_store_of(const subject *of, const kv_layout *l, uint32_t seed)
+{
+    static const int stretches[] = {1, 15, 16, 3, 2, 43, 48}; /* KV_PAGE in all */
+    kernel_ctx *ctx = open_subject(of, 1), *plain = open_subject(&subjects[0], 1);
+    size_t bytes = kv_head_bytes(l);
+    int64_t ldk = l->dk + 4, ldv = l->dv + 8;
+    float *k = hard_numbers(KV_PAGE * (int)ldk, &seed), *v = hard_numbers(KV_PAGE * (int)ldv, &seed);
+    for (int whole = 0; whole < 2; whole++) {
+        uint8_t *got = mem_alloc(bytes), *want = mem_alloc(bytes);
+        memset(got, 0xA5, bytes);
+        memset(want, 0xA5, bytes);
+        for (int t = 0, i = 0, n; t < KV_PAGE; t += n) {
+            n = whole ? KV_PAGE : stretches[i++];
+            ctx->table.attn.store(l, got, t, n, k + t * ldk, ldk, v + t * ldv, ldv);
+            plain->table.attn.store(l, want, t, n, k + t * ldk, ldk, v + t * ldv, ldv);
+            for (size_t b = 0; b < bytes; b++)
+                if (got[b] != want[b])
+                    fail_msg("%s, %s %d+%d: byte %zu of %zu is %d, not %d", of->name, kv_type_name(l->type), l->dk, l->dv, b, bytes, got[b], want[b]);
+        }
+        mem_free(got);
+        mem_free(want);
+    }
+    mem_free(k);
+    mem_free(v);
+    kernel_close(&ctx);
+    kernel_close(&plain);
+}
+
+static void check_store(const subject *of)
+{
+    static const int sizes[][2] = {{256, 256}, {64, 64}, {128, 96}, {28, 52}, {12, 4}, {24, 36}, {512, 512}, {100, 20}};
+    for (int type = 0; type < KV_TYPES; type++)
+        for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+            check_store_of(of, &(kv_layout){(kv_type)type, 1, sizes[i][0], sizes[i][1]}, (uint32_t)(10 * i) + (uint32_t)type);
+}
+
+static void pages_have_the_same_bytes(void **state) { each_subject(check_store); }
+
 /* ---- properties ---- */
 
 /* Runs shape i at a thread count, into a fresh array. */
@@ -402,7 +456,7 @@ static void mass_without_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(levels_that_do_not_run), cmocka_unit_test(attention_is_right), cmocka_unit_test(same_bits_at_any_thread_count),
+        cmocka_unit_test(levels_that_do_not_run), cmocka_unit_test(pages_have_the_same_bytes), cmocka_unit_test(attention_is_right), cmocka_unit_test(same_bits_at_any_thread_count),
         cmocka_unit_test(spoilt_rows_stay_alone), cmocka_unit_test(exact_chunks_are_the_same_bits), cmocka_unit_test(inside_the_window_it_is_plain_rope),
         cmocka_unit_test(softmax_is_right), cmocka_unit_test(mass_is_right), cmocka_unit_test(mass_without_memory),
     };

@@ -25,31 +25,30 @@ void attn_rotate(float *x, int n)
         rotate_stage(z, y, 1);
         rotate_stage(y, z, 1);
         rotate_stage(z, y, 1);
-        rotate_stage(x, z, 0x1.6a09e6p-3f); /* 1 / sqrt(32) */
+        rotate_stage(x, z, ATTN_ROTATE_BY);
     }
 }
 
-/* The scale of symmetric 8-bit codes of x[n]. Where something is no finite number it is NaN, so that what looks at it sees NaN;
- * where all is too small to tell from zero it is 0. */
+float attn_code_scale(float max, bool finite) { return !finite ? NAN : max < ATTN_CODE_ZERO ? 0 : max / 127; }
+
 static float q8_scale(const float *x, int n)
 {
     float max = 0;
     bool finite = true;
     for (int i = 0; i < n; i++) {
-        max = fmaxf(max, fabsf(x[i]));
-        finite = finite && isfinite(x[i]);
+        float a = fabsf(x[i]);
+        max = a > max ? a : max;
+        finite = finite && a < INFINITY;
     }
-    return !finite ? quant_bits_to_f32(0x7fc00000u) : max < 1e-30f ? 0 : max / 127.0f;
+    return attn_code_scale(max, finite);
 }
 
 /* As a bfloat16, rounded up: no code passes 127. */
-static uint16_t q8_scale_bf16(const float *x, int n)
-{
-    float scale = q8_scale(x, n);
-    return isnan(scale) ? quant_f32_to_bf16(scale) : (uint16_t)((quant_f32_bits(scale) + 0xffffu) >> 16);
-}
+static uint16_t q8_scale_bf16(float scale) { return isnan(scale) ? quant_f32_to_bf16(scale) : (uint16_t)((quant_f32_bits(scale) + 0xffffu) >> 16); }
 
-static int8_t q8_code(float x, float scale) { return scale > 0 ? (int8_t)lrintf(x * (1 / scale)) : 0; }
+/* What the codes of a scale are multiplied by; all are 0 where the scale says nothing. */
+static float q8_inverse(float scale) { return scale > 0 ? 1 / scale : 0; }
+static int8_t q8_code(float x, float inverse) { return inverse > 0 ? (int8_t)lrintf(x * inverse) : 0; }
 
 static void put(kv_type type, void *part, size_t i, float x)
 {
@@ -57,34 +56,21 @@ static void put(kv_type type, void *part, size_t i, float x)
     else ((uint16_t *)part)[i] = quant_f32_to_bf16(x);
 }
 
-/* Block c0 of from[d] as it is stored; returns its length. */
-static int q8_block(float x[KV_BLOCK], const float *from, int c0, int d)
-{
-    int n = d - c0 < KV_BLOCK ? d - c0 : KV_BLOCK;
-    memcpy(x, from + c0, (size_t)n * sizeof *x);
-    attn_rotate(x, n);
-    return n;
-}
-
 static void store_q8(const kv_layout *l, uint8_t *head, int t, const float *k, const float *v)
 {
     int8_t *keys = (int8_t *)head, *values = (int8_t *)head + kv_v_offset(l);
     uint16_t *k_scales = (uint16_t *)(void *)(head + kv_k_scales(l));
-    float x[KV_BLOCK], largest = 0;
+    float *v_scales = (float *)(void *)(head + kv_v_scales(l)), x[KV_DIMS_MAX];
+    attn_rotate(memcpy(x, k, (size_t)l->dk * sizeof *x), l->dk);
     for (int c0 = 0; c0 < l->dk; c0 += KV_BLOCK) {
-        int n = q8_block(x, k, c0, l->dk);
-        uint16_t scale = k_scales[kv_k_scale_index(l, t, c0)] = q8_scale_bf16(x, n);
-        for (int c = 0; c < n; c++) keys[kv_k_index(l, t, c0 + c)] = q8_code(x[c], quant_bf16_to_f32(scale));
+        int end = c0 + KV_BLOCK < l->dk ? c0 + KV_BLOCK : l->dk;
+        uint16_t scale = k_scales[kv_k_scale_index(l, t, c0)] = q8_scale_bf16(q8_scale(x + c0, end - c0));
+        float inverse = q8_inverse(quant_bf16_to_f32(scale));
+        for (int c = c0; c < end; c++) keys[kv_k_index(l, t, c)] = q8_code(x[c], inverse);
     }
-    for (int c0 = 0; c0 < l->dv; c0 += KV_BLOCK) {
-        float scale = q8_scale(x, q8_block(x, v, c0, l->dv));
-        largest = isnan(largest) || scale < largest ? largest : scale;
-    }
-    ((float *)(void *)(head + kv_v_scales(l)))[t] = largest;
-    for (int c0 = 0; c0 < l->dv; c0 += KV_BLOCK) {
-        int n = q8_block(x, v, c0, l->dv);
-        for (int c = 0; c < n; c++) values[kv_v_index(l, t, c0 + c)] = q8_code(x[c], largest);
-    }
+    attn_rotate(memcpy(x, v, (size_t)l->dv * sizeof *x), l->dv);
+    float inverse = q8_inverse(v_scales[t] = q8_scale(x, l->dv));
+    for (int c = 0; c < l->dv; c++) values[kv_v_index(l, t, c)] = q8_code(x[c], inverse);
 }
 
 static void store_one(const kv_layout *l, uint8_t *head, int t, const float *k, const float *v)
@@ -93,7 +79,7 @@ static void store_one(const kv_layout *l, uint8_t *head, int t, const float *k, 
     for (int c = 0; c < l->dv; c++) put(l->type, head + kv_v_offset(l), kv_v_index(l, t, c), v[c]);
 }
 
-static void store(const kv_layout *l, uint8_t *head, int t, int n, const float *k, int64_t ldk, const float *v, int64_t ldv)
+void attn_store_ref(const kv_layout *l, uint8_t *head, int t, int n, const float *k, int64_t ldk, const float *v, int64_t ldv)
 {
     for (int i = 0; i < n; i++) (l->type == KV_Q8 ? store_q8 : store_one)(l, head, t + i, k + i * ldk, v + i * ldv);
 }
@@ -228,5 +214,5 @@ void attn_values_careful(attn_tile *t, const uint8_t *head, int n)
 
 void attn_fill_ref(attn_table *t)
 {
-    *t = (attn_table){.store = store, .queries = queries, .scores = scores, .softmax = softmax, .values = values};
+    *t = (attn_table){.store = attn_store_ref, .queries = queries, .scores = scores, .softmax = softmax, .values = values};
 }

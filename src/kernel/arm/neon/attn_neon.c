@@ -7,6 +7,7 @@
 
 void attn_fill_neon(attn_table *t)
 {
+    t->store = store;
     t->queries = queries;
     t->scores = scores;
     t->softmax = softmax;

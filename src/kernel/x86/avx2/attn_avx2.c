@@ -16,6 +16,7 @@ void attn_fill_avxvnni(attn_table *t)
 void attn_fill_avx2(attn_table *t)
 #endif
 {
+    t->store = store;
     t->queries = queries;
     t->scores = scores;
     t->softmax = softmax;

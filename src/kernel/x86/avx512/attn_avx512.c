@@ -15,6 +15,7 @@ void attn_fill_avx512vnni(attn_table *t)
 void attn_fill_avx512(attn_table *t)
 #endif
 {
+    t->store = store;
     t->queries = queries;
     t->scores = scores;
     t->softmax = softmax;
