@@ -43,27 +43,6 @@ static double int8_ref(int64_t rounds)
 
 void ceiling_fill_ref(ceiling_table *t) { *t = (ceiling_table){.f32 = f32_ref, .int8 = int8_ref}; }
 
-static void fill(ceiling_table *t, kernel_level level, const cpu_info *cpu)
-{
-    ceiling_fill_ref(t);
-#if defined(__x86_64__)
-    if (level >= KERNEL_AVX2 && level <= KERNEL_AMX) {
-        ceiling_fill_avx2(t);
-        if (cpu->avx_vnni) ceiling_fill_avxvnni(t);
-    }
-    if (level >= KERNEL_AVX512 && level <= KERNEL_AMX) {
-        ceiling_fill_avx512(t);
-        if (cpu->avx512_vnni) ceiling_fill_avx512vnni(t);
-        if (cpu->avx512_bf16) ceiling_fill_avx512bf16(t);
-    }
-#ifndef TILE_EMULATE /* tiles in plain C are no ceiling */
-    if (level == KERNEL_AMX && cpu->amx_bf16 && cpu->amx_int8) ceiling_fill_amx(t);
-#endif
-#elif defined(__aarch64__)
-    if (level == KERNEL_NEON) ceiling_fill_neon(t);
-#endif
-}
-
 /* ---- arithmetic ---- */
 
 typedef struct arithmetic_job {
@@ -146,10 +125,9 @@ static cj_err measure_read(kernel_ctx *ctx, double *gbytes, cj_diag *d)
 
 cj_err kernel_ceilings_measure(kernel_ctx *ctx, kernel_ceilings *out, cj_diag *d)
 {
-    ceiling_table t;
-    fill(&t, kernel_table_of(ctx)->level, cpu_get());
-    out->f32_gflops = measure_arithmetic(ctx, t.f32);
-    out->bf16_gflops = measure_arithmetic(ctx, t.bf16);
-    out->int8_gops = measure_arithmetic(ctx, t.int8);
+    const ceiling_table *t = &kernel_table_of(ctx)->ceiling;
+    out->f32_gflops = measure_arithmetic(ctx, t->f32);
+    out->bf16_gflops = measure_arithmetic(ctx, t->bf16);
+    out->int8_gops = measure_arithmetic(ctx, t->int8);
     return measure_read(ctx, &out->read_gbytes, d);
 }

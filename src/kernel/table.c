@@ -53,34 +53,42 @@ void kernel_table_fill(kernel_table *t, kernel_level level, const cpu_info *cpu)
     vec_fill_ref(&t->vec);
     gemm_fill_ref(&t->gemm);
     attn_fill_ref(&t->attn);
+    ceiling_fill_ref(&t->ceiling);
 #if defined(__x86_64__)
     if (level >= KERNEL_AVX2 && level <= KERNEL_AMX) {
         vec_fill_avx2(&t->vec);
         attn_fill_avx2(&t->attn);
         gemm_fill_avx2(&t->gemm);
+        ceiling_fill_avx2(&t->ceiling);
         if (cpu->avx_vnni) {
             attn_fill_avxvnni(&t->attn);
             gemm_fill_avxvnni(&t->gemm);
+            ceiling_fill_avxvnni(&t->ceiling);
         }
     }
     if (level >= KERNEL_AVX512 && level <= KERNEL_AMX) {
         vec_fill_avx512(&t->vec);
         attn_fill_avx512(&t->attn);
         gemm_fill_avx512(&t->gemm);
+        ceiling_fill_avx512(&t->ceiling);
         if (cpu->avx512_vnni) {
             attn_fill_avx512vnni(&t->attn);
             gemm_fill_avx512vnni(&t->gemm);
+            ceiling_fill_avx512vnni(&t->ceiling);
         }
+        if (cpu->avx512_bf16) ceiling_fill_avx512bf16(&t->ceiling);
     }
     if (level == KERNEL_AMX) {
         attn_fill_amx(&t->attn);
         gemm_fill_amx(&t->gemm);
+        if (cpu->amx_bf16 && cpu->amx_int8) ceiling_fill_amx(&t->ceiling);
     }
 #elif defined(__aarch64__)
     if (level == KERNEL_NEON) {
         vec_fill_neon(&t->vec);
         attn_fill_neon(&t->attn);
         gemm_fill_neon(&t->gemm);
+        ceiling_fill_neon(&t->ceiling);
     }
 #endif
 }

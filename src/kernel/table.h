@@ -3,13 +3,15 @@
  * kernel_table_fill starts from the C reference and lets each instruction set that this processor has (and the chosen level
  * permits) override entries, upwards: avx2 -> avx512 -> amx, or neon. A table entry is a single-threaded function with no
  * state: preconditions are asserted, nothing is allocated. Threads, scratch and memory belong to kernel_ctx (ops.h).
- * The families are declared beside their kernels: vec.h (rows), gemm.h (weights), attn.h (attention on pages).
+ * The families are declared beside their kernels: vec.h (rows), gemm.h (weights), attn.h (attention on pages); ceiling_table.h has the
+ * loops that the others are measured by.
  */
 #ifndef KERNEL_TABLE_H
 #define KERNEL_TABLE_H
 
 #include "base/cpu.h"
 #include "kernel/attn.h"
+#include "kernel/ceiling_table.h"
 #include "kernel/gemm.h"
 #include "kernel/vec.h"
 
@@ -20,6 +22,7 @@ typedef struct kernel_table {
     vec_table vec;
     gemm_table gemm;
     attn_table attn;
+    ceiling_table ceiling;
 } kernel_table;
 
 /* "ref", "avx2", "avx512", "amx", "neon". */

@@ -4,7 +4,7 @@
 #endif
 #include <arm_neon.h>
 
-#include "kernel/ceiling.h"
+#include "kernel/ceiling_table.h"
 
 enum { CHAINS = 24 }; /* independent sums: more than latency times throughput, and they fit the registers */
 

@@ -2,7 +2,7 @@
 #if !defined(__x86_64__)
 #error "AMX is x86-64"
 #endif
-#include "kernel/ceiling.h"
+#include "kernel/ceiling_table.h"
 #include "kernel/simd/tile.h"
 
 /* Four tiles of sums, two of x, two of w. */
