@@ -19,8 +19,14 @@ typedef struct codes_block {
     float d[2 * CODES_GROUPS], m[CODES_GROUPS];
 } codes_block;
 
-/* Reads groups [group, group + 4) of a row into b; group is a multiple of 4. */
-typedef void (*codes_fn)(codes_block *b, const void *row, int64_t group);
+/* A quantised type, as a constant that the compiler sees through. */
+typedef struct codes_type {
+    void (*read)(codes_block *b, const void *row, int64_t group); /* groups [group, group + 4) of a row; group is a multiple of 4 */
+    size_t block_bytes;
+    int peak;     /* largest |code| */
+    bool has_min;
+    bool two;     /* a scale for each 16 */
+} codes_type;
 
 /* For every quantised type: name, number, largest |code|, has minima, has a scale for each 16. */
 #define CODES_TYPES(M)                        \
@@ -144,18 +150,23 @@ SIMD_FN void codes_q6_k(codes_block *b, const void *row, int64_t group)
     }
 }
 
+#define CODES_TYPE(name, number, peak, has_min, two) \
+    static const codes_type codes_type_##name __attribute__((unused)) = {codes_##name, sizeof(quant_block_##name), peak, has_min, two};
+CODES_TYPES(CODES_TYPE)
+
 /* Block at element k0 of a row with `left` elements from there on; groups past the row's end become zeros (a scale of 0). Only types
  * of 32 elements a block have such ends. */
-SIMD_FN void codes_read(codes_block *b, const void *row, int64_t k0, int64_t left, codes_fn codes, size_t block_bytes)
+SIMD_FN void codes_read(codes_block *b, const void *row, int64_t k0, int64_t left, const codes_type *type)
 {
     _Alignas(16) uint8_t whole[CODES_GROUPS * sizeof(quant_block_q8_0)];
     if (left < CODES_BLOCK) {
         memset(whole, 0, sizeof whole);
-        memcpy(whole, (const uint8_t *)row + (size_t)(k0 / CODES_GROUP) * block_bytes, (size_t)(left / CODES_GROUP) * block_bytes);
+        memcpy(whole, (const uint8_t *)row + (size_t)(k0 / CODES_GROUP) * type->block_bytes,
+               (size_t)(left / CODES_GROUP) * type->block_bytes);
         row = whole;
         k0 = 0;
     }
-    codes(b, row, k0 / CODES_GROUP);
+    type->read(b, row, k0 / CODES_GROUP);
 }
 
 /* Weights 0..15 and 16..31 of group g, with the roundings of quant_decode_*. */

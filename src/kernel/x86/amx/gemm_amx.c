@@ -43,25 +43,24 @@ SIMD_FN void pack_zeros(char *to, int64_t k)
     for (int64_t at = 0; at < k; at += DEPTH, to += STEP_BYTES) memset(to, 0, TILE_LINE);
 }
 
-SIMD_FN void pack_row_codes(char *to, const void *row, int64_t k0, int64_t k, codes_fn codes, size_t block_bytes, bool has_min)
+SIMD_FN void pack_row_codes(char *to, const void *row, int64_t k0, int64_t k, const codes_type *type)
 {
     for (int64_t at = 0; at < k; at += GEMM_BLOCK) {
         codes_block b;
-        codes_read(&b, row, k0 + at, k - at, codes, block_bytes);
+        codes_read(&b, row, k0 + at, k - at, type);
 #pragma GCC unroll 4
         for (int g = 0; g < CODES_GROUPS; g++, to += STEP_BYTES) {
             f32x16 low, high;
-            codes_decode(&b, g, has_min, &low, &high);
+            codes_decode(&b, g, type->has_min, &low, &high);
             i16x32_store(to, i16x32_bf16(low, high));
         }
     }
 }
 
-SIMD_FN void pack_w_codes(void *panel, const void *w, size_t row_bytes, int rows, int64_t k0, int64_t k, codes_fn codes, size_t block_bytes,
-                          bool has_min)
+SIMD_FN void pack_w_codes(void *panel, const void *w, size_t row_bytes, int rows, int64_t k0, int64_t k, const codes_type *type)
 {
     for (int r = 0; r < ROWS; r++) {
-        if (r < rows) pack_row_codes(line_of(panel, r), (const char *)w + (size_t)r * row_bytes, k0, k, codes, block_bytes, has_min);
+        if (r < rows) pack_row_codes(line_of(panel, r), (const char *)w + (size_t)r * row_bytes, k0, k, type);
         else pack_zeros(line_of(panel, r), k);
     }
 }
@@ -119,10 +118,10 @@ static void ISA(unpack)(float *rows, int64_t ld, const float *c, int n)
         for (int i = 0; i < ROWS; i += HALF, c += HALF * HALF) simd_transpose16(rows + r * ld + i, (size_t)ld * sizeof *rows, c, TILE_LINE);
 }
 
-#define DEFINE_CODES(name, number, peak, has_min, two)                                                               \
+#define DEFINE_CODES(name, ...)                                                                                      \
     static void ISA(pack_w_##name)(void *panel, const void *w, size_t row_bytes, int rows, int64_t k0, int64_t k)    \
     {                                                                                                                \
-        pack_w_codes(panel, w, row_bytes, rows, k0, k, codes_##name, sizeof(quant_block_##name), has_min);           \
+        pack_w_codes(panel, w, row_bytes, rows, k0, k, &codes_type_##name);                                          \
     }
 CODES_TYPES(DEFINE_CODES)
 
