@@ -106,7 +106,7 @@ static bool on_piece(void *arg, const generate_piece *p)
     if (c->reading) cli_progress_end(&c->progress);
     c->reading = false;
     if (c->cli->json) show_json(c, p);
-    else term_write(stdout, p->text, p->n);
+    else term_flow_write(&c->flow, p->text, p->n);
     if (p->n) c->line_open = p->text[p->n - 1] != '\n';
     return cli_flush(NULL) && !cli_interrupted();
 }
@@ -165,6 +165,7 @@ static cj_err answer(chat *c, buf *out, generate_result *r, cj_diag *d)
     token_list ids;
     token_list_init(&ids);
     cli_progress_begin(&c->progress, c->cli, MSG_READING);
+    term_flow_begin(&c->flow, stdout, 0);
     c->reading = true;
     c->line_open = false;
     c->how.on_piece = on_piece;
@@ -181,6 +182,7 @@ static cj_err answer(chat *c, buf *out, generate_result *r, cj_diag *d)
     }
     if (!e) e = generate(c->session, ids.ids, (int64_t)ids.count, &c->how, out, r, d);
     cli_progress_end(&c->progress);
+    term_flow_end(&c->flow);
     if (c->line_open && !c->cli->json) putchar('\n');
     cli_flush(NULL);
     token_list_deinit(&ids);

@@ -7,6 +7,7 @@
 #define APP_CHAT_H
 
 #include "app/cli.h"
+#include "app/term.h"
 #include "engine/generate.h"
 
 typedef struct chat {
@@ -19,6 +20,7 @@ typedef struct chat {
     generate_options how;    /* on_piece, on_progress and arg are the chat's own */
     /* during a turn */
     cli_progress progress;
+    term_flow flow;          /* where the answer is shown */
     bool reading, line_open; /* line_open: the last character shown was no line break */
 } chat;
 

@@ -19,6 +19,7 @@ typedef struct asking {
     hub *hub;
     engine *engine;
     cli_progress progress;
+    term_flow answer; /* where it is shown */
     ask_result result;
 } asking;
 
@@ -67,15 +68,17 @@ static void on_evidence(void *arg, const ask_evidence *evidence, int n)
         print_place(a, e);
         printf("\n");
     }
-    printf("%s", cli_text(a->c, MSG_ASK_ANSWER));
+    const char *label = cli_text(a->c, MSG_ASK_ANSWER);
+    printf("%s", label);
     fflush(stdout);
+    term_flow_begin(&a->answer, stdout, term_width(label, strlen(label)));
 }
 
 static bool on_text(void *arg, const char *text, size_t n)
 {
     asking *a = arg;
     if (!a->c->json) {
-        term_write(stdout, text, n);
+        term_flow_write(&a->answer, text, n);
         fflush(stdout);
     }
     return !cli_interrupted();
@@ -227,6 +230,7 @@ int cmd_ask(cli *c)
     cj_err e = run(&a, model_name, &opt, &ask_opt, &d);
     cli_progress_end(&a.progress);
     if (!e && c->json) print_json(&a);
+    term_flow_end(&a.answer);
     if (!e && !c->json) {
         printf("%s\n", a.result.answer.len ? "" : cli_text(c, MSG_ASK_NO_ANSWER));
         fflush(stdout);

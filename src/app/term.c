@@ -48,14 +48,13 @@ void term_pad(FILE *to, const char *text, int width)
 
 /* Bytes up to the next place where a line may be folded: a word with the spaces behind it, or one wide character with the
  * punctuation that must not begin a line. */
-static size_t fold_unit(const char *s)
+static size_t fold_unit(const char *s, size_t n)
 {
     static const char *const closing[] = {"，", "。", "、", "；", "：", "）", "”", "！", "？", "》", "」"};
-    size_t n = strlen(s), i = 0;
     uint32_t cp;
-    i += (size_t)utf8_decode(s, n, &cp);
+    size_t i = (size_t)utf8_decode(s, n, &cp);
     if (utf8_width(cp) < 2) {
-        while (i < n && s[i] != ' ' && s[i] != '\n') {
+        while (i < n && s[i] != ' ' && s[i] != '\n' && s[i] != '\t') {
             size_t len = (size_t)utf8_decode(s + i, n - i, &cp);
             if (utf8_width(cp) == 2) break;
             i += len;
@@ -63,40 +62,86 @@ static size_t fold_unit(const char *s)
     }
     for (size_t k = 0; k < sizeof closing / sizeof *closing; k++) {
         size_t len = strlen(closing[k]);
-        if (!strncmp(s + i, closing[k], len)) {
+        if (n - i >= len && !memcmp(s + i, closing[k], len)) {
             i += len;
             k = (size_t)-1; /* there may be another */
         }
     }
-    while (s[i] == ' ') i++;
+    while (i < n && s[i] == ' ') i++;
     return i;
 }
 
+static void new_line(term_flow *f)
+{
+    fprintf(f->to, "\n%*s", f->indent, "");
+    f->column = f->indent;
+    f->spaces = 0;
+}
+
+/* Prints a unit, on the next line when it does not fit. */
+static void put_unit(term_flow *f, const char *text, size_t n)
+{
+    size_t shown = n;
+    while (shown && text[shown - 1] == ' ') shown--;
+    int width = term_width(text, shown);
+    if (shown && f->column + f->spaces + width > f->columns && f->column > f->indent) new_line(f);
+    if (shown) {
+        fprintf(f->to, "%*s", f->spaces, "");
+        term_write(f->to, text, shown);
+        f->column += f->spaces + width;
+        f->spaces = 0;
+    }
+    f->spaces += (int)(n - shown);
+}
+
+/* Prints what is held, except for a last unit that may still grow, unless `all` is wanted. */
+static void drain(term_flow *f, bool all)
+{
+    enum { TAB = 8 };
+    size_t at = 0, n;
+    for (; at < f->held_count; at += n) {
+        const char *s = f->held + at;
+        n = 1;
+        if (*s == '\n') new_line(f);
+        else if (*s == '\t') f->spaces += TAB - (f->column + f->spaces) % TAB;
+        else {
+            n = fold_unit(s, f->held_count - at);
+            if (at + n == f->held_count && !all) break;
+            put_unit(f, s, n);
+        }
+    }
+    f->held_count -= at;
+    memmove(f->held, f->held + at, f->held_count);
+}
+
+void term_flow_begin(term_flow *f, FILE *to, int at)
+{
+    *f = (term_flow){.to = to, .columns = isatty(fileno(to)) ? term_columns(to) : 0, .column = at};
+}
+
+void term_flow_write(term_flow *f, const char *text, size_t n)
+{
+    if (!f->columns) {
+        term_write(f->to, text, n);
+        return;
+    }
+    for (size_t i = 0, len; i < n; i += len) {
+        uint32_t cp;
+        len = (size_t)utf8_decode(text + i, n - i, &cp);
+        if (f->held_count + len > sizeof f->held) drain(f, true); /* no word of any language */
+        memcpy(f->held + f->held_count, text + i, len);
+        f->held_count += len;
+        drain(f, false);
+    }
+}
+
+void term_flow_end(term_flow *f) { drain(f, true); }
+
 void term_fold(FILE *to, const char *text, int at, int indent, int columns)
 {
-    int column = at, spaces = 0; /* spaces: not printed yet, so that no line ends in them */
-    while (*text) {
-        if (*text == '\n') {
-            fprintf(to, "\n%*s", indent, "");
-            column = indent;
-            spaces = 0;
-            text++;
-            continue;
-        }
-        size_t n = fold_unit(text), shown = n;
-        while (shown && text[shown - 1] == ' ') shown--;
-        int width = term_width(text, shown);
-        if (column + spaces + width > columns && column > indent) {
-            fprintf(to, "\n%*s", indent, "");
-            column = indent;
-            spaces = 0;
-        }
-        fprintf(to, "%*s", spaces, "");
-        fwrite(text, 1, shown, to);
-        column += spaces + width;
-        spaces = (int)(n - shown);
-        text += n;
-    }
+    term_flow f = {.to = to, .columns = columns, .indent = indent, .column = at};
+    term_flow_write(&f, text, strlen(text));
+    term_flow_end(&f);
 }
 
 void term_write(FILE *to, const char *text, size_t n)

@@ -16,6 +16,20 @@ void term_pad(FILE *to, const char *text, int width);
 /* Prints text folded at `columns`, later lines indented by `indent` columns; the first begins at column `at`. No line break at
  * the end. Folds at spaces and between wide characters. */
 void term_fold(FILE *to, const char *text, int at, int indent, int columns);
+
+/* The same for text that a model or a file made up and that comes in pieces of whole characters. Folded on a terminal only. What may still
+ * grow, a word or a character that punctuation may follow, waits for the next piece. */
+typedef struct term_flow {
+    FILE *to;
+    int columns, indent;      /* columns 0: nothing is folded */
+    int column, spaces;       /* where the next character goes; spaces not printed yet, so that no line ends in them */
+    char held[256];
+    size_t held_count;
+} term_flow;
+void term_flow_begin(term_flow *f, FILE *to, int at); /* at: the column where it begins */
+void term_flow_write(term_flow *f, const char *text, size_t n);
+void term_flow_end(term_flow *f);
+
 /* Writes text that a model or a file made up: control characters, which could steer the terminal, become U+FFFD on one. */
 void term_write(FILE *to, const char *text, size_t n);
 /* How many bytes of text fit into `columns`. */

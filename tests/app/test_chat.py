@@ -1,13 +1,17 @@
 #!/usr/bin/env python3
 """juan run: one answer in all its forms, and the conversation at a terminal (a pty), with tiny random models."""
+import fcntl
 import json
 import os
 import pty
 import re
 import select
 import signal
+import struct
 import sys
+import termios
 import time
+import unicodedata
 
 sys.path[:0] = [os.path.join(os.environ["CJ_SOURCE"], "tests", "support")]
 import juan
@@ -122,13 +126,14 @@ def files():
 class Terminal:
     """juan with a terminal of its own."""
 
-    def __init__(self, *arguments, **environment):
+    def __init__(self, *arguments, columns=100, **environment):
         self.text = ""
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
+            fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("4H", 24, columns, 0, 0))
             juan.forbid_sockets()
             os.chdir(home.folder)
-            os.execve(juan.JUAN, [juan.JUAN, *arguments], home.environment(TERM="xterm", COLUMNS="100", **environment))
+            os.execve(juan.JUAN, [juan.JUAN, *arguments], home.environment(TERM="xterm", COLUMNS=str(columns), **environment))
 
     def read(self, seconds=0.1):
         """Reads for so long; False at the end."""
@@ -322,6 +327,26 @@ def too_long():
     assert t.end() == 0
 
 
+def folding():
+    """On a terminal an answer is folded between words and between wide characters; through a pipe it is what the model wrote."""
+    model, columns = home.model("letters.gguf", "tiny-gemma3"), 40
+    def shown_and_piped(letters, seed):
+        ids = home.ok("tokenize", model, given=letters).json()
+        how = ("run", model, "--raw", "-p", "x", "-n", "300", "--temp", "50", "--top-k", "0", "--top-p", "1", "--seed", seed, "-q")
+        how += tuple(o for i in ids for o in ("--logit-bias", f"{i}=100000"))
+        t = Terminal(*how, columns=columns)
+        assert t.end() == 0
+        lines = t.text.replace("\r\n", "\n").rstrip("\n").split("\n")
+        widths = [sum(2 if unicodedata.east_asian_width(c) == "W" else 1 for c in line) for line in lines]
+        assert max(widths) <= columns and min(widths[:-1]) > columns // 4, widths
+        return lines, home.ok(*how).out.rstrip("\n")
+    lines, piped = shown_and_piped("abcdefgh ", "3")
+    assert "\n" not in piped and len(piped) > 250 and " ".join(lines).split() == piped.split(), (lines, piped)
+    lines, piped = shown_and_piped("一丁丂七ab c", "4")
+    assert "\n" not in piped and "".join("".join(lines).split()) == "".join(piped.split()), (lines, piped)
+    assert all(re.search("[a-c]$", a) is None or re.match("[a-c]", b) is None or f"{a[-1]} {b[0]}" in piped for a, b in zip(lines, lines[1:])), lines
+
+
 def hostile_output():
     """Control characters that a model writes do not reach the terminal."""
     t = Terminal("run", home.chat_model(), "-n", "3", "--temp", "0", "--logit-bias", "27=1000", "-p", "x", "-q")
@@ -337,4 +362,4 @@ def hostile_output():
 juan.run([("forms of one answer", forms), ("the prompt is the template", prompt_is_the_template), ("nothing is forged", nothing_is_forged),
           ("sampling", sampling), ("stopping", stopping), ("wrong options", wrong_options), ("a base model", base_model), ("files", files),
           ("a conversation", conversation), ("editing", editing), ("commands", commands), ("interrupting", interrupting),
-          ("without a template", without_template), ("too long", too_long), ("hostile output", hostile_output)], home)
+          ("without a template", without_template), ("too long", too_long), ("folding", folding), ("hostile output", hostile_output)], home)
