@@ -8,6 +8,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "token/json_lists.h"
 #include "token/pretokenize.h"
 
 #define SPACE_MARK "\xE2\x96\x81" /* U+2581 */
@@ -21,7 +22,7 @@ typedef struct json_reader {
     tokenizer_desc desc;
     token_text *tokens;
     uint8_t *types, *strips;
-    token_merge *merges;
+    json_lists lists;
     const char *patterns[PATTERNS_MAX]; /* of the pre-tokenizer */
     size_t pattern_count;
     bool byte_level, marks_spaces;
@@ -149,14 +150,11 @@ static bool id_in_range(json_object *id, int64_t *value)
 }
 
 /* The number of tokens: one more than the largest id. */
-static cj_err count_tokens(json_reader *r, json_object *vocab, json_object *added)
+static cj_err count_tokens(json_reader *r, json_object *added)
 {
     int64_t id, count = 0;
-    json_object_object_foreach(vocab, key, value)
-    {
-        if (!id_in_range(value, &id)) return malformed(r, key);
-        count = i64_max(count, id + 1);
-    }
+    for (size_t i = 0; i < r->lists.vocab_count; i++) count = i64_max(count, r->lists.vocab[i].id + 1);
+    if (count > TOKEN_COUNT_MAX) return malformed(r, "model.vocab");
     for (size_t i = 0; i < length_of(added); i++) {
         if (!id_in_range(get(json_object_array_get_idx(added, i), "id"), &id)) return malformed(r, "added_tokens");
         count = i64_max(count, id + 1);
@@ -170,12 +168,14 @@ static cj_err count_tokens(json_reader *r, json_object *vocab, json_object *adde
 
 static bool reads_as_byte(token_text s) { return s.size == 6 && memcmp(s.data, "<0x", 3) == 0 && s.data[5] == '>'; }
 
+static int shown(token_text s) { return s.size < 40 ? (int)s.size : 40; }
+
 static cj_err set_token(json_reader *r, int64_t id, token_text text, token_type type)
 {
     token_text *slot = &r->tokens[id];
     if (slot->data && (slot->size != text.size || memcmp(slot->data, text.data, text.size) != 0))
-        return diag_fail(r->d, CJ_E_INPUT, MSG_TOKEN_JSON_ID_TWICE, "%s" ARG "%lld" ARG "%.40s" ARG "%.40s", r->name, (long long)id,
-                         slot->data, text.data);
+        return diag_fail(r->d, CJ_E_INPUT, MSG_TOKEN_JSON_ID_TWICE, "%s" ARG "%lld" ARG "%.*s" ARG "%.*s", r->name, (long long)id,
+                         shown(*slot), slot->data, shown(text), text.data);
     *slot = text;
     r->types[id] = (uint8_t)type;
     return CJ_OK;
@@ -206,15 +206,14 @@ static cj_err read_added(json_reader *r, json_object *token)
 
 static cj_err read_tokens(json_reader *r, json_object *root, json_object *model)
 {
-    json_object *vocab = get(model, "vocab"), *added = get(root, "added_tokens");
-    if (!json_object_is_type(vocab, json_type_object)) return malformed(r, "model.vocab");
+    json_object *added = get(root, "added_tokens");
+    if (!json_object_is_type(get(model, "vocab"), json_type_object)) return malformed(r, "model.vocab");
     if (added && !json_object_is_type(added, json_type_array)) return malformed(r, "added_tokens");
-    TRY(count_tokens(r, vocab, added));
+    TRY(count_tokens(r, added));
     bool bytes = is_true(model, "byte_fallback");
-    json_object_object_foreach(vocab, key, value)
-    {
-        token_text text = {key, strlen(key)};
-        TRY(set_token(r, json_object_get_int64(value), text, bytes && reads_as_byte(text) ? TOKEN_BYTE : TOKEN_NORMAL));
+    for (size_t i = 0; i < r->lists.vocab_count; i++) {
+        const json_vocab_entry *e = &r->lists.vocab[i];
+        TRY(set_token(r, e->id, e->text, bytes && reads_as_byte(e->text) ? TOKEN_BYTE : TOKEN_NORMAL));
     }
     for (size_t i = 0; i < length_of(added); i++) TRY(read_added(r, json_object_array_get_idx(added, i)));
     for (size_t i = 0; i < r->desc.count; i++)
@@ -222,28 +221,6 @@ static cj_err read_tokens(json_reader *r, json_object *root, json_object *model)
     r->desc.tokens = r->tokens;
     r->desc.types = r->types;
     r->desc.strips = r->strips;
-    return CJ_OK;
-}
-
-static bool read_merge(json_object *merge, token_merge *out)
-{
-    if (json_object_is_type(merge, json_type_string)) return token_merge_split(text_of(merge), out);
-    if (!json_object_is_type(merge, json_type_array) || json_object_array_length(merge) != 2) return false;
-    json_object *left = json_object_array_get_idx(merge, 0), *right = json_object_array_get_idx(merge, 1);
-    if (!json_object_is_type(left, json_type_string) || !json_object_is_type(right, json_type_string)) return false;
-    *out = (token_merge){text_of(left), text_of(right)};
-    return true;
-}
-
-static cj_err read_merges(json_reader *r, json_object *model)
-{
-    json_object *list = get(model, "merges");
-    if (!json_object_is_type(list, json_type_array) || !json_object_array_length(list)) return malformed(r, "model.merges");
-    r->desc.merge_count = json_object_array_length(list);
-    r->desc.merges = r->merges = mem_array(r->desc.merge_count, sizeof *r->merges);
-    if (!r->merges) return diag_nomem(r->d, r->desc.merge_count * sizeof *r->merges);
-    for (size_t i = 0; i < r->desc.merge_count; i++)
-        if (!read_merge(json_object_array_get_idx(list, i), &r->merges[i])) return malformed(r, "model.merges");
     return CJ_OK;
 }
 
@@ -265,7 +242,10 @@ static cj_err read_model(json_reader *r, json_object *root)
     TRY(read_pre_tokenizer(r, get(root, "pre_tokenizer"), 0));
     TRY(choose_kind(r, model));
     TRY(read_tokens(r, root, model));
-    return read_merges(r, model);
+    if (!r->lists.merge_count) return malformed(r, "model.merges");
+    r->desc.merges = r->lists.merges;
+    r->desc.merge_count = r->lists.merge_count;
+    return CJ_OK;
 }
 
 /* ---- which tokens begin and end a text ---- */
@@ -315,20 +295,36 @@ static void read_ids(json_reader *r, json_object *root, json_object *config)
 
 /* ---- opening ---- */
 
+/* The file without its two long lists, which are in r->lists. */
+static cj_err read_file(json_reader *r, const char *json, size_t size, json_object **root)
+{
+    buf rest;
+    bool read;
+    buf_init(&rest, TOKENIZER_JSON_BYTES_MAX);
+    cj_err e = json_lists_read(&r->lists, json, size, &rest, &read, r->d);
+    if (!e && (!read || json_parse(rest.data, rest.len, r->name, root, NULL))) {
+        e = json_parse(json, size, r->name, root, r->d); /* says what is wrong with it, and where */
+        if (!e) e = malformed(r, r->lists.damaged ? r->lists.damaged : "model");
+    }
+    buf_deinit(&rest);
+    return e;
+}
+
 cj_err tokenizer_json_parse(tokenizer **out, const char *name, const char *json, size_t size, const char *config,
                             size_t config_size, cj_diag *d)
 {
     json_object *root = NULL, *settings = NULL;
-    TRY(json_parse(json, size, name, &root, d));
     json_reader r = {.name = name, .d = d, .desc = {.name = name, .add_space_prefix = TOKEN_AS_USUAL}};
-    cj_err e = config ? json_parse(config, config_size, "tokenizer_config.json", &settings, d) : CJ_OK;
+    cj_err e = read_file(&r, json, size, &root);
+    if (!e && config) e = json_parse(config, config_size, "tokenizer_config.json", &settings, d);
     if (!e) e = read_model(&r, root);
     if (!e) {
         read_ids(&r, root, settings);
         e = tokenizer_open(out, &r.desc, d);
     }
-    void *const blocks[] = {r.tokens, r.types, r.strips, r.merges};
+    void *const blocks[] = {r.tokens, r.types, r.strips};
     for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) mem_free(blocks[i]);
+    json_lists_deinit(&r.lists);
     json_object_put(root);
     json_object_put(settings);
     return e;

@@ -640,6 +640,54 @@ static void json_makes_a_tokenizer(void **state)
     tokenizer_close(&t);
 }
 
+/* White space, escapes and the newer form of merges say the same. */
+static void json_has_many_forms(void **state)
+{
+    static const char *const same[] = {
+        JSON_HEAD "}, \"merges\": [[\"\u2581\", \"a\"]]}}",
+        JSON_HEAD "\n}\t,\r\n\"merges\" : [ [ \"\\u2581\" , \"\\u0061\" ] ] } }\n",
+        "{\"model\": {\"merges\": [\"\\u2581 \\u0061\"], \"vocab\": {\"\\u003f\":0,\"\\u2581\":1,\"a\":2,\"\u2581\\u0061\":5}, \"unk_token\": \"?\", "
+        "\"nested\": [{\"vocab\": {\"}\": [\"\\\"{\"]}}, 1e3, true]}, \"vocab\": 3, "
+        "\"normalizer\": {\"type\": \"Sequence\", \"normalizers\": [{\"type\": \"Prepend\", \"prepend\": \"\u2581\"}, {\"type\": "
+        "\"Replace\", \"pattern\": {\"String\": \" \"}, \"content\": \"\u2581\"}]}, \"added_tokens\": [{\"id\": 3, \"content\": \"<s>\", "
+        "\"special\": true}]}",
+    };
+    for (size_t i = 0; i < sizeof same / sizeof *same; i++) {
+        tokenizer *t = NULL;
+        assert_int_equal(parse(same[i], &t, NULL), CJ_OK);
+        expect(t, "a ax", TOKEN_ADD_SPECIAL, "<s>| a| a|?|");
+        tokenizer_close(&t);
+    }
+    tokenizer *t = NULL;
+    assert_int_equal(parse(JSON_HEAD ", \"\\ud83c\\udc04\": 4, \"\\\\\\\"\\/\\n\\t\": 6" JSON_TAIL, &t, NULL), CJ_OK);
+    assert_int_equal(tokenizer_find(t, "\xF0\x9F\x80\x84", 4), 4);
+    assert_int_equal(tokenizer_find(t, "\\\"/\n\t", 5), 6);
+    tokenizer_close(&t);
+}
+
+/* However much of a file is there, and whatever byte of it is wrong, it is refused or read, never read past. */
+static void damaged_json_is_refused(void **state)
+{
+    static const char whole[] = JSON_HEAD ", \"\\ud83c\\udc04\": 4" JSON_TAIL;
+    for (size_t n = 0; n < sizeof whole - 1; n++) {
+        tokenizer *t = NULL;
+        cj_diag d = {0};
+        char *cut = malloc(n ? n : 1); /* of exactly this size, for the sanitizers */
+        memcpy(cut, whole, n);
+        assert_int_equal(tokenizer_json_parse(&t, "t.json", cut, n, NULL, 0, &d), CJ_E_INPUT);
+        assert_int_equal(d.message, MSG_JSON_BAD);
+        free(cut);
+        for (int byte = 0; byte < 256; byte += byte < 128 ? 1 : 9) {
+            char *changed = malloc(sizeof whole - 1);
+            memcpy(changed, whole, sizeof whole - 1);
+            changed[n] = (char)byte;
+            if (!tokenizer_json_parse(&t, "t.json", changed, sizeof whole - 1, NULL, 0, &d)) tokenizer_close(&t);
+            assert_null(t);
+            free(changed);
+        }
+    }
+}
+
 static void wrong_json_is_refused(void **state)
 {
     const struct { const char *json; int message; } wrong[] = {
@@ -664,6 +712,16 @@ static void wrong_json_is_refused(void **state)
         {JSON_HEAD "}, \"merges\": [7]}}", MSG_TOKEN_JSON_FORM},
         {JSON_HEAD "}, \"merges\": []}}", MSG_TOKEN_JSON_FORM},
         {JSON_HEAD "}}}", MSG_TOKEN_JSON_FORM},
+        {JSON_HEAD ", \"b\": 1.0" JSON_TAIL, MSG_TOKEN_JSON_FORM},
+        {JSON_HEAD ", \"b\": 04" JSON_TAIL, MSG_JSON_BAD},
+        {JSON_HEAD ", \"\\ud800\": 4" JSON_TAIL, MSG_TOKEN_JSON_FORM},
+        {JSON_HEAD ", \"\\x\": 4" JSON_TAIL, MSG_JSON_BAD},
+        {JSON_HEAD ", \"\n\": 4" JSON_TAIL, MSG_TOKEN_JSON_FORM},
+        {JSON_HEAD ", \"\xE2\x96\": 4" JSON_TAIL, MSG_JSON_BAD},
+        {JSON_HEAD ", " JSON_TAIL, MSG_JSON_BAD},
+        {JSON_HEAD "}, \"vocab\": {\"?\": 0" JSON_TAIL, MSG_TOKEN_JSON_FORM},
+        {JSON_HEAD JSON_TAIL "}", MSG_JSON_BAD},
+        {JSON_HEAD "}, \"merges\": [\"\u2581 a\"]}, \"model\": {}}", MSG_TOKEN_JSON_FORM},
     };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         tokenizer *t = NULL;
@@ -740,7 +798,7 @@ int main(void)
         cmocka_unit_test(wrong_vocabularies_are_refused),
         cmocka_unit_test(wrong_merges_bytes_and_scores_are_refused),
         cmocka_unit_test(json_makes_a_tokenizer),
-        cmocka_unit_test(wrong_json_is_refused),
+        cmocka_unit_test(wrong_json_is_refused), cmocka_unit_test(json_has_many_forms), cmocka_unit_test(damaged_json_is_refused),
         cmocka_unit_test(every_allocation_may_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
