@@ -288,7 +288,9 @@ cj_err shelf_gc(shelf *s, int64_t *freed, cj_diag *d)
     int64_t before = 0, after = 0;
     char *path = file_join(s->folder, "index.db");
     if (!path) return diag_nomem(d, 64);
-    cj_err e = s->read_only ? diag_fail(d, CJ_E_IO, MSG_SHELF_READ_ONLY, "%s", s->folder) : shelf_sweep(s, freed, d);
+    cj_err e = s->read_only ? diag_fail(d, CJ_E_IO, MSG_SHELF_READ_ONLY, "%s", s->folder) : CJ_OK;
+    if (!e) e = index_run(s, d, "DELETE FROM links WHERE entry<0", ""); /* adopted segments that nobody wanted */
+    if (!e) e = shelf_sweep(s, freed, d);
     before = file_size(path);
     if (!e) e = index_run(s, d, "PRAGMA incremental_vacuum", "");
     after = file_size(path);

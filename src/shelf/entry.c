@@ -107,15 +107,15 @@ void entry_add_record(shelf_entry *e, const segment_record *r)
     }
 }
 
-bool entry_row_fits(const shelf_entry *e, const segment_row *row)
+bool entry_row_fits(const shelf_entry *e, const segment_row *row, chain *behind)
 {
     uint8_t hash[SEGMENT_HASH];
     if (row->start != e->chain.at || row->tokens > e->row.info.tokens_total - row->start) return false;
     chain_digest(&e->chain, hash);
     if (memcmp(hash, row->before, SEGMENT_HASH)) return false;
-    chain ahead = e->chain;
-    chain_move(&ahead, shelf_entry_ids(e), row->start + row->tokens);
-    chain_digest(&ahead, hash);
+    *behind = e->chain;
+    chain_move(behind, shelf_entry_ids(e), row->start + row->tokens);
+    chain_digest(behind, hash);
     return !memcmp(hash, row->after, SEGMENT_HASH);
 }
 
@@ -160,8 +160,9 @@ cj_err shelf_map_segment(shelf *s, const segment_row *row, file_map *m, bool *go
 
 cj_err entry_add_segment(shelf_entry *e, const segment_row *row, bool *good, cj_diag *d)
 {
+    chain behind;
     *good = false;
-    if (!entry_row_fits(e, row) || row->state == SEGMENT_BAD || (row->state == SEGMENT_OPEN && row->owner != e->row.id)) return CJ_OK;
+    if (!entry_row_fits(e, row, &behind) || row->state == SEGMENT_BAD || (row->state == SEGMENT_OPEN && row->owner != e->row.id)) return CJ_OK;
     TRY(entry_room_segment(e, d));
     file_map m = {0};
     TRY(shelf_map_segment(e->shelf, row, &m, good, d));
@@ -175,7 +176,7 @@ cj_err entry_add_segment(shelf_entry *e, const segment_row *row, bool *good, cj_
     if (err || !*good) return err;
     e->segment[e->n_segments++] = seg;
     e->row.info.bytes += row->bytes;
-    chain_move(&e->chain, shelf_entry_ids(e), row->start + row->tokens);
+    e->chain = behind;
     return CJ_OK;
 }
 

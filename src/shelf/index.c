@@ -178,6 +178,7 @@ static cj_err make_schema(shelf *s, cj_diag *d)
     snprintf(sql, sizeof sql, "PRAGMA application_id=%d; PRAGMA user_version=%d;", APPLICATION, INDEX_VERSION);
     if (!e && !tables) e = run_all(s, schema, d);
     if (!e && !tables) e = run_all(s, sql, d);
+    if (!e && !tables) e = shelf_adopt(s, d);
     if (!e) e = index_commit(s, d);
     if (e) index_rollback(s);
     return e;

@@ -78,6 +78,10 @@ CJ_NODISCARD cj_err index_blob_put(shelf *s, int64_t entry, const char *kind, co
 CJ_NODISCARD cj_err index_blob_get(shelf *s, const entry_row *entry, const char *kind, buf *out, cj_diag *d);
 #define BLOB_IDS ".ids"
 
+/* Into a new index, in its transaction: every closed segment whose file is there and whose chain of hashes begins at 0. Entries that are read again
+ * find them; until then, or until gc, links of their own (entry = -id) keep them. */
+CJ_NODISCARD cj_err shelf_adopt(shelf *s, cj_diag *d);
+
 /* ---- files ---- (mem_free what is returned; NULL: no memory) */
 
 char *shelf_segment_path(shelf *s, int64_t file);

@@ -68,8 +68,8 @@ CJ_NODISCARD cj_err shelf_map_segment(shelf *s, const segment_row *row, file_map
 bool entry_read_tail(shelf *s, const shelf_shape *shape, const segment_row *row, file_map *map, segment_record *out);
 /* Maps the checkpoint at the end of an open segment, if there is one and it has not been mapped. */
 CJ_NODISCARD cj_err entry_load_tail(shelf_entry *e, cj_diag *d);
-/* That the hashes and tokens in front of a row's segment and behind it are the entry's. */
-bool entry_row_fits(const shelf_entry *e, const segment_row *row);
+/* That the hashes and tokens in front of a row's segment and behind it are the entry's. *behind: the chain at its end. */
+bool entry_row_fits(const shelf_entry *e, const segment_row *row, chain *behind);
 
 /* Removes what nothing refers to: segments without an entry, and, when nobody writes, files without a row. *freed counts bytes. */
 CJ_NODISCARD cj_err shelf_sweep(shelf *s, int64_t *freed, cj_diag *d);

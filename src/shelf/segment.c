@@ -339,3 +339,43 @@ bool segment_tail_read(const uint8_t *data, size_t size, const shelf_shape *s, c
     return head && segment_record_read(data + head, size - head, s, row->start + row->tokens, out) && out->kind == RECORD_CHECKPOINT
            && out->bytes == size - head;
 }
+
+/* The shape in a head that is whole. */
+static cj_err scan_shape(const uint8_t *data, size_t size, shelf_shape *shape, stored_head *h, bool *good, cj_diag *d)
+{
+    enum { FIXED = 32, LAYERS_AT = 16, LAYER = 24 }; /* of the stored shape (shape.c) */
+    uint32_t layers;
+    *good = false;
+    if (size < sizeof *h + FIXED || head_version(data, size) != SEGMENT_VERSION) return CJ_OK;
+    memcpy(h, data, sizeof *h);
+    memcpy(&layers, data + sizeof *h + LAYERS_AT, sizeof layers);
+    if (h->start < 0 || h->start > SHELF_TOKENS_MAX || h->bytes > size || layers > SHELF_LAYERS_MAX || sizeof *h + FIXED + layers * (size_t)LAYER > h->bytes)
+        return CJ_OK;
+    cj_err e = shape_decode(shape, data + sizeof *h, FIXED + layers * (size_t)LAYER, d);
+    if (e) return e == CJ_E_NOMEM ? e : CJ_OK;
+    uint32_t version;
+    *good = head_check(data, size, shape, h->start, h->before, &version) == h->bytes;
+    if (!*good) shape_deinit(shape);
+    return CJ_OK;
+}
+
+cj_err segment_scan(const uint8_t *data, size_t size, shelf_shape *shape, segment_row *row, chain *c, bool *good, cj_diag *d)
+{
+    stored_head h;
+    bool closed = false;
+    TRY(scan_shape(data, size, shape, &h, good, d));
+    if (!*good) return CJ_OK;
+    int64_t at = h.start;
+    size_t bytes = h.bytes;
+    for (segment_record r; !closed && segment_record_read(data + bytes, size - bytes, shape, at, &r) && r.to - h.start <= SHELF_SEGMENT; bytes += r.bytes) {
+        if (r.kind == RECORD_CHECKPOINT) closed = true;
+        else if (c) hash_sha256_add(&c->hash, r.ids, (size_t)(r.to - r.from) * sizeof(int32_t));
+        at = r.to;
+    }
+    if (c) c->at = at;
+    *row = (segment_row){.start = h.start, .tokens = at - h.start, .bytes = (int64_t)bytes, .state = SEGMENT_CLOSED};
+    memcpy(row->before, h.before, SEGMENT_HASH);
+    *good = closed && row->tokens > 0;
+    if (!*good) shape_deinit(shape);
+    return CJ_OK;
+}

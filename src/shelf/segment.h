@@ -94,6 +94,10 @@ typedef struct segment_visit {
  * before that. A newer format is CJ_E_UNSUPPORTED. */
 CJ_NODISCARD cj_err segment_walk(const segment_visit *v, const segment_row *row, const uint8_t *data, size_t size, bool *good, cj_diag *d);
 
+/* Reads what a file that begins with a closed segment says of itself: shape, and of *row start, tokens, bytes and before; its ids are added to
+ * the chain, unless that is NULL. *good false: it holds none. shape_deinit the shape of a good one. */
+CJ_NODISCARD cj_err segment_scan(const uint8_t *data, size_t size, shelf_shape *shape, segment_row *row, chain *c, bool *good, cj_diag *d);
+
 /* First page of a layer in the record, and how many there are. */
 int64_t record_first(const segment_record *r, const shelf_shape *s, int layer);
 int64_t record_count(const segment_record *r, const shelf_shape *s, int layer);

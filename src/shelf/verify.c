@@ -123,7 +123,8 @@ static cj_err check_segment(check *c, const segment_row *row, cj_diag *d)
     int64_t before = c->damages;
     c->row = row;
     segment_visit v = {&c->entry->row.shape, shelf_entry_ids(c->entry), check_record, c};
-    cj_err e = entry_row_fits(c->entry, row) && row->state != SEGMENT_BAD ? shelf_map_segment(c->s, row, &m, &good, d) : CJ_OK;
+    chain behind;
+    cj_err e = entry_row_fits(c->entry, row, &behind) && row->state != SEGMENT_BAD ? shelf_map_segment(c->s, row, &m, &good, d) : CJ_OK;
     if (!e && good) e = segment_walk(&v, row, m.data, m.size, &good, d);
     file_map_close(&m);
     if (!e && good) e = check_tail(c, row, &good, d);

@@ -149,6 +149,7 @@ static cj_err link_following(shelf_entry *e, cj_diag *d)
         if (!err && linked) {
             const segment_row *seg = &e->segment[e->n_segments - 1].row;
             err = index_run(e->shelf, d, "INSERT OR REPLACE INTO links(entry, start, segment) VALUES(?,?,?)", "iii", e->row.id, seg->start, seg->id);
+            if (!err) err = index_run(e->shelf, d, "DELETE FROM links WHERE entry=?", "i", -seg->id); /* it may have been adopted */
             e->row.info.tokens = seg->start + seg->tokens;
         }
         TRY(err);

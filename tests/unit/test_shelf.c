@@ -285,6 +285,39 @@ static void lost_files_are_read_again(void **state)
     case_remove(folder);
 }
 
+/* Without its index a shelf knows no entries; reading again finds the segments that are there, and gc removes them. */
+static void a_lost_index_costs_no_pages(void **state)
+{
+    (void)state;
+    enum { N = 80000 };
+    char *folder = case_folder(), path[512];
+    shelf *s = open_shelf(folder);
+    int32_t *ids = case_ids(N, N, 0), *other = case_ids(N, 70000, 1);
+    shelf_plan p = case_plan("a", ids, N), q = case_plan("b", other, N);
+    seen w;
+    int64_t freed;
+    write_to(s, &p, N, 0);
+    write_to(s, &q, 72000, 2 * SHELF_SEGMENT); /* its last segment is open: that one is lost */
+    for (int round = 0; round < 2; round++) {
+        shelf_close(&s);
+        snprintf(path, sizeof path, "%s/index.db", folder);
+        unlink(path);
+        s = open_shelf(folder);
+        assert_int_equal(verify(s, NULL, &w), 0);
+        if (round) assert_int_equal(shelf_gc(s, &freed, NULL), CJ_OK);
+        write_to(s, &p, N, round ? 0 : N);
+        assert_reads(s, "a", ids, N, N);
+        write_to(s, &q, N, 2 * SHELF_SEGMENT);
+        assert_int_equal(verify(s, NULL, &w), 0);
+        assert_int_equal(shelf_gc(s, &freed, NULL), CJ_OK);
+        assert_int_equal(segment_files(folder), 4);
+    }
+    free(ids);
+    free(other);
+    shelf_close(&s);
+    case_remove(folder);
+}
+
 /* ---- moving ---- */
 
 static void entries_travel(void **state)
@@ -570,6 +603,7 @@ int main(void)
         cmocka_unit_test(an_unfinished_version_is_not_lost),
         cmocka_unit_test(a_damaged_page_is_named_and_read_again),
         cmocka_unit_test(lost_files_are_read_again),
+        cmocka_unit_test(a_lost_index_costs_no_pages),
         cmocka_unit_test(entries_travel),
         cmocka_unit_test(whatever_is_long_can_be_cancelled),
         cmocka_unit_test(what_does_not_fit_is_refused),
