@@ -57,7 +57,8 @@ static json_object *entry_json(tending *t, const shelf_info *i, bool damaged)
     json_object_object_add(o, "damaged", json_object_new_boolean(damaged));
     if (damaged) return o;
     engine_options how = {0};
-    session_mode_read(i->mode, &how, NULL);
+    int64_t kept = 0; /* pages that a token looks at; 0: all */
+    session_mode_read(i->mode, &how, &kept);
     json_object_object_add(o, "model", json_object_new_string(i->model_name));
     json_object_object_add(o, "model_path", *i->model_path ? json_object_new_string(i->model_path) : NULL);
     json_object_object_add(o, "documents", documents_json(t, i));
@@ -66,7 +67,7 @@ static json_object *entry_json(tending *t, const shelf_info *i, bool damaged)
     json_object_object_add(o, "characters", json_object_new_int64(i->characters));
     json_object_object_add(o, "bytes", json_object_new_int64(i->bytes));
     json_object_object_add(o, "complete", json_object_new_boolean(i->complete));
-    json_object_object_add(o, "mode", json_object_new_string(how.exact ? "exact" : "fast"));
+    json_object_object_add(o, "mode", json_object_new_string(kept ? "fast" : "exact"));
     json_object_object_add(o, "kv", json_object_new_string(kv_type_name(how.kv)));
     json_object_object_add(o, "created", json_object_new_int64((int64_t)i->created));
     json_object_object_add(o, "changed", json_object_new_int64((int64_t)i->changed));

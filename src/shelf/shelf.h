@@ -88,6 +88,8 @@ CJ_NODISCARD cj_err shelf_attach(shelf_entry *e, kv_cache *kv, int64_t most, int
 CJ_NODISCARD cj_err shelf_append(shelf_entry *e, kv_cache *kv, cj_diag *d);
 /* Where the segment that is being written ends: the next append at the latest. tokens_total when all is read. */
 int64_t shelf_entry_next(const shelf_entry *e);
+/* Bytes on disk, nearly, that what is still to be read will take. */
+int64_t shelf_entry_needs(const shelf_entry *e);
 /* All tokens are kept: the entry is complete, and an older one of its name is gone. */
 CJ_NODISCARD cj_err shelf_finish(shelf_entry *e, cj_diag *d);
 

@@ -447,8 +447,14 @@ cj_err shelf_append(shelf_entry *e, kv_cache *kv, cj_diag *d)
     if (!err) find_next(e);
     if (err == CJ_E_NOSPACE)
         err = diag_fail(d, CJ_E_NOSPACE, MSG_SHELF_FULL, "%s" ARG "%lld" ARG "%s", e->shelf->folder,
-                        (long long)(segment_estimate(&e->row.shape, i->tokens_total - i->tokens) >> 20) + 1, i->name);
+                        (long long)(shelf_entry_needs(e) >> 20) + 1, i->name);
     return err;
+}
+
+int64_t shelf_entry_needs(const shelf_entry *e)
+{
+    int64_t left = e->row.info.tokens_total - e->row.info.tokens;
+    return left ? segment_estimate(&e->row.shape, left) : 0;
 }
 
 /* ---- the end ---- */

@@ -50,6 +50,24 @@ static void assert_reads(shelf *s, const char *name, const int32_t *ids, int64_t
     shelf_entry_close(&e);
 }
 
+/* What an entry says it will still need is what it takes, within a tenth. */
+static void assert_needs(shelf *s, const shelf_plan *p)
+{
+    shelf_entry *e = NULL;
+    int64_t needs, freed;
+    shelf_plan all = *p;
+    all.name = "all of it";
+    assert_int_equal(shelf_write(s, &e, p, NULL), CJ_OK);
+    needs = shelf_entry_needs(e) + shelf_entry_info(e)->bytes;
+    shelf_entry_close(&e);
+    assert_int_equal(case_write(s, &all, p->n, 8000, NULL, NULL), CJ_OK);
+    assert_int_equal(shelf_read(s, &e, all.name, NULL), CJ_OK);
+    assert_int_equal(shelf_entry_needs(e), 0);
+    assert_true(llabs(needs - shelf_entry_info(e)->bytes) < needs / 10);
+    shelf_entry_close(&e);
+    assert_int_equal(shelf_rm(s, all.name, &freed, NULL), CJ_OK);
+}
+
 static void what_is_read_comes_back(void **state)
 {
     (void)state;
@@ -60,6 +78,7 @@ static void what_is_read_comes_back(void **state)
     shelf_plan p = case_plan("红楼梦", ids, N);
     write_to(s, &p, 5000, 0);
     assert_reads(s, p.name, ids, N, 5000);
+    assert_needs(s, &p);
     write_to(s, &p, 5000, 5000);
     write_to(s, &p, 40000, 5000);
     assert_reads(s, p.name, ids, N, 40000);
