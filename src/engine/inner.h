@@ -3,6 +3,7 @@
 #define ENGINE_INNER_H
 
 #include "engine/engine.h"
+#include "engine/repeats.h"
 
 struct engine {
     engine_options opt;
@@ -20,6 +21,7 @@ struct session {
     shelf_entry *entry; /* the one attached; NULL: none */
     int64_t context, keep;
     int32_t *ids;       /* [cap], the first kv_count(kv) are held */
+    repeats repeats;    /* of ids; empty until attention is sparse */
     int64_t cap;
     float *logits;      /* [vocab] */
     float *all_logits;  /* [chunk][vocab] once WANT_ALL was asked for */

@@ -5,8 +5,13 @@
 
 #define MODE_FORM ((uint64_t)0xffff)
 
-/* mode: bit 0 exact mode, bits 8-15 the kind of pages, from bit 16 on the pages kept. */
-static uint64_t mode_of(const session *s) { return (uint64_t)s->engine->opt.exact | (uint64_t)s->engine->opt.kv << 8 | (uint64_t)s->keep << 16; }
+/* mode: bit 0 exact mode, bits 8-15 the kind of pages, bits 16-46 the pages kept, from bit 48 on which sparse attention it was. */
+static uint64_t mode_of(const session *s)
+{
+    enum { SPARSE_VERSION = 2 };
+    uint64_t mode = (uint64_t)s->engine->opt.exact | (uint64_t)s->engine->opt.kv << 8;
+    return s->keep ? mode | (uint64_t)s->keep << 16 | (uint64_t)SPARSE_VERSION << 48 : mode;
+}
 
 void session_mode_read(uint64_t mode, engine_options *out, int64_t *keep)
 {
@@ -30,6 +35,7 @@ cj_err session_attach(session *s, shelf_entry *e, int64_t most, int64_t *count, 
     TRY(shelf_entry_fits(e, &key, model_spec_of(s->engine->model)->name, d));
     TRY(shelf_attach(e, s->kv, i64_min(most, s->context), &n, d));
     TRY(session_ids_reserve(s, n, d));
+    repeats_cut(&s->repeats, s->ids, 0);
     memcpy(s->ids, shelf_entry_ids(e), (size_t)n * sizeof *s->ids);
     s->entry = e;
     if (count) *count = n;

@@ -29,6 +29,7 @@ void session_close(session **ps)
     kv_close(&s->kv);
     mem_free(s->layers);
     mem_free(s->ids);
+    repeats_deinit(&s->repeats);
     mem_free(s->logits);
     mem_free(s->all_logits);
     mem_free(s);
@@ -82,7 +83,8 @@ static cj_err run_chunk(session *s, int64_t pos, int64_t count, int64_t total, b
 {
     model_probe probes[SESSION_PROBES_MAX];
     if (call->n_probes > SESSION_PROBES_MAX) return diag_fail(d, CJ_E_INTERNAL, MSG_INTERNAL, "%d probes", call->n_probes);
-    model_rows rows = {.kv = s->kv, .ids = s->ids + pos, .count = count, .keep = s->keep, .logits = call->want == WANT_ALL ? WANT_ALL : call->want == WANT_LAST && last ? WANT_LAST : WANT_NONE};
+    model_rows rows = {.kv = s->kv, .ids = s->ids + pos, .count = count, .keep = s->keep, .before = s->keep ? s->repeats.before : NULL,
+                       .logits = call->want == WANT_ALL ? WANT_ALL : call->want == WANT_LAST && last ? WANT_LAST : WANT_NONE};
     model_batch batch = {.seqs = &rows, .n_seqs = 1, .probes = probes, .n_probes = batch_probes(call, pos, count, probes),
                          .logits = rows.logits == WANT_ALL ? s->all_logits : s->logits};
     model_job *job = s->engine->job;
@@ -113,7 +115,9 @@ cj_err session_eval(session *s, const int32_t *ids, int64_t n, const session_cal
     int64_t pos;
     TRY(session_cut(s, common_prefix(s, ids, n, call), &pos, d));
     if (reused) *reused = pos;
+    repeats_cut(&s->repeats, s->ids, pos);
     memmove(s->ids + pos, ids + pos, (size_t)(n - pos) * sizeof *ids);
+    if (s->keep) TRY(repeats_link(&s->repeats, s->ids, n, model_spec_of(s->engine->model)->vocab, d));
     while (pos < n) {
         int64_t count = i64_min(chunk, n - pos);
         TRY(run_chunk(s, pos, count, n, pos + count == n, call, d));

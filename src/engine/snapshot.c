@@ -52,6 +52,7 @@ static cj_err load_ids(session *s, const file_map *m, size_t *at, const char *pa
     if (fits) want = head_of(s, h.tokens, m->data + sizeof h);
     if (!fits || memcmp(&h, &want, sizeof h)) return diag_fail(d, CJ_E_INPUT, MSG_SNAPSHOT_BAD, "%s", path);
     TRY(session_ids_reserve(s, h.tokens, d));
+    repeats_cut(&s->repeats, s->ids, 0);
     memcpy(s->ids, m->data + sizeof h, (size_t)h.tokens * sizeof *s->ids);
     *at = size_round_up(sizeof h + (size_t)h.tokens * sizeof *s->ids, SNAPSHOT_ALIGN);
     return CJ_OK;

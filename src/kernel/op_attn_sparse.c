@@ -6,9 +6,11 @@
  *   1. scores of all its rows with the summaries of the pages far behind (summary.h): what each page might get;
  *   2. the `keep` pages that get most over all rows, by a softmax of those scores (after FlashPrefill);
  *   3. exact attention over the first page (a sink), the pages kept, and the pages near the rows;
- *   4. every other page goes on as one key and one value, its means, with the weight of KV_PAGE tokens: nothing is left out altogether.
+ *   4. of the other pages, the tokens that follow an earlier occurrence of the row's own token: heads that continue what was said before look
+ *      there (induction heads, Olsson et al. 2022), one token here and one there, which no choice of pages finds;
+ *   5. every other page goes on as one key and one value, its means, with the weight of KV_PAGE tokens: nothing is left out altogether.
  *
- * Steps 3 and 4 are one running softmax (attn.h). A page of summaries is a page, so all of it runs on the kernels for pages.
+ * Steps 3 to 5 are one running softmax (attn.h). A page of summaries is a page, so all of it runs on the kernels for pages.
  */
 #include <assert.h>
 #include <math.h>
@@ -16,6 +18,7 @@
 
 #include "kernel/attn_work.h"
 #include "kernel/summary.h"
+#include "quant/quant.h"
 
 typedef struct sparse_job {
     kernel_ctx *ctx;
@@ -182,7 +185,7 @@ static void choose(const sparse_job *j, sparse_work *w, const attn_item *it)
     for (int64_t p = w->far; p < it->page_end; p++) w->page[w->pages++] = (int32_t)p;
 }
 
-/* ---- 3 and 4: attention ---- */
+/* ---- 3 to 5: attention ---- */
 
 static void attend(const sparse_job *j, sparse_work *w, const attn_item *it)
 {
@@ -198,6 +201,86 @@ static void attend(const sparse_job *j, sparse_work *w, const attn_item *it)
         t->next = i + 1 < w->pages ? attn_page_head(j->a, it, w->page[i + 1]) : NULL;
         if (edge && !attn_values_finite(j->a->kv, head, n)) attn_values_careful(t, head, n);
         else k->values(t, head, n);
+    }
+}
+
+/* Token t of a page as floats, as it is stored. */
+static void token_key(const kv_layout *l, const uint8_t *head, int t, float *out)
+{
+    const int u = kv_unit(l->type);
+    const uint16_t *scales = (const uint16_t *)(const void *)(head + kv_k_scales(l));
+    const uint8_t *unit = head + 4 * kv_k_index(l, t, 0) / (size_t)u;
+    for (int c = 0; c < l->dk; c += u, unit += 4 * KV_GROUP) {
+        if (l->type == KV_F32) memcpy(out + c, unit, sizeof *out);
+        else if (l->type == KV_BF16)
+            for (int i = 0; i < 2; i++) out[c + i] = quant_bf16_to_f32((uint16_t)(unit[2 * i] | unit[2 * i + 1] << 8));
+        else
+            for (int i = 0; i < 4; i++) out[c + i] = (float)(int8_t)unit[i];
+    }
+    for (int c = 0; c < l->dk && l->type == KV_Q8; c++) out[c] *= quant_bf16_to_f32(scales[kv_k_scale_index(l, t, c)]);
+}
+
+/* out += p * the value of token t. */
+static void add_token_value(const kv_layout *l, const uint8_t *head, int t, float p, float *out)
+{
+    const int u = kv_unit(l->type);
+    const uint8_t *v = head + kv_v_offset(l);
+    const size_t first = kv_v_index(l, t, 0);
+    if (l->type == KV_F32)
+        for (int c = 0; c < l->dv; c++) out[c] += p * ((const float *)(const void *)v)[first + (size_t)c];
+    else if (l->type == KV_BF16)
+        for (int c = 0; c < l->dv; c++) out[c] += p * quant_bf16_to_f32(((const uint16_t *)(const void *)v)[first + (size_t)(c * u)]);
+    else {
+        p *= ((const float *)(const void *)(head + kv_v_scales(l)))[t];
+        for (int c = 0; c < l->dv; c++) out[c] += p * (float)((const int8_t *)v)[first + (size_t)(c * u)];
+    }
+}
+
+/* One token joins row r of the running softmax. */
+static void attend_token(const sparse_job *j, sparse_work *w, const attn_item *it, int r, int64_t at)
+{
+    const kv_layout *l = j->a->kv;
+    const uint8_t *head = attn_page_head(j->a, it, at / KV_PAGE);
+    attn_state *st = &w->t.st;
+    const float *q = w->t.q + r * l->dk;
+    float key[KV_DIMS_MAX], *out = st->out + r * st->ld, sum[8] = {0}, score = 0;
+    token_key(l, head, (int)(at % KV_PAGE), key);
+    for (int c = 0; c + 8 <= l->dk; c += 8)
+        for (int i = 0; i < 8; i++) sum[i] += q[c + i] * key[c + i];
+    for (int c = l->dk / 8 * 8; c < l->dk; c++) score += q[c] * key[c];
+    for (int i = 0; i < 8; i++) score += sum[i];
+    if (j->a->softcap > 0) score = j->a->softcap * tanhf(score / j->a->softcap) * ATTN_LOG2_E;
+    if (score > st->max[r]) { /* what was seen before weighs less */
+        float by = exp2f(st->max[r] - score);
+        for (int64_t c = 0; c < st->ld; c++) out[c] *= by;
+        st->sum[r] *= (double)by;
+        st->max[r] = score;
+    }
+    float p = exp2f(score - st->max[r]);
+    st->sum[r] += (double)p;
+    add_token_value(l, head, (int)(at % KV_PAGE), p, out);
+}
+
+/* Chunk by chunk from the nearest on, since the queries are rotated for each. */
+static void attend_repeats(const sparse_job *j, sparse_work *w, const attn_item *it)
+{
+    enum { WALK = 4 }; /* occurrences passed over for each one wanted, at most */
+    const op_sparse *s = j->s;
+    const int64_t first = it->seq->pos + it->row;
+    int64_t next[ATTN_ROWS], taken[ATTN_ROWS] = {0}, walked[ATTN_ROWS] = {0};
+    for (int r = 0; r < it->rows; r++) next[r] = s->before[first + r];
+    for (int64_t chunk = (w->far - 1) / pages_of_chunk(j); chunk >= 0; chunk--) {
+        bool ready = false;
+        for (int r = 0; r < it->rows; r++)
+            for (; next[r] >= 0 && taken[r] < s->repeats && walked[r] < WALK * s->repeats; next[r] = s->before[next[r]], walked[r]++) {
+                int64_t at = next[r] + 1, page = at / KV_PAGE;
+                if (page >= w->far || page == 0 || w->mass[page] < 0) continue; /* looked at already */
+                if (page / pages_of_chunk(j) < chunk) break;
+                if (!ready) use(j, w, it, j->a->kv, page);
+                ready = true;
+                taken[r]++;
+                attend_token(j, w, it, r, at);
+            }
     }
 }
 
@@ -248,6 +331,7 @@ static void run_item(void *arg, int64_t index, int worker)
     choose(j, &w, &it);
     attn_state_reset(&w.t.st);
     attend(j, &w, &it);
+    if (means && j->s->before) attend_repeats(j, &w, &it);
     if (means) attend_means(j, &w, &it);
     attn_finish(a, &it, &w.t.st);
 }

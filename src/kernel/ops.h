@@ -122,9 +122,11 @@ typedef struct op_sparse {
     const uint8_t *summaries; /* of the sequence's pages (summary.h), there for all pages before its rows' near ones */
     int64_t keep;             /* so many pages that promise most, of those far behind; < 0: none of these, nor their means (for comparison) */
     int64_t near;             /* and always so many up to the row's own, and the first */
+    const int32_t *before;    /* [pos + count] the last position before with the same token, -1: none. NULL: repeats are not looked at */
+    int64_t repeats;          /* tokens that follow an earlier occurrence of a row's own token: so many of them, the nearest, one by one */
 } op_sparse;
-/* The same for one sequence, in fast mode: pages that are not looked at stand in as their means. Work per row: keep + near pages and a
- * part in KV_PAGE of the rest. Exact where keep is as many as there are. */
+/* The same for one sequence, in fast mode: pages that are not looked at stand in as their means. Work per row: keep + near pages, the
+ * repeats and a part in KV_PAGE of the rest. Exact where keep is as many as there are. */
 void op_attention_sparse(kernel_ctx *ctx, const op_attn_args *a, const op_sparse *s);
 
 /* Which attention is added up, and into what. */

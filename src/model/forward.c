@@ -59,10 +59,10 @@ static bool alloc_lists(model_job *job)
     for (int i = 0; i < 2; i++) {
         sets[i]->seqs = mem_array(n, sizeof *sets[i]->seqs);
         sets[i]->kv = mem_array(n, sizeof *sets[i]->kv);
-        sets[i]->keep = mem_array(n, sizeof *sets[i]->keep);
+        sets[i]->of = mem_array(n, sizeof *sets[i]->of);
     }
-    return job->ids && job->positions && job->wanted_idx && job->all.seqs && job->all.kv && job->all.keep && job->wanted.seqs &&
-           job->wanted.kv && job->wanted.keep;
+    return job->ids && job->positions && job->wanted_idx && job->all.seqs && job->all.kv && job->all.of && job->wanted.seqs &&
+           job->wanted.kv && job->wanted.of;
 }
 
 cj_err model_job_open(model_job **out, const model *m, int64_t max_rows, cj_diag *d)
@@ -99,8 +99,8 @@ void model_job_close(model_job **pjob)
         kernel_free(job->ctx, job->near[1][i]);
         kernel_free(job->ctx, job->far[i]);
     }
-    void *lists[] = {job->ids, job->positions, job->wanted_idx, job->all.seqs, job->all.kv, job->all.keep,
-                     job->wanted.seqs, job->wanted.kv, job->wanted.keep};
+    void *lists[] = {job->ids, job->positions, job->wanted_idx, job->all.seqs, job->all.kv, job->all.of,
+                     job->wanted.seqs, job->wanted.kv, job->wanted.of};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) mem_free(lists[i]);
     mem_free(job);
     *pjob = NULL;
@@ -111,7 +111,7 @@ int64_t model_job_rows(const model_job *job) { return job->max_rows; }
 /* Adds `count` rows of a sequence, the first at position pos, to a set. */
 static void set_add(row_set *set, const model_rows *r, int64_t count, int64_t pos)
 {
-    set->keep[set->n_seqs] = r->keep;
+    set->of[set->n_seqs] = r;
     set->seqs[set->n_seqs] = (attn_seq){.row = set->rows, .count = count, .pos = pos};
     set->kv[set->n_seqs++] = r->kv;
     set->rows += count;

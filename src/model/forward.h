@@ -21,6 +21,7 @@ typedef struct model_rows {
     model_want logits;    /* of which rows */
     int64_t keep;         /* pages far behind that a row looks at token by token, the others standing in as their means; 0: all;
                            * < 0: only the first page and the near ones, for comparison */
+    const int32_t *before; /* of op_sparse, for all tokens up to the last of these; NULL: none */
 } model_rows;
 
 /* The attention of rows of the batch's first sequence in one layer; ops.h says what is added up. */

@@ -1,7 +1,10 @@
 /* Grouped-query attention of one layer. */
 #include "model/job.h"
 
-enum { NEAR_PAGES = 5 }; /* a row's own page and those before it that it always looks at */
+enum {
+    NEAR_PAGES = 5, /* a row's own page and those before it that it always looks at */
+    REPEATS = 64,   /* of op_sparse */
+};
 
 static void norm_heads(model_job *job, float *x, const float *w, int64_t rows, int heads, int dim)
 {
@@ -72,7 +75,8 @@ void gqa_query(model_job *job, const gqa_spec *a, const float *norm, int64_t row
 /* Whether a row of the sequence has more pages behind it than it would look at. */
 static bool is_sparse(const row_set *set, int i)
 {
-    return set->keep[i] && (set->seqs[i].pos + set->seqs[i].count) / KV_PAGE > set->keep[i] + NEAR_PAGES + 1;
+    const int64_t keep = set->of[i]->keep;
+    return keep && (set->seqs[i].pos + set->seqs[i].count) / KV_PAGE > keep + NEAR_PAGES + 1;
 }
 
 /* Sequences that look at everything are one batch; the others go one by one. */
@@ -88,7 +92,9 @@ static void attend(model_job *job, const gqa_spec *a, int layer, row_set *set)
         first = i + 1;
         args.seqs = set->seqs + i;
         args.n_seqs = 1;
-        if (sparse) op_attention_sparse(job->ctx, &args, &(op_sparse){kv_summaries(set->kv[i], layer), set->keep[i], NEAR_PAGES});
+        if (!sparse) continue;
+        const model_rows *r = set->of[i];
+        op_attention_sparse(job->ctx, &args, &(op_sparse){kv_summaries(set->kv[i], layer), r->keep, NEAR_PAGES, r->before, REPEATS});
     }
 }
 

@@ -9,7 +9,7 @@ typedef struct row_set {
     int64_t rows;
     attn_seq *seqs;      /* pages are filled in for each layer */
     kv_cache **kv;       /* [n_seqs], whose pages */
-    int64_t *keep;       /* [n_seqs], of model_rows */
+    const model_rows **of; /* [n_seqs] */
     int n_seqs;
     rope_tables ropes[MODEL_ROPES_MAX];
 } row_set;

@@ -25,12 +25,13 @@ static const attn_shape shapes[] = {
     {KV_Q8, 4, 1, 64, 64, .n_seqs = 1, .pos = {8900}, .count = {65}, .rope_dims = 64, .stride = 3072, .trained = 4096},
     {KV_Q8, 3, 3, 64, 32, .softcap = 20, .n_seqs = 1, .pos = {4000}, .count = {1}},
 };
-enum { SHAPES = sizeof shapes / sizeof *shapes, NEAR = 3 };
+enum { SHAPES = sizeof shapes / sizeof *shapes, NEAR = 3, REPEATS = 5, TOKENS = 90 /* that differ: each occurs every so many positions */ };
 
 typedef struct sparse_case {
     attn_case c;
     kernel_ctx *ctx;
     uint8_t *summaries;
+    int32_t *before;
     int64_t pages;
 } sparse_case;
 
@@ -44,19 +45,28 @@ static void open_case(sparse_case *s, int shape, kernel_level level, int threads
     const kv_layout y = summary_layout(&s->c.kv);
     s->summaries = mem_array((size_t)(s->pages + KV_PAGE - 1) / KV_PAGE, kv_page_bytes(&y));
     for (int64_t p = 0; p < s->c.end[0] / KV_PAGE; p++) summary_make(&s->c.kv, s->c.pages[0][p], s->summaries, p);
+    s->before = mem_array((size_t)s->c.end[0], sizeof *s->before);
+    for (int64_t i = 0, last[TOKENS]; i < s->c.end[0]; i++) {
+        uint64_t token = (uint64_t)i * 2654435761u >> 7;
+        if (i == 0)
+            for (int t = 0; t < TOKENS; t++) last[t] = -1;
+        s->before[i] = (int32_t)last[token % TOKENS];
+        last[token % TOKENS] = i;
+    }
     assert_int_equal(kernel_reserve(s->ctx, &(kernel_limits){.sparse_pages = s->pages}, NULL), CJ_OK);
 }
 
 static void close_case(sparse_case *s)
 {
     mem_free(s->summaries);
+    mem_free(s->before);
     kernel_close(&s->ctx);
     attn_case_free(&s->c);
 }
 
 static size_t out_floats(const sparse_case *s) { return (size_t)(s->c.rows * s->c.shape.heads * s->c.shape.dv); }
 
-static void run(sparse_case *s, int64_t keep) { op_attention_sparse(s->ctx, &s->c.args, &(op_sparse){s->summaries, keep, NEAR}); }
+static void run(sparse_case *s, int64_t keep) { op_attention_sparse(s->ctx, &s->c.args, &(op_sparse){.summaries = s->summaries, .keep = keep, .near = NEAR, .before = s->before, .repeats = REPEATS}); }
 
 /* ---- the oracle ---- */
 
@@ -141,12 +151,47 @@ static void choose(const sparse_case *s, int64_t page, int head, int64_t keep, o
     }
 }
 
+/* Adds one key to the sums. */
+static void add_key(const sparse_case *s, const uint8_t *bytes, int64_t j, double w, double *out, double *scale)
+{
+    for (int i = 0; i < s->c.shape.dv; i++) {
+        double v = (double)attn_value(&s->c.kv, bytes, (int)(j % KV_PAGE), i);
+        out[i] += w * v;
+        scale[i] += w * fabs(v);
+    }
+}
+
+static double key_score(const attn_case *c, const double *q, const uint8_t *bytes, int64_t j)
+{
+    float key[512];
+    for (int i = 0; i < c->shape.dk; i++) key[i] = attn_key(&c->kv, bytes, (int)(j % KV_PAGE), i);
+    return score(c, q, key);
+}
+
+/* The tokens that follow earlier occurrences of the row's own: into at[], nearest first; returns how many. */
+static int repeats_of(const sparse_case *s, const oracle *o, int64_t row, int64_t *at)
+{
+    int n = 0, walked = 0;
+    for (int64_t j = s->before[s->c.seqs[0].pos + row]; j >= 0 && n < REPEATS && walked < 4 * REPEATS; j = s->before[j], walked++) {
+        int64_t page = (j + 1) / KV_PAGE;
+        if (page > 0 && page < o->far && !o->kept[page]) at[n++] = j + 1;
+    }
+    return n;
+}
+
 /* One row's output; *scale: of the magnitudes added. */
 static void attend(const sparse_case *s, const oracle *o, int64_t page, int head, int row, double *out, double *scale)
 {
     const attn_case *c = &s->c;
     int kv_head = head / (c->shape.heads / c->shape.kv_heads), dv = c->shape.dv;
-    double q[512], sum = 0, max = -INFINITY;
+    double q[512], sum = 0, max = -INFINITY, y[REPEATS];
+    int64_t at[REPEATS];
+    int n_repeats = repeats_of(s, o, o->first_row + row, at);
+    for (int i = 0; i < n_repeats; i++) {
+        rotated(c, o->first_row + row, head, chunk_of(c, at[i] / KV_PAGE), q);
+        y[i] = key_score(c, q, c->pages[0][at[i] / KV_PAGE] + (size_t)kv_head * kv_head_bytes(&c->kv), at[i]);
+        max = fmax(max, y[i]);
+    }
     int64_t last = c->seqs[0].pos + o->first_row + row;
     double *x = calloc((size_t)(last + 1), sizeof *x);
     for (int pass = 0; pass < 2; pass++)
@@ -156,21 +201,25 @@ static void attend(const sparse_case *s, const oracle *o, int64_t page, int head
             if (!pass) rotated(c, o->first_row + row, head, chunk_of(c, p), q);
             for (int64_t j = p * KV_PAGE; j <= last && j < (p + 1) * KV_PAGE && !(stands_in && j > p * KV_PAGE); j++) {
                 if (!pass) {
-                    float key[512];
-                    for (int i = 0; i < c->shape.dk && !stands_in; i++) key[i] = attn_key(&c->kv, bytes, (int)(j % KV_PAGE), i);
-                    x[j] = stands_in ? o->mean_score[row][p] + log(KV_PAGE) : score(c, q, key);
+                    x[j] = stands_in ? o->mean_score[row][p] + log(KV_PAGE) : key_score(c, q, bytes, j);
                     max = fmax(max, x[j]);
                     continue;
                 }
                 double w = exp(x[j] - max);
                 sum += w;
-                for (int i = 0; i < dv; i++) {
-                    double v = stands_in ? (double)o->mean_value[p][i] : (double)attn_value(&c->kv, bytes, (int)(j % KV_PAGE), i);
+                if (!stands_in) add_key(s, bytes, j, w, out, scale);
+                for (int i = 0; i < dv && stands_in; i++) {
+                    double v = (double)o->mean_value[p][i];
                     out[i] += w * v;
                     scale[i] += w * fabs(v);
                 }
             }
         }
+    for (int i = 0; i < n_repeats; i++) {
+        double w = exp(y[i] - max);
+        sum += w;
+        add_key(s, c->pages[0][at[i] / KV_PAGE] + (size_t)kv_head * kv_head_bytes(&c->kv), at[i], w, out, scale);
+    }
     if (c->shape.sinks) sum += exp((double)c->sinks[head] - max);
     for (int i = 0; i < dv; i++) out[i] /= sum, scale[i] /= sum;
     free(x);
