@@ -69,7 +69,7 @@ typedef struct shelf_plan {
 
 /* Begins or goes on with an entry. One of that name for the same key and tokens goes on where it stopped (a damaged segment is
  * dropped first, and read again); with other tokens a new one is begun, which takes the old one's place when it is finished.
- * Whatever closed segments of any entry have the same beginning are used. CJ_E_USAGE-like when another process writes it. */
+ * Whatever closed segments of any entry have the same beginning are used. CJ_E_IO and MSG_SHELF_BUSY when another process writes it. */
 CJ_NODISCARD cj_err shelf_write(shelf *s, shelf_entry **out, const shelf_plan *plan, cj_diag *d);
 /* Opens an entry that is there, complete or not (of two the complete one), to read it. */
 CJ_NODISCARD cj_err shelf_read(shelf *s, shelf_entry **out, const char *name, cj_diag *d);

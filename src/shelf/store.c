@@ -8,17 +8,33 @@
 
 static const char *const parts[] = {"segments", "locks", "files"};
 
+/* Makes the folder `path` if it is not there, so that it outlasts a power failure; *made: it was not. */
+static cj_err make_folder(char *path, bool *made, cj_diag *d)
+{
+    if (!path) return diag_nomem(d, 64);
+    bool there = file_is_dir(path);
+    cj_err e = there ? CJ_OK : file_make_dirs(path, d);
+    *made = *made || !there;
+    mem_free(path);
+    return e;
+}
+
+static cj_err sync_folder(char *path, cj_diag *d)
+{
+    if (!path) return diag_nomem(d, 64);
+    cj_err e = file_sync_folder(path, d);
+    mem_free(path);
+    return e;
+}
+
 /* What is not there yet; a disk that cannot be written only has to have an index already. */
 static cj_err make_folders(const char *folder, cj_diag *d)
 {
-    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
-        char *path = file_join(folder, parts[i]);
-        if (!path) return diag_nomem(d, strlen(folder));
-        cj_err e = file_is_dir(path) ? CJ_OK : file_make_dirs(path, d);
-        mem_free(path);
-        TRY(e);
-    }
-    return CJ_OK;
+    bool made = false;
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) TRY(make_folder(file_join(folder, parts[i]), &made, d));
+    if (!made) return CJ_OK;
+    TRY(sync_folder(file_join(folder, "."), d));
+    return sync_folder(file_join(folder, ".."), d);
 }
 
 static bool has_index(const char *folder)
@@ -141,9 +157,5 @@ cj_err shelf_new_segment(shelf *s, grow_file *g, int64_t *file, cj_diag *d)
 
 cj_err shelf_sync_segments(shelf *s, cj_diag *d)
 {
-    char *path = path_of(s, "segments");
-    if (!path) return diag_nomem(d, 64);
-    cj_err e = file_sync_folder(path, d);
-    mem_free(path);
-    return e;
+    return sync_folder(path_of(s, "segments"), d);
 }

@@ -536,6 +536,55 @@ static void other_versions_are_told_apart(void **state)
     case_remove(folder);
 }
 
+static bool no_entry(void *user, const shelf_info *info, bool damaged)
+{
+    (void)user;
+    (void)info;
+    (void)damaged;
+    fail_msg("an entry out of nothing");
+    return false;
+}
+
+/* Views, triggers and tables of another form in the place of ours are not run. */
+static void foreign_schemas_are_refused(void **state)
+{
+    (void)state;
+    static const char *const schemas[] = {
+        "DROP TABLE entries; CREATE VIEW entries AS SELECT 1 AS id, 'x' AS name;",
+        "DROP TABLE entries; CREATE VIEW entries AS WITH RECURSIVE r(id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM r) SELECT id FROM r;",
+        "DROP TABLE entries; CREATE TABLE entries(id INTEGER PRIMARY KEY, name);",
+        "DROP TABLE segments; DROP TABLE links; DROP TABLE blobs; DROP TABLE entries;",
+    };
+    for (size_t i = 0; i < sizeof schemas / sizeof *schemas; i++) {
+        char *folder = case_folder();
+        shelf *s = open_shelf(folder);
+        cj_diag d = {0};
+        shelf_watch watch = {0};
+        int64_t damages;
+        shelf_close(&s);
+        run_sql(folder, schemas[i]);
+        s = open_shelf(folder);
+        assert_int_equal(shelf_each(s, no_entry, NULL, &d), CJ_E_INPUT);
+        assert_int_equal(d.message, MSG_SHELF_INDEX_DAMAGED);
+        assert_int_equal(shelf_verify(s, NULL, &watch, &damages, &d), CJ_E_INPUT);
+        shelf_close(&s);
+        case_remove(folder);
+    }
+    /* a trigger that would spoil what is written */
+    char *folder = case_folder();
+    shelf *s = open_shelf(folder);
+    int32_t *ids = case_ids(3000, 3000, 0);
+    shelf_plan p = case_plan("a", ids, 3000);
+    shelf_close(&s);
+    run_sql(folder, "CREATE TRIGGER t AFTER INSERT ON entries BEGIN UPDATE entries SET name='b'; END;");
+    s = open_shelf(folder);
+    write_to(s, &p, 3000, 0);
+    assert_reads(s, "a", ids, 3000, 3000);
+    free(ids);
+    shelf_close(&s);
+    case_remove(folder);
+}
+
 /* The clock stands in 1970, or in the year 5138: entries are found, shared and written all the same. */
 static void clocks_are_for_people(void **state)
 {
@@ -627,6 +676,7 @@ int main(void)
         cmocka_unit_test(whatever_is_long_can_be_cancelled),
         cmocka_unit_test(what_does_not_fit_is_refused),
         cmocka_unit_test(other_versions_are_told_apart),
+        cmocka_unit_test(foreign_schemas_are_refused),
         cmocka_unit_test(clocks_are_for_people),
         cmocka_unit_test(without_windows_every_token_is_a_checkpoint),
         cmocka_unit_test(cuts_are_where_segments_end),
