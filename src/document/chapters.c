@@ -95,10 +95,6 @@ static bool begins_with(const char *s, const char *end, const char *word)
 static bool is_western_heading(const char *s, const char *end)
 {
     static const char *const words[] = {"Chapter ", "CHAPTER ", "Part ", "PART ", "Book ", "BOOK "};
-    if (*s == '#') {
-        while (s < end && *s == '#') s++;
-        return s < end && *s == ' ';
-    }
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if (begins_with(s, end, words[i])) {
             char c = s[strlen(words[i])];
@@ -111,6 +107,16 @@ bool chapters_is_heading(const char *s, const char *end)
 {
     return s < end && (is_chinese_heading(s, end) || is_western_heading(s, end) || chinese_article(s, end) || western_article(s, end));
 }
+
+static bool is_markdown_heading(const char *s, const char *end)
+{
+    if (*s != '#') return false;
+    while (s < end && *s == '#') s++;
+    return s < end && *s == ' ';
+}
+
+/* A line that begins or ends code. */
+static bool is_fence(const char *s, const char *end) { return end - s >= 3 && (!memcmp(s, "```", 3) || !memcmp(s, "~~~", 3)); }
 
 /* Takes spaces off both ends. */
 static void trim(const char **s, const char **end)
@@ -171,14 +177,16 @@ static void next_line(const char **at, const char *stop, const char **s, const c
     trim(s, end);
 }
 
-cj_err chapters_find(const char *text, size_t bytes, document_chapter **out, int *n, cj_diag *d)
+cj_err chapters_find(const char *text, size_t bytes, bool markdown, document_chapter **out, int *n, cj_diag *d)
 {
     finder f = {0};
+    bool in_code = false;
     for (const char *line = text, *stop = text + bytes; line < stop;) {
         const char *s, *end, *begin = line;
         next_line(&line, stop, &s, &end);
-        bool candidate = s < end && (size_t)(end - s) <= DOCUMENT_TITLE_MAX * 4 && f.n < DOCUMENT_CHAPTERS_MAX;
-        if (candidate && (is_chinese_heading(s, end) || is_western_heading(s, end)) && utf8_count(s, (size_t)(end - s)) <= DOCUMENT_TITLE_MAX) {
+        in_code ^= markdown && is_fence(s, end);
+        bool candidate = s < end && !in_code && (size_t)(end - s) <= DOCUMENT_TITLE_MAX * 4 && f.n < DOCUMENT_CHAPTERS_MAX;
+        if (candidate && (is_chinese_heading(s, end) || is_western_heading(s, end) || (markdown && is_markdown_heading(s, end))) && utf8_count(s, (size_t)(end - s)) <= DOCUMENT_TITLE_MAX) {
             document_chapter c = {.byte = (size_t)(begin - text), .title_byte = (size_t)(s - text), .title_end = (size_t)(end - text)};
             cj_err e = add(&f, &c, d);
             if (e) {

@@ -37,22 +37,46 @@ static char *clean_name(const char *name)
     return clean;
 }
 
+/* Headings that the format tells and headings that look so, in order; where both name a line, the format's stands. */
+static cj_err join_chapters(document *doc, document_chapter *told, int n_told, document_chapter *seen, int n_seen, cj_diag *d)
+{
+    document_chapter *all = mem_array((size_t)n_told + (size_t)n_seen, sizeof *all);
+    if (!all) return diag_nomem(d, ((size_t)n_told + (size_t)n_seen) * sizeof *all);
+    int n = 0;
+    for (int i = 0, k = 0; (i < n_told || k < n_seen) && n < DOCUMENT_CHAPTERS_MAX;) {
+        bool both = i < n_told && k < n_seen && seen[k].title_end > told[i].byte && seen[k].byte < told[i].title_end;
+        if (both) k++;
+        else if (k == n_seen || (i < n_told && told[i].byte < seen[k].byte)) all[n++] = told[i++];
+        else all[n++] = seen[k++];
+    }
+    doc->chapters = all;
+    doc->n_chapters = chapters_close(all, n, doc->text.data, doc->text.len);
+    return CJ_OK;
+}
+
+static cj_err fill_chapters(document *doc, document_chapter *told, int n_told, bool markdown, cj_diag *d)
+{
+    document_chapter *seen = NULL;
+    int n_seen = 0;
+    TRY(chapters_find(doc->text.data, doc->text.len, markdown, &seen, &n_seen, d));
+    cj_err e = join_chapters(doc, told, n_told, seen, n_seen, d);
+    mem_free(seen);
+    return e;
+}
+
 static cj_err fill(document *doc, const char *name, draft *from, cj_diag *d)
 {
     if (!from->text.len) return diag_fail(d, CJ_E_INPUT, MSG_FILE_EMPTY, "%s", name);
     doc->name = clean_name(name);
     if (!doc->name) return diag_nomem(d, strlen(name));
     doc->text = from->text;
-    doc->chapters = from->headings;
-    doc->n_chapters = from->n_headings;
     doc->pages = from->pages;
     doc->n_pages = from->n_pages;
-    *from = (draft){.heading = SIZE_MAX};
+    buf_init(&from->text, 0);
+    from->pages = NULL;
     TRY(document_count_chars(doc, d));
     TRY(articles_find(doc->text.data, doc->text.len, &doc->articles, &doc->n_articles, d));
-    if (!doc->n_chapters) return chapters_find(doc->text.data, doc->text.len, &doc->chapters, &doc->n_chapters, d);
-    doc->n_chapters = chapters_close(doc->chapters, doc->n_chapters, doc->text.data, doc->text.len);
-    return CJ_OK;
+    return fill_chapters(doc, from->headings, from->n_headings, from->markdown, d);
 }
 
 cj_err document_of_draft(document **out, const char *name, draft *from, cj_diag *d)

@@ -10,6 +10,7 @@ typedef struct parts_reader {
     bool in_style;
     int level;            /* of the numbering that is being read; -1: none */
     int64_t list;         /* whose element is open; -1: none */
+    int override;         /* the level of the list whose start is given anew */
     int kind;             /* of notes */
     int left_out;         /* depth of what is left out */
     bool in_note, in_text;
@@ -109,12 +110,16 @@ static cj_err numbering_begin(void *user, const xml_element *e, cj_diag *d)
         TRY(ready(&list, p->n_lists, DOCX_LISTS_MAX, sizeof *p->lists, "numbering.xml", d));
         p->lists = list;
         r->list = xml_number(e, "numId", -1);
-        p->lists[p->n_lists++] = (docx_list){r->list, -1};
+        p->lists[p->n_lists++] = (docx_list){.id = r->list, .numbering = -1};
     } else if (!strcmp(e->name, "abstractNumId") && r->list >= 0) p->lists[p->n_lists - 1].numbering = xml_number(e, "val", -1);
+    else if (!strcmp(e->name, "lvlOverride")) r->override = (int)xml_number(e, "ilvl", -1);
+    else if (!strcmp(e->name, "startOverride") && r->list >= 0 && r->override >= 0 && r->override < DOCX_LEVELS)
+        p->lists[p->n_lists - 1].restart[r->override] = xml_number(e, "val", 1);
     else if (!strcmp(e->name, "lvl")) r->level = r->list < 0 ? (int)xml_number(e, "ilvl", -1) : -1;
     if (r->level < 0 || r->level >= DOCX_LEVELS || !p->n_numberings) return CJ_OK;
     docx_level *l = &p->numberings[p->n_numberings - 1].level[r->level];
     if (!strcmp(e->name, "start")) l->start = (int)xml_number(e, "val", 1);
+    if (!strcmp(e->name, "isLgl")) l->legal = true;
     if (!strcmp(e->name, "numFmt")) xml_attribute(e, "val", l->format, sizeof l->format);
     if (!strcmp(e->name, "lvlText")) xml_attribute(e, "val", l->text, sizeof l->text);
     return CJ_OK;
@@ -171,13 +176,22 @@ static void put_number(char *out, size_t size, int64_t n, const char *format)
     }
 }
 
-static docx_numbering *numbering_of(const docx_parts *p, int64_t list)
+/* The numbering of a list; what it counts anew is set back when the list is first used. */
+static docx_numbering *numbering_of(const docx_parts *p, int64_t id)
 {
-    for (int i = 0; i < p->n_lists; i++)
-        if (p->lists[i].id == list)
-            for (int k = 0; k < p->n_numberings; k++)
-                if (p->numberings[k].id == p->lists[i].numbering) return &p->numberings[k];
-    return NULL;
+    docx_list *l = NULL;
+    docx_numbering *n = NULL;
+    for (int i = 0; i < p->n_lists && !l; i++)
+        if (p->lists[i].id == id) l = &p->lists[i];
+    for (int k = 0; l && k < p->n_numberings && !n; k++)
+        if (p->numberings[k].id == l->numbering) n = &p->numberings[k];
+    for (int i = 0; n && !l->begun && i < DOCX_LEVELS; i++)
+        if (l->restart[i] > 0) {
+            n->count[i] = 0;
+            n->level[i].start = (int)l->restart[i];
+        }
+    if (l) l->begun = true;
+    return n;
 }
 
 void docx_count(docx_parts *p, int64_t list, int level, char out[4 * DOCX_ID])
@@ -194,7 +208,7 @@ void docx_count(docx_parts *p, int64_t list, int level, char out[4 * DOCX_ID])
     for (const char *s = l->text; *s; s++) {
         int of = s[0] == '%' && s[1] >= '1' && s[1] <= '9' ? s[1] - '1' : -1;
         if (of >= 0) {
-            put_number(out, SIZE, n->count[of], n->level[of].format);
+            put_number(out, SIZE, n->count[of], l->legal ? "decimal" : n->level[of].format);
             s++;
         } else put(out, SIZE, (const char[]){*s, 0});
     }

@@ -17,6 +17,7 @@ typedef struct docx_style {
 typedef struct docx_level {
     char text[DOCX_ID], format[32];
     int start;
+    bool legal; /* all numbers in it in digits */
 } docx_level;
 
 /* An abstract numbering, with how far it has counted. */
@@ -27,7 +28,9 @@ typedef struct docx_numbering {
 } docx_numbering;
 
 typedef struct docx_list {
-    int64_t id, numbering; /* ids */
+    int64_t id, numbering;       /* ids */
+    int64_t restart[DOCX_LEVELS]; /* where its first item begins to count anew; 0: it goes on with the numbering */
+    bool begun;
 } docx_list;
 
 typedef struct docx_note {

@@ -16,6 +16,7 @@ typedef struct draft {
     size_t *pages;
     int n_headings, cap_headings, n_pages, cap_pages;
     draft_gap gap;      /* what is due before the next word; a soft space is none between two Chinese characters */
+    bool markdown;      /* lines that begin with # are headings */
     size_t heading;     /* where the heading begins that is open; SIZE_MAX: none */
 } draft;
 

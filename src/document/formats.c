@@ -39,8 +39,14 @@ static bool is_rtf(const document_source *s) { return begins_with(s, "{\\rtf", 5
 
 static bool is_text(const document_source *s) { return s->n > 0; }
 
-/* Plain text and Markdown are their own text. */
-static cj_err text_extract(const document_source *s, draft *out, cj_diag *d) { return buf_append(&out->text, s->bytes, s->n, d); }
+/* Plain text and Markdown are their own text. In other files, of programs and settings, # begins a comment. */
+static cj_err text_extract(const document_source *s, draft *out, cj_diag *d)
+{
+    static const char *const endings[] = {".md", ".markdown", ".txt", ".text"};
+    out->markdown = !strcmp(s->name, "-");
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) out->markdown |= ends_in(s->name, endings[i]);
+    return buf_append(&out->text, s->bytes, s->n, d);
+}
 
 
 /* In this order; the last takes what is left. */

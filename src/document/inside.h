@@ -21,7 +21,7 @@ struct document {
     int n_chapters, n_articles, n_pages;
 };
 
-/* Makes the document of a draft, whose text it takes. Without headings in the draft they are looked for in the text. */
+/* Makes the document of a draft, whose text it takes. Headings are looked for in the text as well. */
 CJ_NODISCARD cj_err document_of_draft(document **out, const char *name, draft *from, cj_diag *d);
 /* Counts the characters of a text that is in place, and finds its articles. */
 CJ_NODISCARD cj_err document_count_chars(document *doc, cj_diag *d);

@@ -138,6 +138,12 @@ def docx():
     assert where["第三条 又是一条。"] == ("大纲一节", "第三条"), where
     for quote in ("有注[1]的一句话。", "[1] 注文在此处。", "名目 | 价钱几何", "茶水一碗 | 三文", "增添 制表之后。"):
         assert quote in where, where
+    def numbered(text, list_, level):
+        return p(text, None, f'<w:numPr><w:ilvl w:val="{level}"/><w:numId w:val="{list_}"/></w:numPr>')
+    counted = office.docx("".join(numbered(f"{word}的一句正文。", *place) for word, *place in
+                                  (("甲", 7, 0), ("乙", 7, 1), ("丙", 7, 2), ("丁", 7, 0), ("戊", 7, 1), ("己", 8, 0), ("庚", 8, 2), ("辛", 7, 0))))
+    assert set(evidence(home.write("n.docx", counted))) == {"第一条 甲的一句正文。", "(1) 乙的一句正文。", "1.1 丙的一句正文。", "第二条 丁的一句正文。",
+        "(1) 戊的一句正文。", "第五条 己的一句正文。", "5.1 庚的一句正文。", "第六条 辛的一句正文。"}
     nested = office.docx('<w:p><w:r><w:t>框外一句话。</w:t></w:r><w:r><mc:AlternateContent><mc:Choice><w:txbxContent>' + p("框内的一句话。")
                          + '</w:txbxContent></mc:Choice><mc:Fallback>' + p("备用") + '</mc:Fallback></mc:AlternateContent></w:r></w:p>')
     assert set(evidence(home.write("b.docx", nested))) == {"框外一句话。", "框内的一句话。"}

@@ -136,6 +136,24 @@ static void html_of_any_depth(void **state)
     free(deep);
 }
 
+static void headings_that_look_so_count_beside_those_that_are_told(void **state)
+{
+    (void)state;
+    document *doc = opened("a.html", "<h1>书名</h1><p>序。<p>第一回 起<p>话说。<h2>第二回 承</h2><p>且说。<pre>\n# 注释\n</pre>");
+    assert_int_equal(document_chapters(doc), 3);
+    assert_string_equal(title_of(doc, 0), "书名");
+    assert_string_equal(title_of(doc, 1), "第一回 起");
+    assert_string_equal(title_of(doc, 2), "第二回 承");
+    document_close(&doc);
+    const char text[] = "# 一\n字\n```sh\n# 注释\nls\n```\n## 二\n字\n";
+    const struct { const char *name; int chapters; } files[] = {{"a.md", 2}, {"a.txt", 2}, {"-", 2}, {"a.py", 0}, {"Makefile", 0}, {"a.md.yml", 0}};
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        doc = opened(files[i].name, text);
+        assert_int_equal(document_chapters(doc), files[i].chapters);
+        document_close(&doc);
+    }
+}
+
 /* ---- PDF ---- */
 
 static void lines_of_a_page_are_joined(void **state)
@@ -478,7 +496,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(html_blocks_are_lines), cmocka_unit_test(html_tables_are_lines), cmocka_unit_test(html_leaves_out_what_is_not_seen),
         cmocka_unit_test(html_headings_are_chapters), cmocka_unit_test(html_says_its_encoding), cmocka_unit_test(html_of_any_depth),
-        cmocka_unit_test(lines_of_a_page_are_joined), cmocka_unit_test(verse_is_not_joined),
+        cmocka_unit_test(headings_that_look_so_count_beside_those_that_are_told), cmocka_unit_test(lines_of_a_page_are_joined), cmocka_unit_test(verse_is_not_joined),
         cmocka_unit_test(references_are_resolved_within_an_archive),
         cmocka_unit_test(xml_takes_no_entities), cmocka_unit_test(what_is_no_document_is_named), cmocka_unit_test(ignored_names_are_found),
         cmocka_unit_test(folders_become_documents),
