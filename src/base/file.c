@@ -229,6 +229,13 @@ cj_err file_out_rewrite(file_out *f, int64_t at, const void *data, size_t n, cj_
     return (size_t)w == n ? CJ_OK : diag_errno(d, ENOSPC, f->path);
 }
 
+cj_err file_out_sync(file_out *f, cj_diag *d)
+{
+    TRY(flush(f, f->buffer, f->fill, d));
+    f->fill = 0;
+    return file_must_fail() || fsync(f->fd) ? diag_errno(d, errno, f->path) : CJ_OK;
+}
+
 cj_err file_out_commit(file_out *f, cj_diag *d)
 {
     cj_err e = flush(f, f->buffer, f->fill, d);

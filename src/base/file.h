@@ -35,6 +35,7 @@ CJ_NODISCARD cj_err file_out_open(file_out *f, const char *path, cj_diag *d);
 CJ_NODISCARD cj_err file_out_write(file_out *f, const void *data, size_t n, cj_diag *d);
 CJ_NODISCARD cj_err file_out_pad(file_out *f, size_t align, cj_diag *d); /* zero bytes up to a multiple of align */
 CJ_NODISCARD cj_err file_out_rewrite(file_out *f, int64_t at, const void *data, size_t n, cj_diag *d); /* over what was written */
+CJ_NODISCARD cj_err file_out_sync(file_out *f, cj_diag *d); /* now and then, so that commit has little left to wait for */
 CJ_NODISCARD cj_err file_out_commit(file_out *f, cj_diag *d);            /* closes f whatever happens */
 void file_out_abort(file_out *f);
 /* Removes what is half-written by every open file_out: for a signal handler that is about to end the process. */

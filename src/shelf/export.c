@@ -110,6 +110,7 @@ static cj_err write_segment(exporting *x, const segment_row *row, cj_diag *d)
         if (!err) err = advance(x, (int64_t)n, d);
     }
     if (!err) err = file_out_pad(&x->out, SEGMENT_ALIGN, d);
+    if (!err) err = file_out_sync(&x->out, d); /* a wish to stop never waits for more than one segment */
     file_map_close(&m);
     return err;
 }
