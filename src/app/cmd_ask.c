@@ -17,7 +17,7 @@ typedef struct asking {
     shelf_entry *entry; /* or what was read before; NULL: none */
     book book;          /* either way */
     hub *hub;
-    engine *engine;
+    engine *engine, *answerer; /* answerer: NULL when one model does both */
     cli_progress progress;
     term_flow answer; /* where it is shown */
     ask_result result;
@@ -66,6 +66,7 @@ static void on_evidence(void *arg, const ask_evidence *evidence, int n)
         term_write(stdout, document_text(a->book.docs[e->document]) + e->byte, e->end_byte - e->byte);
         printf("」\n    —— ");
         print_place(a, e);
+        if (a->entry) printf(" · %s", cli_text(a->c, e->found_by == FIND_BOTH ? MSG_FOUND_BOTH : e->found_by == FIND_INDEX ? MSG_FOUND_INDEX : MSG_FOUND_READING));
         printf("\n");
     }
     const char *label = cli_text(a->c, MSG_ASK_ANSWER);
@@ -140,7 +141,7 @@ static void print_speed(const asking *a)
     int64_t memory = cpu_memory_peak();
     kernel_ceilings c;
     double read_floor = 0, write_floor = 0;
-    if (a->c->quiet || kernel_ceilings_measure(engine_kernel(a->engine), &c, NULL)) return;
+    if (a->c->quiet || a->answerer || kernel_ceilings_measure(engine_kernel(a->engine), &c, NULL)) return;
     for (int i = 0; i < r->n_reads; i++) read_floor += bench_read_floor(a->engine, &c, r->reads[i].from, r->reads[i].count, r->reads[i].logits);
     for (int64_t i = 1; i < r->written_tokens; i++) write_floor += bench_write_floor(a->engine, &c, r->context_tokens + i);
     cli_say(a->c, MSG_ASK_SPEED, "%lld" ARG "%.0f" ARG "%.0f" ARG "%lld" ARG "%.0f" ARG "%.0f" ARG "%.1f" ARG "%lld", (long long)r->read_tokens,
@@ -181,7 +182,19 @@ static cj_err open_book(asking *a, const char **model_name, engine_options *opt,
     return book_join(&a->book, a->docs.docs, a->docs.n, d);
 }
 
-static cj_err run(asking *a, const char *model_name, engine_options *opt, ask_options *ask_opt, cj_diag *d)
+static cj_err open_answerer(asking *a, const char *name, cj_diag *d)
+{
+    engine_options opt = {0};
+    char *path = NULL;
+    if (cli_engine_options(a->c, &opt)) return CJ_E_USAGE; /* the same options were good before */
+    TRY(hub_model_path(a->hub, name, &path, d));
+    opt.path = path;
+    cj_err e = engine_open(&a->answerer, &opt, d);
+    mem_free(path);
+    return e;
+}
+
+static cj_err run(asking *a, const char *model_name, const char *answerer, engine_options *opt, ask_options *ask_opt, cj_diag *d)
 {
     finder_head heads[ASK_HEADS_MAX];
     char *path = NULL;
@@ -193,7 +206,9 @@ static cj_err run(asking *a, const char *model_name, engine_options *opt, ask_op
     opt->path = path;
     cj_err e = engine_open(&a->engine, opt, d);
     mem_free(path);
+    if (!e && answerer) e = open_answerer(a, answerer, d);
     TRY(e);
+    ask_opt->answerer = a->answerer;
     return ask(a->engine, &a->book, a->entry, a->c->argv[a->c->argc - 1], ask_opt, &a->result, d);
 }
 
@@ -201,12 +216,15 @@ int cmd_ask(cli *c)
 {
     asking a = {.c = c};
     const char *model_name = NULL;
-    const char *find = NULL;
+    const char *find = NULL, *answerer = NULL;
+    bool all = false;
     int64_t evidence = 0, tokens = 0;
     cj_diag d = {0};
     const cli_option options[] = {
         {"model", 'm', CLI_TEXT, &model_name, "MODEL", MSG_OPT_MODEL},
         {"evidence", 'e', CLI_INT, &evidence, "N", MSG_OPT_EVIDENCE},
+        {"all", 'a', CLI_FLAG, &all, NULL, MSG_OPT_ALL},
+        {"answerer", 0, CLI_TEXT, &answerer, "MODEL", MSG_OPT_ANSWERER},
         {"find", 0, CLI_TEXT, &find, "HOW", MSG_OPT_FIND},
         {"tokens", 'n', CLI_INT, &tokens, "N", MSG_OPT_TOKENS},
     };
@@ -224,10 +242,10 @@ int cmd_ask(cli *c)
     code = cli_engine_options(c, &opt);
     if (code) return code;
     char *home = file_home(), *snapshots = home ? file_join(home, "snapshots") : NULL;
-    ask_options ask_opt = {.find = how, .evidence = (int)evidence, .max_tokens = tokens, .snapshots = snapshots, .on_progress = on_progress,
+    ask_options ask_opt = {.find = how, .all = all, .evidence = (int)evidence, .max_tokens = tokens, .snapshots = snapshots, .on_progress = on_progress,
                            .on_evidence = on_evidence, .on_text = on_text, .arg = &a};
     cli_progress_begin(&a.progress, c, MSG_READING);
-    cj_err e = run(&a, model_name, &opt, &ask_opt, &d);
+    cj_err e = run(&a, model_name, answerer, &opt, &ask_opt, &d);
     cli_progress_end(&a.progress);
     if (!e && c->json) print_json(&a);
     term_flow_end(&a.answer);
@@ -237,6 +255,7 @@ int cmd_ask(cli *c)
         print_speed(&a);
     }
     ask_deinit(&a.result);
+    engine_close(&a.answerer);
     engine_close(&a.engine);
     hub_close(&a.hub);
     book_deinit(&a.book);

@@ -1,5 +1,6 @@
 /* ask: find, quote, answer. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -16,6 +17,7 @@ enum {
     CONTEXT_CHARS = 120,     /* what is read again before and after a passage */
     REREAD_PASSAGES = 3,
 };
+#define ALL_SHARE 0.6f       /* of the best score: what comes closer bears on the question too */
 
 bool ask_progress(void *arg, int64_t done, int64_t total)
 {
@@ -47,12 +49,45 @@ static ask_evidence evidence_of(const asker *a, const found_passage *found)
     };
 }
 
+/* Whether a passage bears on the question: both ways found it, or one did and it is not far behind the best that this way found. */
+static bool bears(const asker *a, const found_passage *found)
+{
+    float best = 0;
+    for (int i = 0; i < a->n_found; i++)
+        if (a->found[i].by & found->by && a->found[i].score > best) best = a->found[i].score;
+    return found->by == FIND_BOTH || found->score >= ALL_SHARE * best;
+}
+
+static int by_place(const void *a, const void *b)
+{
+    int64_t x = ((const found_passage *)a)->passage, y = ((const found_passage *)b)->passage;
+    return (x > y) - (x < y);
+}
+
+/* All that bear on the question, in the order of the text. */
+static int take_all(asker *a)
+{
+    found_passage all[FINDER_FOUND_MAX];
+    int n = 0;
+    for (int i = 0; i < a->n_found; i++)
+        if (bears(a, &a->found[i])) all[n++] = a->found[i];
+    qsort(all, (size_t)n, sizeof *all, by_place);
+    for (int i = 0; i < n; i++) a->out->evidence[i] = evidence_of(a, &all[i]);
+    return n;
+}
+
+static int take_some(asker *a, int most)
+{
+    const int n = (int)i64_min(a->n_found, most);
+    for (int i = 0; i < n; i++) a->out->evidence[i] = evidence_of(a, &a->found[i]);
+    return n;
+}
+
 /* The best passages as evidence, and to the caller. */
 static void take_evidence(asker *a)
 {
     a->phase = ASK_ANSWERING; /* what is still read belongs to the answer: the caller may be showing it from here on */
-    int most = a->opt->evidence ? a->opt->evidence : EVIDENCE_DEFAULT, n = (int)i64_min(a->n_found, most);
-    for (int i = 0; i < n; i++) a->out->evidence[i] = evidence_of(a, &a->found[i]);
+    int n = a->opt->all ? take_all(a) : take_some(a, a->opt->evidence ? a->opt->evidence : EVIDENCE_DEFAULT);
     a->out->n_evidence = n;
     if (a->opt->on_evidence) a->opt->on_evidence(a->opt->arg, a->out->evidence, n);
 }
@@ -65,8 +100,8 @@ static char *snapshot_path(const asker *a)
     char name[96];
     if (!a->opt->snapshots) return NULL;
     uint64_t beginning = hash_xxh3(a->prompt.tokens.ids, (size_t)a->prompt.text * sizeof *a->prompt.tokens.ids);
-    snprintf(name, sizeof name, "ask-%016llx-%08x-%d%s.snap", (unsigned long long)model_fingerprint(engine_model(a->e)), (unsigned)beginning,
-             (int)engine_options_of(a->e)->kv, engine_options_of(a->e)->exact ? "-exact" : "");
+    snprintf(name, sizeof name, "ask-%016llx-%08x-%d%s.snap", (unsigned long long)model_fingerprint(engine_model(a->writer)), (unsigned)beginning,
+             (int)engine_options_of(a->writer)->kv, engine_options_of(a->writer)->exact ? "-exact" : "");
     return file_join(a->opt->snapshots, name);
 }
 
@@ -75,17 +110,17 @@ static char *snapshot_path(const asker *a)
 static cj_err begin_session(asker *a, cj_diag *d)
 {
     char *path = snapshot_path(a);
-    bool loaded = path && !session_load(a->session, path, NULL);
+    bool loaded = path && !session_load(a->close, path, NULL);
     const int32_t *ids = a->prompt.tokens.ids;
     int64_t n = a->prompt.text;
-    loaded = loaded && session_count(a->session) == n && !memcmp(session_ids(a->session), ids, (size_t)n * sizeof *ids);
+    loaded = loaded && session_count(a->close) == n && !memcmp(session_ids(a->close), ids, (size_t)n * sizeof *ids);
     cj_err e = CJ_OK;
     if (!loaded) {
         session_call call = {.want = WANT_NONE, .on_progress = ask_progress, .arg = a};
         double start = clock_now();
-        e = session_eval(a->session, ids, n, &call, NULL, d);
+        e = session_eval(a->close, ids, n, &call, NULL, d);
         if (!e) ask_count_read(a, 0, n, false, clock_now() - start);
-        if (!e && path && !file_make_dirs(a->opt->snapshots, NULL)) (void)!session_save(a->session, path, NULL);
+        if (!e && path && !file_make_dirs(a->opt->snapshots, NULL)) (void)!session_save(a->close, path, NULL);
     }
     mem_free(path);
     return e;
@@ -116,7 +151,7 @@ static cj_err write_answer(asker *a, cj_diag *d)
         .on_piece = on_piece, .on_progress = ask_progress, .arg = a,
     };
     buf *answer = &a->out->answer;
-    TRY(generate(a->session, a->prompt.tokens.ids, (int64_t)a->prompt.tokens.count, &g, answer, &r, d));
+    TRY(generate(a->close, a->prompt.tokens.ids, (int64_t)a->prompt.tokens.count, &g, answer, &r, d));
     size_t space = 0;
     while (space < answer->len && (answer->data[space] == ' ' || answer->data[space] == '\n')) space++;
     if (space) memmove(answer->data, answer->data + space, (answer->len -= space) + 1);
@@ -167,15 +202,15 @@ static cj_err gather_context(const asker *a, buf *text, cj_diag *d)
 static cj_err make_short_prompt(asker *a, cj_diag *d)
 {
     enum { CONTEXT, SENTENCES, BEST, STEPS };
-    int64_t room = session_context(a->session) - answer_tokens(a);
+    int64_t room = session_context(a->close) - answer_tokens(a);
     buf text;
     cj_err e = CJ_OK;
     buf_init(&text, 1 << 20);
-    for (int step = prompt_can_chat(a->e) ? CONTEXT : SENTENCES; !e && step < STEPS; step++) {
+    for (int step = prompt_can_chat(a->writer) ? CONTEXT : SENTENCES; !e && step < STEPS; step++) {
         e = step == CONTEXT ? gather_context(a, &text, d) : gather_sentences(a, step == BEST ? 1 : REREAD_PASSAGES, &text, d);
         if (e) break;
         prompt_deinit(&a->prompt);
-        e = prompt_close(&a->prompt, a->e, text.data, text.len, a->question, d);
+        e = prompt_close(&a->prompt, a->writer, text.data, text.len, a->question, d);
         if ((int64_t)a->prompt.tokens.count <= room) break;
     }
     buf_deinit(&text);
@@ -215,11 +250,19 @@ static cj_err ask_far(asker *a, cj_diag *d)
     return write_answer(a, d);
 }
 
+static cj_err open_sessions(asker *a, cj_diag *d)
+{
+    if (!a->entry) TRY(session_open(&a->session, a->e, 0, d));
+    if (a->session && a->writer == a->e) a->close = a->session;
+    else TRY(session_open(&a->close, a->writer, 0, d));
+    return CJ_OK;
+}
+
 static cj_err run(asker *a, cj_diag *d)
 {
     ask_choose_heads(a);
-    TRY(session_open(&a->session, a->e, 0, d));
-    if (a->entry || !prompt_can_chat(a->e)) return ask_far(a, d);
+    TRY(open_sessions(a, d));
+    if (a->session != a->close || !prompt_can_chat(a->e)) return ask_far(a, d);
     TRY(ask_make_prompt(a, prompt_close, a->question, d));
     int64_t text = a->prompt.text_end - a->prompt.text, context = session_context(a->session);
     bool close = text <= CLOSE_TOKENS && (int64_t)a->prompt.tokens.count <= context / CLOSE_SHARE;
@@ -236,7 +279,8 @@ static cj_err check_options(const ask_options *opt, cj_diag *d)
 
 cj_err ask(engine *e, const book *b, shelf_entry *entry, const char *question, const ask_options *opt, ask_result *out, cj_diag *d)
 {
-    asker a = {.e = e, .book = b, .entry = entry, .question = question, .opt = opt, .out = out, .start = clock_now()};
+    asker a = {.e = e, .book = b, .entry = entry, .question = question, .opt = opt, .writer = opt->answerer ? opt->answerer : e, .out = out,
+               .start = clock_now()};
     *out = (ask_result){0};
     buf_init(&out->answer, 1 << 20);
     cj_err err = check_options(opt, d);

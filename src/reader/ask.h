@@ -11,7 +11,7 @@
 #include "engine/generate.h"
 #include "reader/finder.h"
 
-enum { ASK_EVIDENCE_MAX = 16, ASK_HEADS_MAX = FINDER_HEADS_MAX };
+enum { ASK_EVIDENCE_MAX = FINDER_FOUND_MAX, ASK_HEADS_MAX = FINDER_HEADS_MAX };
 
 typedef struct ask_evidence {
     int document;          /* index into the documents given */
@@ -33,6 +33,8 @@ typedef struct ask_options {
     int n_heads;
     int find;                    /* FIND_..., for a book of the shelf; 0: both */
     int evidence;                /* how many quotes at most; 0: 3 */
+    bool all;                    /* every passage that bears on the question, in the order of the text; `evidence` is not looked at */
+    engine *answerer;            /* reads what was found again and writes the answer; NULL: the engine that finds */
     int64_t max_tokens;          /* of the answer; 0: 64 */
     const char *snapshots;       /* folder that keeps what every question begins with; NULL: none */
     /* Callbacks; any may be NULL. */

@@ -18,7 +18,9 @@ typedef struct asker {
     bool heads_known;      /* to find; else all there are, as far as there is room */
     found_passage found[FINDER_FOUND_MAX]; /* best first */
     int n_found;
-    session *session;      /* at close range */
+    engine *writer;        /* of the answer */
+    session *session;      /* of the text, when it is read now */
+    session *close;        /* of the answer; the same where one model does both */
     prompt prompt;
     ask_phase phase;
     bool begun;            /* something of the answer has been shown */

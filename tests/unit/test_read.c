@@ -276,6 +276,33 @@ static void an_unfinished_book_is_asked(void **state)
     document_close(&doc);
 }
 
+/* Everything that bears on a question comes in the order of the text; another model may write the answer. */
+static void all_in_order_and_another_answerer(void **state)
+{
+    document *doc = make("a.txt", 120, 60);
+    read_result r;
+    book b;
+    ask_result a;
+    engine *writer = NULL;
+    shelf_entry *entry = NULL;
+    assert_int_equal(engine_open(&writer, &(engine_options){.path = getenv("CJ_TINY_CHAT"), .level = KERNEL_AUTO, .threads = 1, .kv = KV_F32}, NULL), CJ_OK);
+    assert_int_equal(read_as("all", &doc, 1, 0, 0, 0, &r), CJ_OK);
+    assert_int_equal(shelf_read(books, &entry, "all", NULL), CJ_OK);
+    assert_int_equal(book_load(&b, entry, NULL), CJ_OK);
+    assert_int_equal(ask(e, &b, entry, "第7天，他在第几页写下？", &(ask_options){.all = true, .max_tokens = 3, .answerer = writer}, &a, NULL), CJ_OK);
+    assert_true(a.n_evidence > 1);
+    for (int i = 1; i < a.n_evidence; i++) assert_true(a.evidence[i].start >= a.evidence[i - 1].end);
+    assert_true(a.written_tokens <= 3);
+    ask_deinit(&a);
+    document *docs[] = {doc};
+    assert_int_equal(ask_documents(e, docs, 1, "他写下了什么？", &(ask_options){.all = true, .max_tokens = 3, .answerer = writer}, &a, NULL), CJ_E_LIMIT); /* too long to be read at once */
+    ask_deinit(&a);
+    book_deinit(&b);
+    shelf_entry_close(&entry);
+    engine_close(&writer);
+    document_close(&doc);
+}
+
 static void no_memory_is_an_error(void **state)
 {
     document *doc = make("a.txt", 20, 10);
@@ -295,7 +322,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_kept_is_what_was_read), cmocka_unit_test(stopped_reading_goes_on), cmocka_unit_test(books_share_their_beginning),
-        cmocka_unit_test(finds_again_and_again), cmocka_unit_test(an_unfinished_book_is_asked), cmocka_unit_test(no_memory_is_an_error),
+        cmocka_unit_test(finds_again_and_again), cmocka_unit_test(an_unfinished_book_is_asked), cmocka_unit_test(all_in_order_and_another_answerer),
+        cmocka_unit_test(no_memory_is_an_error),
     };
     return cmocka_run_group_tests(tests, open_all, close_all);
 }
