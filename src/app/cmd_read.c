@@ -117,7 +117,7 @@ int cmd_read(cli *c)
         {"keep", 0, CLI_INT, &opt.keep, "N", MSG_OPT_KEEP},
         {"model", 'm', CLI_TEXT, &model_name, "MODEL", MSG_OPT_MODEL},
     };
-    const cli_help help = {"FILE...", MSG_CMD_READ_ABOUT, "read book.txt\nread contract.pdf annex.docx --as contract\nask contract \"违约金是多少？\"", 1, BOOK_DOCUMENTS_MAX};
+    const cli_help help = {"FILE...", MSG_CMD_READ_ABOUT, "read book.txt\nread contract.pdf annex.docx --as contract\nread papers/ --as papers --json", 1, BOOK_DOCUMENTS_MAX};
     int code = cli_parse(c, &help, options, sizeof options / sizeof *options);
     if (code) return code;
     if ((exact && (fast || opt.keep)) || opt.keep < 0 || opt.keep > INT32_MAX) return cli_usage(c, MSG_CLI_BAD_VALUE, exact ? "--exact" : "--keep");
