@@ -75,11 +75,12 @@ static void print_result(const reader *r, const char *name)
               (long long)(cpu_memory_peak() >> 20));
 }
 
-/* The file's name without its ending; of several, the first one's. */
+/* The name of the folder, or of the file without its ending; of several, the first one's. */
 static void default_name(const document *doc, char *out, size_t size)
 {
-    const char *name = document_name(doc), *dot = strrchr(name, '.');
-    int n = dot && dot != name ? (int)(dot - name) : (int)strlen(name);
+    const char *name = document_name(doc), *folder_end = strchr(name, '/'), *dot = strrchr(name, '.');
+    const char *end = folder_end ? folder_end : dot && dot != name ? dot : name + strlen(name);
+    int n = (int)(end - name);
     snprintf(out, size, "%.*s", n, name);
 }
 

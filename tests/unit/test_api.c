@@ -106,6 +106,8 @@ static void asks(void **state)
         assert_true(q->verified && q->document < 2 && q->start < q->end && q->score >= 0 && q->score <= 1);
         assert_non_null(strstr(text, q->text));
         assert_string_equal(q->chapter, "第一回 山");
+        assert_string_equal(q->name, strrchr(file, '/') + 1);
+        assert_true(!q->article && q->page == 0);
     }
     cj_answer_free(&a);
     assert_null(a);
