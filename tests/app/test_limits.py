@@ -26,10 +26,16 @@ def unfinished():
 
 
 def interrupted(signals, *arguments, after=0.3):
-    """Starts juan, sends the signals after so many seconds (None: when it has begun to write), and gives exit code and output."""
+    """Starts juan, sends the signals after so many seconds (None: when it has begun to write; a function: when that is true), and gives
+    exit code and output."""
     p = start(*arguments)
     begun = os.read(p.stdout.fileno(), 1) if after is None else b""
-    time.sleep(after or 0)
+    if callable(after):
+        end = time.time() + 20
+        while not after() and time.time() < end:
+            time.sleep(0.005)
+    else:
+        time.sleep(after or 0)
     assert p.poll() is None, f"it ended before it could be interrupted: {p.communicate()}"
     for s in signals:
         p.send_signal(s)
@@ -70,7 +76,7 @@ def keeps_nothing_half_written():
 
 def stops_converting():
     wide = home.model("wide.gguf", "tiny-llama", "--set", "layers=40", "--type", "Q8_0")
-    code, _, _ = interrupted([signal.SIGINT], "quantize", wide, home.path("q.gguf"), "--type", "Q4_K", "-t", "1", after=0.1)
+    code, _, _ = interrupted([signal.SIGINT], "quantize", wide, home.path("q.gguf"), "--type", "Q4_K", "-t", "1", after=unfinished)
     assert code == 130 and not os.path.exists(home.path("q.gguf")) and not unfinished()
 
 
