@@ -71,6 +71,19 @@ static void walk(const uint8_t *data, size_t size, const shelf_shape *s)
     }
 }
 
+/* As a new index finds it, which knows nothing of its shape. */
+static void scan(const uint8_t *data, size_t size)
+{
+    shelf_shape shape;
+    segment_row row;
+    bool good;
+    cj_err e = segment_scan(data, size, &shape, &row, NULL, &good, NULL);
+    assert(e == CJ_OK || e == CJ_E_NOMEM);
+    if (e || !good) return;
+    assert(row.tokens > 0 && row.tokens <= SHELF_SEGMENT && row.bytes > 0 && (size_t)row.bytes <= size);
+    shape_deinit(&shape);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     shelf_shape s;
@@ -80,8 +93,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     assert(mended);
     if (size) memcpy(mended, data, size);
     walk(mended, size, &s);
+    scan(mended, size);
     mend(mended, size);
     walk(mended, size, &s);
+    scan(mended, size);
     mem_free(mended);
     shape_deinit(&s);
     return 0;
