@@ -275,6 +275,7 @@ static cj_err read_once(shelf *s, shelf_entry **out, const char *name, cj_diag *
         snprintf(what, sizeof what, "%lld", (long long)damaged);
         err = diag_fail(d, CJ_E_INPUT, MSG_SHELF_SEGMENT_DAMAGED, "%s" ARG "%s", name, what);
     }
+    if (!err) err = entry_load_tail(e, d); /* now: when the reading goes on, the next tail takes its place */
     entry_row_deinit(&row);
     if (err) shelf_entry_close(&e);
     *out = e;
