@@ -1,55 +1,32 @@
 /* juan eval: what is found, and what is answered, in texts whose answers are known. */
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "app/commands.h"
+#include "app/eval_columns.h"
 #include "base/file.h"
 #include "base/share.h"
-#include "eval/index_reader.h"
 #include "eval/report_svg.h"
 #include "eval/suite.h"
-#include "reader/passages.h"
 
 typedef struct evaluation {
     cli *c;
     suite_options opt;
     suite suite;
     report report;
-    char *index_path;
-    index_reader index;
+    eval_columns columns;
+    eval_column column[COLUMNS]; /* [n_columns] */
+    int n_columns;
+    bool answers, exact;
     cli_progress progress;
     int64_t before, total; /* characters: of the texts done with, and twice those of all */
 } evaluation;
-
-static cj_err cut_passages(const char *text, size_t bytes, text_range **out, int64_t *n, cj_diag *d)
-{
-    passage_list l = {0};
-    cj_err e = passages_cut(text, bytes, &l, d);
-    text_range *ranges = e ? NULL : mem_array((size_t)l.n, sizeof *ranges);
-    if (!e && !ranges) e = diag_nomem(d, (size_t)l.n * sizeof *ranges);
-    for (int64_t i = 0; !e && i < l.n; i++) ranges[i] = (text_range){l.item[i].byte, l.item[i].end};
-    if (!e) *out = ranges, *n = l.n;
-    passages_deinit(&l);
-    return e;
-}
 
 static bool on_progress(void *arg, int64_t done, int64_t total)
 {
     evaluation *v = arg;
     (void)total;
     return cli_progress_step(&v->progress, v->before + done, v->total);
-}
-
-/* Where the index of a text lies while it is asked. */
-static cj_err choose_index_path(evaluation *v, cj_diag *d)
-{
-    char name[64], *home = file_home();
-    snprintf(name, sizeof name, "eval-%ld.index", (long)getpid());
-    v->index_path = home ? file_join(home, name) : NULL;
-    cj_err e = v->index_path ? file_make_dirs(home, d) : diag_nomem(d, 0);
-    mem_free(home);
-    return e;
 }
 
 static cj_err run_text(evaluation *v, const eval_task *t, int64_t length, const eval_reader *r, cj_diag *d)
@@ -63,17 +40,35 @@ static cj_err run_text(evaluation *v, const eval_task *t, int64_t length, const 
     return e;
 }
 
+/* Every column asks the same text before the next one is made. */
+static cj_err run_columns(evaluation *v, const eval_task *t, int64_t length, cj_diag *d)
+{
+    for (int c = 0; c < v->n_columns; c++) {
+        eval_reader r = columns_reader(&v->columns, v->column[c], v->answers);
+        TRY(run_text(v, t, length, &r, d));
+    }
+    return CJ_OK;
+}
+
+static bool needs_model(const evaluation *v)
+{
+    for (int c = 0; c < v->n_columns; c++)
+        if (v->column[c] != COLUMN_INDEX) return true;
+    return v->answers;
+}
+
 static cj_err run_all(evaluation *v, cj_diag *d)
 {
-    TRY(choose_index_path(v, d));
-    eval_reader r = index_reader_of(&v->index, cut_passages, v->index_path);
+    enum { SHORT_ANSWER = 64, NUMBER = 6 }; /* tokens */
+    int64_t tokens = v->opt.kind == SUITE_STARS ? i64_max(SHORT_ANSWER, NUMBER * v->opt.stars) : SHORT_ANSWER;
     TRY(suite_open(&v->suite, &v->opt, d));
-    v->total = 2 * v->suite.chars;
+    TRY(columns_open(&v->columns, v->c, v->c->argv[1], needs_model(v), v->exact || v->c->exact_math ? 0 : ENGINE_KEEP, tokens, d));
+    v->total = 2 * v->suite.chars * v->n_columns;
     for (int i = 0; i < v->suite.n; i++) {
         eval_task t;
         int64_t length;
         TRY(suite_make(&v->suite, i, &t, &length, d));
-        cj_err e = run_text(v, &t, length, &r, d);
+        cj_err e = run_columns(v, &t, length, d);
         task_deinit(&t);
         if (e) return e;
     }
@@ -152,6 +147,7 @@ static void print_text(const evaluation *v)
                           (long long)s.questions);
                 print_share(v->c, MSG_EVAL_FIRST, s.first, s.n);
                 print_share(v->c, MSG_EVAL_AMONG, s.among, s.n);
+                if (s.answered_n) cli_print(v->c, MSG_EVAL_ANSWERED, "%.1f" ARG "%lld", s.answered, (long long)s.answered_n);
             }
 }
 
@@ -181,6 +177,26 @@ static bool parse_lengths(const char *text, int64_t *out, int *n, int64_t low, i
     return *n > 0;
 }
 
+/* "reading,index", each once; without it: all of them, direct only when there are answers to compare. */
+static bool parse_columns(evaluation *v, const char *text)
+{
+    char name[16];
+    if (!text) text = v->answers ? "direct,reading,index,both" : "reading,index,both";
+    for (v->n_columns = 0; *text; text += *text == ',') {
+        size_t len = strcspn(text, ",");
+        eval_column which;
+        if (len >= sizeof name || v->n_columns == COLUMNS) return false;
+        memcpy(name, text, len);
+        name[len] = 0;
+        if (!columns_named(name, &which)) return false;
+        for (int i = 0; i < v->n_columns; i++)
+            if (v->column[i] == which) return false;
+        v->column[v->n_columns++] = which;
+        text += len;
+    }
+    return v->n_columns > 0;
+}
+
 /* Fills v->opt; the name of an option whose value makes no sense, or NULL. */
 static const char *understand(evaluation *v, const asked *a)
 {
@@ -193,7 +209,7 @@ static const char *understand(evaluation *v, const asked *a)
     for (int i = 0; i < o->n_depths; i++) o->depth[i] = (double)percent[i] / 100;
     if (o->repeat < 1 || o->repeat > SUITE_REPEATS_MAX) return "--repeat";
     if (o->stars < 1 || o->stars > STARS_MAX) return "--stars";
-    if (a->find && strcmp(a->find, "index") != 0) return "--find";
+    if (!parse_columns(v, a->find)) return "--find";
     o->text = a->text.item;
     o->n_texts = a->text.n;
     o->seed = v->c->seed < 0 ? 1 : (uint64_t)v->c->seed;
@@ -220,10 +236,9 @@ static int evaluate(evaluation *v, const char *svg)
     if (!err && svg) err = write_svg(v, svg, &d);
     if (!err && v->c->json) err = print_json(v, v->c->argv[1], &d);
     else if (!err) print_text(v);
-    index_reader_close(&v->index);
+    columns_close(&v->columns);
     suite_close(&v->suite);
     report_deinit(&v->report);
-    mem_free(v->index_path);
     mem_free(needles);
     return err ? cli_fail(v->c, &d) : EXIT_DONE;
 }
@@ -244,6 +259,8 @@ int cmd_eval(cli *c)
         {"stars", 0, CLI_INT, &o->stars, "N", MSG_OPT_EVAL_STARS},
         {"data", 0, CLI_TEXT, &o->data, "FOLDER", MSG_OPT_EVAL_DATA},
         {"svg", 0, CLI_TEXT, &a.svg, "FILE", MSG_OPT_EVAL_SVG},
+        {"answer", 'a', CLI_FLAG, &v.answers, NULL, MSG_OPT_EVAL_ANSWER},
+        {"exact", 0, CLI_FLAG, &v.exact, NULL, MSG_OPT_EVAL_EXACT},
         {"find", 0, CLI_TEXT, &a.find, "HOW", MSG_OPT_EVAL_FIND},
     };
     const cli_help help = {"needle|stars|ruler|longbench MODEL [--text FILE]... [--lengths N,N]", MSG_CMD_EVAL_ABOUT,

@@ -15,7 +15,7 @@ static cj_err open_text(void *arg, const char *text, size_t bytes, bool (*on_pro
     return e ? e : text_index_open(&ir->index, ir->path, bytes, d);
 }
 
-static cj_err locate(void *arg, const char *question, int most, eval_range *found, int *n, cj_diag *d)
+cj_err index_reader_locate(void *arg, const char *question, int most, eval_range *found, int *n, cj_diag *d)
 {
     index_reader *ir = arg;
     text_hit *hits = mem_array((size_t)most, sizeof *hits);
@@ -28,8 +28,9 @@ static cj_err locate(void *arg, const char *question, int most, eval_range *foun
 
 eval_reader index_reader_of(index_reader *ir, index_reader_cut *cut, const char *path)
 {
+    text_index_close(&ir->index);
     *ir = (index_reader){cut, path, NULL};
-    return (eval_reader){.column = "index", .arg = ir, .open = open_text, .locate = locate};
+    return (eval_reader){.column = "index", .arg = ir, .open = open_text, .locate = index_reader_locate};
 }
 
 void index_reader_close(index_reader *ir)

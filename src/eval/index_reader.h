@@ -14,8 +14,10 @@ typedef struct index_reader {
     text_index *index;
 } index_reader;
 
-/* The reader's arg is ir, which stays where it is; answering can be added by the caller. */
+/* The reader's arg is ir, which stays where it is and is closed here if it is open. */
 eval_reader index_reader_of(index_reader *ir, index_reader_cut *cut, const char *path);
+/* The reader's locate; ir is its arg. */
+CJ_NODISCARD cj_err index_reader_locate(void *ir, const char *question, int most, eval_range *found, int *n, cj_diag *d);
 void index_reader_close(index_reader *ir);
 
 #endif

@@ -56,9 +56,10 @@ report_sum report_count(const report *r, const report_filter *f)
         const report_case *c = &r->item[i];
         if (!passes(c, f)) continue;
         s.questions++;
-        s.n += c->each ? c->places : c->places > 0;
-        s.first += c->each ? c->first : all_found(c);
-        s.among += c->each ? c->among : c->places > 0 && c->among == c->places;
+        bool counts = c->first >= 0;
+        s.n += !counts ? 0 : c->each ? c->places : c->places > 0;
+        s.first += !counts ? 0 : c->each ? c->first : all_found(c);
+        s.among += !counts ? 0 : c->each ? c->among : c->places > 0 && c->among == c->places;
         if (c->answered < 0) continue;
         s.answered_n++;
         s.answered += c->answered;
@@ -184,28 +185,43 @@ static void add_cells(const report *r, report_filter f, json_object *cells)
     }
 }
 
-/* The same questions by two columns: how many only one of them located (first). */
-static void compare(const report *r, const report_filter *f, const char *other, json_object *list)
+/* Is a case right, one way or the other? -1: it was not tried. */
+static int located_right(const report_case *c) { return c->first < 0 || !c->places ? -1 : all_found(c); }
+static int answered_right(const report_case *c) { return c->answered < 0 ? -1 : c->answered >= 1; }
+
+/* The same questions by two columns: how many only one of them has right. */
+static json_object *pairs_json(const report *r, const report_filter *f, const report_filter *g, int (*right)(const report_case *))
 {
     int64_t only[2] = {0}, n = 0, j = 0;
-    report_filter g = *f;
-    g.column = other;
     for (int64_t i = 0; i < r->n; i++) {
         if (!passes(&r->item[i], f)) continue;
-        while (j < r->n && !passes(&r->item[j], &g)) j++;
+        while (j < r->n && !passes(&r->item[j], g)) j++;
         if (j == r->n) break;
-        bool a = all_found(&r->item[i]), b = all_found(&r->item[j++]);
+        int a = right(&r->item[i]), b = right(&r->item[j++]);
+        if (a < 0 || b < 0) continue;
         n++;
         only[0] += a && !b;
         only[1] += b && !a;
     }
-    if (!n) return;
-    json_object *o = place_json(f);
-    json_object_object_add(o, "against", json_object_new_string(other));
+    if (!n) return NULL;
+    json_object *o = json_object_new_object();
     json_object_object_add(o, "n", json_object_new_int64(n));
     json_object_object_add(o, "only_column", json_object_new_int64(only[0]));
     json_object_object_add(o, "only_against", json_object_new_int64(only[1]));
     json_object_object_add(o, "p", number(stats_paired(only[0], only[1])));
+    return o;
+}
+
+static void compare(const report *r, const report_filter *f, const char *other, json_object *list)
+{
+    report_filter g = *f;
+    g.column = other;
+    json_object *located = pairs_json(r, f, &g, located_right), *answered = pairs_json(r, f, &g, answered_right);
+    if (!located && !answered) return;
+    json_object *o = place_json(f);
+    json_object_object_add(o, "against", json_object_new_string(other));
+    json_object_object_add(o, "located_first", located);
+    json_object_object_add(o, "answered", answered);
     json_object_array_add(list, o);
 }
 
@@ -218,8 +234,8 @@ static json_object *cases_json(const report *r)
         json_object_object_add(o, "question", json_object_new_string(c->question));
         json_object_object_add(o, "depth", number((double)c->depth));
         json_object_object_add(o, "places", json_object_new_int(c->places));
-        json_object_object_add(o, "first", json_object_new_int(c->first));
-        json_object_object_add(o, "among", json_object_new_int(c->among));
+        json_object_object_add(o, "first", c->first < 0 ? NULL : json_object_new_int(c->first));
+        json_object_object_add(o, "among", c->among < 0 ? NULL : json_object_new_int(c->among));
         json_object_object_add(o, "rank", c->rank ? json_object_new_int(c->rank) : NULL);
         json_object_object_add(o, "answered", c->answered < 0 ? NULL : number(c->answered));
         json_object_array_add(list, o);

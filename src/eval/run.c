@@ -42,7 +42,7 @@ static cj_err ask(const eval_question *q, const eval_reader *r, eval_range *foun
     buf answer;
     int n = 0;
     double start = clock_now();
-    *o = (eval_outcome){.answered = -1};
+    *o = (eval_outcome){.first = -1, .among = -1, .answered = -1};
     if (r->locate) TRY(locate(q, r, found, &n, o, d));
     if (r->answer) {
         buf_init(&answer, ANSWER_BYTES_MAX);

@@ -24,7 +24,7 @@ typedef struct eval_reader {
 enum { RUN_WIDE = 3 };
 
 typedef struct eval_outcome {
-    int first, among; /* how many of the question's places were found */
+    int first, among; /* how many of the question's places were found; -1: nothing was looked for */
     int rank;         /* of the first found place that is right, from 1; 0: none was */
     double answered;  /* 0..1; -1: not asked */
     double seconds;

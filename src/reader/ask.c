@@ -239,15 +239,20 @@ static cj_err find_in_entry(asker *a, cj_diag *d)
     return e;
 }
 
+cj_err ask_answer_found(asker *a, cj_diag *d)
+{
+    TRY(make_short_prompt(a, d));
+    TRY(begin_session(a, d));
+    return write_answer(a, d);
+}
+
 /* Otherwise: read, find, then read what was found again, close to the question, and answer. */
 static cj_err ask_far(asker *a, cj_diag *d)
 {
     a->out->from_passages = true;
     TRY(a->entry ? find_in_entry(a, d) : ask_read_and_score(a, prompt_find, WANT_NONE, d));
     take_evidence(a);
-    TRY(make_short_prompt(a, d));
-    TRY(begin_session(a, d));
-    return write_answer(a, d);
+    return ask_answer_found(a, d);
 }
 
 static cj_err open_sessions(asker *a, cj_diag *d)

@@ -39,4 +39,7 @@ CJ_NODISCARD cj_err ask_make_prompt(asker *a, prompt_maker *make, const char *qu
 /* Reads the text, puts both questions after it in turn and fills a->found; docs/finding.md has the figures behind this. */
 CJ_NODISCARD cj_err ask_read_and_score(asker *a, prompt_maker *make, model_want want, cj_diag *d);
 
+/* Reads the best of a->found again and answers from them. */
+CJ_NODISCARD cj_err ask_answer_found(asker *a, cj_diag *d);
+
 #endif

@@ -215,20 +215,21 @@ static cj_err score_by_reading(finder *f, const char *question, finder_cost *cos
 
 /* ---- both ---- */
 
-/* A passage and what speaks for it: the places it took with each way, the first counting most. */
+/* A passage and what speaks for it: how much of the question looks there, as a share of where it looks most, and how much of the question
+ * stands there. The second is small wherever the words differ, and then the first decides (docs/finding.md). */
 typedef struct candidate {
     found_passage found;
     float merit;
 } candidate;
 
-static void propose(candidate *list, int *n, int64_t which, float score, int way, int place)
+static void propose(candidate *list, int *n, int64_t which, float score, int way, float merit)
 {
     int i = 0;
     while (i < *n && list[i].found.passage != which) i++;
     if (i == *n) list[(*n)++] = (candidate){.found = {.passage = which}};
     list[i].found.by |= way;
     list[i].found.score = score > list[i].found.score ? score : list[i].found.score;
-    list[i].merit += 1 / (float)(1 + place);
+    list[i].merit += merit;
 }
 
 cj_err finder_find(finder *f, const char *question, found_passage *out, int most, int *n, finder_cost *cost, cj_diag *d)
@@ -243,13 +244,13 @@ cj_err finder_find(finder *f, const char *question, found_passage *out, int most
         TRY(score_by_reading(f, question, cost, d));
         int found = find_best(f->score, f->book->passages.n, best, each);
         for (int i = 0; i < found; i++)
-            if (f->score[best[i]] > 0) propose(list, &count, best[i], f->score[best[i]], FIND_READING, i);
+            if (f->score[best[i]] > 0) propose(list, &count, best[i], f->score[best[i]], FIND_READING, f->score[best[i]] / f->score[best[0]]);
     }
     if (f->index) {
         text_hit hit[EACH_MAX];
         TRY(text_index_find(f->index, question, hit, each, &hits, d));
         for (int i = 0; i < hits; i++)
-            if (hit[i].passage < f->book->passages.n) propose(list, &count, hit[i].passage, hit[i].score, FIND_INDEX, i);
+            if (hit[i].passage < f->book->passages.n) propose(list, &count, hit[i].passage, hit[i].score, FIND_INDEX, hit[i].score);
     }
     /* insertion by merit: of equals the earlier proposed, so reading, comes first */
     for (int i = 1; i < count; i++) {

@@ -11,7 +11,7 @@
 
 #define FINDER_INDEX "text.index" /* kind of an entry's file */
 enum { FIND_READING = 1, FIND_INDEX = 2, FIND_BOTH = 3 };
-enum { FINDER_HEADS_MAX = SESSION_PROBES_MAX, FINDER_FOUND_MAX = 64 };
+enum { FINDER_HEADS_MAX = SESSION_PROBES_MAX, FINDER_FOUND_MAX = 192 };
 
 typedef struct finder_head {
     int layer, head;

@@ -248,7 +248,7 @@ def evaluates():
     """juan eval: figures that add up, the same ones every time, and a sentence for what cannot be."""
     model = home.model()
     text = home.write("long.txt", "".join(f"第{i}天，他在山里走了很远的路，一个人也没有遇见。\n" for i in range(1500)))
-    command = ("eval", "needle", model, "--text", text, "--lengths", "6K,20000", "--json")
+    command = ("eval", "needle", model, "--text", text, "--lengths", "6K,20000", "--find", "index", "--json")
     one, two, other = home.ok(*command).json(), home.ok(*command).json(), home.ok(*command, "--seed", "9").json()
     assert one == two and one["cases"] != other["cases"] and one["task"] == "needle" and one["seed"] == 1 and one["protocol"]
     assert {(r["column"], r["length"]) for r in one["rows"]} == {("index", 6000), ("index", 20000)}
@@ -262,13 +262,11 @@ def evaluates():
             assert f["right"] == sum(cells) or row["group"] == "pair" and not cells
         if row["group"] == "words":
             assert row["located"]["share"] > 0.9, row
-    said = home.ok("eval", "needle", model, "--text", text, "--lengths", "6K", "--lang", "zh").out
+    said = home.ok("eval", "needle", model, "--text", text, "--lengths", "6K", "--find", "index", "--lang", "zh").out
     assert "6000 字，原词提问，index" in said and "定位" in said, said
-    left = [f for _, _, files in os.walk(home.folder) for f in files if ".index" in f]
-    assert not left, f"left behind: {left}"
     for kind, groups in (("stars", {"stars", "recount"}), ("ruler", {"keys", "tracking", "counting"}), ("needle", {"words", "other", "pair"})):
         for language in ("en", "zh"):
-            got = home.ok("eval", kind, model, "--text", text, "--lengths", "8K,20K", "--repeat", "2", "--svg", home.path("a.svg"), "--json", "--lang", language)
+            got = home.ok("eval", kind, model, "--text", text, "--lengths", "8K,20K", "--repeat", "2", "--find", "index", "--svg", home.path("a.svg"), "--json", "--lang", language)
             assert {r["group"] for r in got.json()["rows"]} == groups and {r["length"] for r in got.json()["rows"]} == {8000, 20000}
             words = "".join(xml.etree.ElementTree.parse(home.path("a.svg")).getroot().itertext())
             assert ("index" in words) and ("2万" in words) == (language == "zh") and ("20K" in words) == (language == "en"), words
@@ -278,8 +276,19 @@ def evaluates():
     prompt = f"以下是若干段落文字。\n\n{paragraphs}\n\n下面是一个摘要\n\n丙姓人家住在山上\n\n请输入摘要所属段落的编号。\n\n答案是："
     line = json.dumps({"task": "passage_retrieval_zh", "prompt": prompt, "gold": ["段落3"]}, ensure_ascii=False)
     home.write("longbench/passage_retrieval_zh.jsonl", line + "\n" + line + "\n")
-    row, = home.ok("eval", "longbench", model, "--data", bench, "--json").json()["rows"]
+    row, = home.ok("eval", "longbench", model, "--data", bench, "--find", "index", "--json").json()["rows"]
     assert row["group"] == "passage_retrieval_zh" and row["located_first"]["right"] == 2
+    few = home.write("few.tsv", "第七间屋里有一口红木箱子。\t第七间屋里有什么？\t房中摆着何物？\t红木箱子\n井底住着一只白色的龟。\t井底住着什么？\t水下有何物？\t白色的龟\n")
+    got = home.ok("eval", "needle", home.chat_model(), "--text", text, "--lengths", "600", "--needles", few, "--answer", "--json").json()
+    assert {(r["column"], r["group"]) for r in got["rows"]} == {(c, g) for c in ("direct", "reading", "index", "both") for g in ("words", "other", "pair")}
+    for row in got["rows"]:
+        assert row["answered"]["n"] == row["questions"] and 0 <= row["answered"]["low"] <= row["answered"]["mean"] <= row["answered"]["high"] <= 1, row
+        assert (row["located"] is None) == (row["column"] == "direct"), row
+        if row["column"] == "index" and row["group"] == "words":
+            assert row["located"]["right"] == 2, row
+    assert {(c["column"], c["against"]) for c in got["comparisons"]} >= {("reading", "index"), ("reading", "both"), ("index", "both")}
+    left = [f for _, folders, _ in os.walk(home.folder) for f in folders if f.startswith("eval-")]
+    assert not left, f"left behind: {left}"
     home.fails(2, "eval", "longbench", model, says="--data")
     home.fails(3, "eval", "longbench", model, "--data", home.home, says="multifieldqa_zh.jsonl")
     home.write("longbench/passage_retrieval_zh.jsonl", line + "\n{}\n")
