@@ -279,7 +279,7 @@ def evaluates():
     row, = home.ok("eval", "longbench", model, "--data", bench, "--find", "index", "--json").json()["rows"]
     assert row["group"] == "passage_retrieval_zh" and row["located_first"]["right"] == 2
     few = home.write("few.tsv", "第七间屋里有一口红木箱子。\t第七间屋里有什么？\t房中摆着何物？\t红木箱子\n井底住着一只白色的龟。\t井底住着什么？\t水下有何物？\t白色的龟\n")
-    got = home.ok("eval", "needle", home.chat_model(), "--text", text, "--lengths", "600", "--needles", few, "--answer", "--json").json()
+    got = home.ok("eval", "needle", home.chat_model(), "--text", text, "--lengths", "600", "--needles", few, "--answer", "--threads", "1", "--json").json()
     assert {(r["column"], r["group"]) for r in got["rows"]} == {(c, g) for c in ("direct", "reading", "index", "both") for g in ("words", "other", "pair")}
     for row in got["rows"]:
         assert row["answered"]["n"] == row["questions"] and 0 <= row["answered"]["low"] <= row["answered"]["mean"] <= row["answered"]["high"] <= 1, row

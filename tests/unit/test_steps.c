@@ -75,7 +75,7 @@ static void stops(void **state)
 static void tells_of_no_memory(void **state)
 {
     int failures = 0;
-    for (int64_t n = 0;; n += n < 200 ? 1 : 7) {
+    for (int64_t n = 0;; n += n < 100 ? 1 : 13) {
         cj_diag d = {0};
         mem_fail_after(n);
         cj_err e = answer_both_ways(&d);
