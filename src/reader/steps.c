@@ -11,12 +11,13 @@ static asker begin(engine *e, const book *b, const char *question, const ask_opt
 {
     *result = (ask_result){0};
     buf_init(&result->answer, 1 << 20);
-    return (asker){.e = e, .book = b, .question = question, .opt = opt, .out = result, .phase = ASK_ANSWERING};
+    return (asker){.e = e, .book = b, .question = question,
+                   .opt = opt, .writer = opt->answerer ? opt->answerer : e, .out = result, .phase = ASK_ANSWERING};
 }
 
 static void end(asker *a)
 {
-    session_close(&a->session);
+    session_close(&a->close);
     prompt_deinit(&a->prompt);
     ask_deinit(a->out);
 }
@@ -26,7 +27,7 @@ cj_err steps_answer(engine *e, const book *b, const int64_t *best, int n, const 
     ask_result result;
     asker a = begin(e, b, question, opt, &result);
     for (; a.n_found < n && a.n_found < FINDER_FOUND_MAX; a.n_found++) a.found[a.n_found] = (found_passage){.passage = best[a.n_found]};
-    cj_err err = session_open(&a.session, e, 0, d);
+    cj_err err = session_open(&a.close, a.writer, 0, d);
     if (!err) err = ask_answer_found(&a, d);
     if (!err) err = buf_append(answer, result.answer.data ? result.answer.data : "", result.answer.len, d);
     end(&a);
@@ -45,7 +46,7 @@ static cj_err write_directly(asker *a, int32_t *ids, int64_t held, buf *answer, 
     if (n > QUESTION_ROOM)
         return diag_fail(d, CJ_E_LIMIT, MSG_CONTEXT_FULL, "%zu" ARG "%d" ARG "%zu", n, QUESTION_ROOM, n - QUESTION_ROOM);
     memcpy(ids + held, a->prompt.tokens.ids, n * sizeof *ids);
-    return generate(a->session, ids, held + (int64_t)n, &g, answer, &r, d);
+    return generate(a->close, ids, held + (int64_t)n, &g, answer, &r, d);
 }
 
 cj_err steps_direct(engine *e, const book *b, shelf_entry *entry, const char *question, const ask_options *opt, buf *answer, cj_diag *d)
@@ -57,8 +58,8 @@ cj_err steps_direct(engine *e, const book *b, shelf_entry *entry, const char *qu
     int64_t held = 0;
     int32_t *ids = mem_array((size_t)(tokens + room), sizeof *ids);
     cj_err err = ids ? CJ_OK : diag_nomem(d, (size_t)(tokens + room) * sizeof *ids);
-    if (!err) err = session_open(&a.session, e, tokens + room, d);
-    if (!err) err = session_attach(a.session, entry, tokens, &held, d);
+    if (!err) err = session_open(&a.close, e, tokens + room, d);
+    if (!err) err = session_attach(a.close, entry, tokens, &held, d);
     if (!err) memcpy(ids, b->tokens.ids, (size_t)held * sizeof *ids);
     if (!err) err = write_directly(&a, ids, held, answer, d);
     end(&a);
