@@ -21,7 +21,7 @@ static shelf *books;
 static int open_all(void **state)
 {
     if (!mkdtemp(home)) return -1;
-    if (engine_open(&e, &(engine_options){.path = getenv("CJ_TINY_WINDOWS"), .level = KERNEL_AUTO, .threads = 2, .kv = KV_Q8}, NULL)) return -1;
+    if (engine_open(&e, &(engine_options){.path = getenv("CJ_TINY_WINDOWS"), .level = KERNEL_AUTO, .threads = 1, .kv = KV_Q8}, NULL)) return -1;
     return shelf_open(&books, home, NULL) ? -1 : 0;
 }
 
@@ -123,7 +123,7 @@ static void what_is_kept_is_what_was_read(void **state)
 /* Stopped anywhere and gone on with: the same pages. Sparse reading too. */
 static void stopped_reading_goes_on(void **state)
 {
-    document *doc = make("a.txt", 90, 60);
+    document *doc = make("a.txt", 70, 60);
     read_result r;
     int64_t total = 0, vocab = model_spec_of(engine_model(e))->vocab;
     float *of_parts = mem_array((size_t)vocab, sizeof *of_parts), *of_once = mem_array((size_t)vocab, sizeof *of_once);
@@ -305,7 +305,7 @@ static void all_in_order_and_another_answerer(void **state)
 
 static void no_memory_is_an_error(void **state)
 {
-    document *doc = make("a.txt", 20, 10);
+    document *doc = make("a.txt", 4, 2);
     read_result r;
     for (int n = 0;; n++) {
         mem_fail_after(n);
