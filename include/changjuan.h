@@ -140,7 +140,7 @@ typedef struct cj_answer {
 
 /* {0} is the default of everything. */
 typedef struct cj_ask_options {
-    int quotes;         /* most quotes, at most 64; 0: 3 */
+    int quotes;         /* most quotes, at most 192; 0: 3 */
     int64_t max_tokens; /* of the answer; 0: 64 */
     cj_text_fn on_text; /* the answer as it is written; may be NULL */
     cj_progress_fn on_progress; /* while the files are read; may be NULL */

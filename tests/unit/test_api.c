@@ -75,7 +75,7 @@ static void options_out_of_range(void **state)
     assert_int_equal(cj_write(e, "庙里", &(cj_write_options){.max_tokens = -1}, &a, NULL), CJ_E_USAGE);
     assert_int_equal(cj_write(e, "庙里", &(cj_write_options){.top_p = -0.5}, &a, NULL), CJ_E_USAGE);
     assert_int_equal(cj_ask(e, files, 1, "庙在哪里？", &(cj_ask_options){.quotes = -1}, &answer, NULL), CJ_E_USAGE);
-    assert_int_equal(cj_ask(e, files, 1, "庙在哪里？", &(cj_ask_options){.quotes = 65}, &answer, NULL), CJ_E_USAGE);
+    assert_int_equal(cj_ask(e, files, 1, "庙在哪里？", &(cj_ask_options){.quotes = 193}, &answer, NULL), CJ_E_USAGE);
     assert_int_equal(cj_ask(e, files, 1, "庙在哪里？", &(cj_ask_options){.max_tokens = -1}, &answer, NULL), CJ_E_USAGE);
     assert_null(a);
     assert_null(answer);
