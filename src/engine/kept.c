@@ -36,7 +36,7 @@ cj_err session_attach(session *s, shelf_entry *e, int64_t most, int64_t *count, 
     TRY(shelf_attach(e, s->kv, i64_min(most, s->context), &n, d));
     TRY(session_ids_reserve(s, n, d));
     repeats_cut(&s->repeats, s->ids, 0);
-    memcpy(s->ids, shelf_entry_ids(e), (size_t)n * sizeof *s->ids);
+    if (n) memcpy(s->ids, shelf_entry_ids(e), (size_t)n * sizeof *s->ids);
     s->entry = e;
     if (count) *count = n;
     return CJ_OK;
