@@ -291,6 +291,7 @@ cj_err ask(engine *e, const book *b, shelf_entry *entry, const char *question, c
     cj_err err = check_options(opt, d);
     if (!err) err = run(&a, d);
     out->total_seconds = clock_now() - a.start;
+    if (a.close != a.session) session_close(&a.close);
     session_close(&a.session);
     prompt_deinit(&a.prompt);
     return err;
