@@ -250,7 +250,7 @@ int cmd_ask(cli *c)
     if (!e && c->json) print_json(&a);
     term_flow_end(&a.answer);
     if (!e && !c->json) {
-        printf("%s\n", a.result.answer.len ? "" : cli_text(c, MSG_ASK_NO_ANSWER));
+        printf("%s\n", a.result.answer.len ? "" : cli_text(c, a.result.n_evidence ? MSG_ASK_NO_ANSWER : MSG_ASK_NOTHING_FOUND));
         fflush(stdout);
         print_speed(&a);
     }

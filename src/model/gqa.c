@@ -72,11 +72,11 @@ void gqa_query(model_job *job, const gqa_spec *a, const float *norm, int64_t row
     norm_heads(job, job->q, a->q_norm, rows, a->heads, a->dk);
 }
 
-/* Whether a row of the sequence has more pages behind it than it would look at. */
-static bool is_sparse(const row_set *set, int i)
+/* Whether a row of the sequence has more pages behind it than it would look at. Exact mode looks at everything. */
+static bool is_sparse(const model_job *job, const row_set *set, int i)
 {
     const int64_t keep = set->of[i]->keep;
-    return keep && (set->seqs[i].pos + set->seqs[i].count) / KV_PAGE > keep + NEAR_PAGES + 1;
+    return keep && !kernel_exact(job->ctx) && (set->seqs[i].pos + set->seqs[i].count) / KV_PAGE > keep + NEAR_PAGES + 1;
 }
 
 /* Sequences that look at everything are one batch; the others go one by one. */
@@ -84,7 +84,7 @@ static void attend(model_job *job, const gqa_spec *a, int layer, row_set *set)
 {
     op_attn_args args = attn_args(job, a, &kv_layer_at(set->kv[0], layer)->layout, set);
     for (int i = 0, first = 0; i <= set->n_seqs; i++) {
-        bool sparse = i < set->n_seqs && !a->window && is_sparse(set, i);
+        bool sparse = i < set->n_seqs && !a->window && is_sparse(job, set, i);
         if (i < set->n_seqs && !sparse) continue;
         args.seqs = set->seqs + first;
         args.n_seqs = i - first;

@@ -252,6 +252,7 @@ static cj_err ask_far(asker *a, cj_diag *d)
     a->out->from_passages = true;
     TRY(a->entry ? find_in_entry(a, d) : ask_read_and_score(a, prompt_find, WANT_NONE, d));
     take_evidence(a);
+    if (!a->n_found) return CJ_OK; /* nothing bears on the question: nothing is answered */
     return ask_answer_found(a, d);
 }
 

@@ -303,6 +303,45 @@ static void all_in_order_and_another_answerer(void **state)
     document_close(&doc);
 }
 
+/* In exact mode attention is exact, whatever was asked for. */
+static void exact_mode_keeps_everything(void **state)
+{
+    enum { N = 1500 };
+    engine *exact = NULL;
+    session *s[2] = {NULL, NULL};
+    int32_t ids[N];
+    for (int i = 0; i < N; i++) ids[i] = 5 + i * 37 % 300;
+    assert_int_equal(engine_open(&exact, &(engine_options){.path = getenv("CJ_TINY_WINDOWS"), .level = KERNEL_AUTO, .threads = 1, .exact = true, .kv = KV_F32}, NULL), CJ_OK);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(session_open(&s[i], exact, N, NULL), CJ_OK);
+        session_set_keep(s[i], i);
+        assert_int_equal(session_eval(s[i], ids, N, &(session_call){.want = WANT_LAST}, NULL, NULL), CJ_OK);
+    }
+    assert_memory_equal(session_logits(s[0]), session_logits(s[1]), (size_t)model_spec_of(engine_model(exact))->vocab * sizeof(float));
+    for (int i = 0; i < 2; i++) session_close(&s[i]);
+    engine_close(&exact);
+}
+
+/* Where nothing is found nothing is answered. */
+static void nothing_found_nothing_answered(void **state)
+{
+    document *doc = make("a.txt", 40, 20);
+    read_result r;
+    book b;
+    ask_result a;
+    shelf_entry *entry = NULL;
+    assert_int_equal(read_as("none", &doc, 1, 0, 0, 0, &r), CJ_OK);
+    assert_int_equal(shelf_read(books, &entry, "none", NULL), CJ_OK);
+    assert_int_equal(book_load(&b, entry, NULL), CJ_OK);
+    assert_int_equal(ask(e, &b, entry, "zzzqqq", &(ask_options){.find = FIND_INDEX, .max_tokens = 3}, &a, NULL), CJ_OK);
+    assert_int_equal(a.n_evidence, 0);
+    assert_int_equal(a.answer.len, 0);
+    ask_deinit(&a);
+    book_deinit(&b);
+    shelf_entry_close(&entry);
+    document_close(&doc);
+}
+
 static void no_memory_is_an_error(void **state)
 {
     document *doc = make("a.txt", 4, 2);
@@ -323,7 +362,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_kept_is_what_was_read), cmocka_unit_test(stopped_reading_goes_on), cmocka_unit_test(books_share_their_beginning),
         cmocka_unit_test(finds_again_and_again), cmocka_unit_test(an_unfinished_book_is_asked), cmocka_unit_test(all_in_order_and_another_answerer),
-        cmocka_unit_test(no_memory_is_an_error),
+        cmocka_unit_test(exact_mode_keeps_everything),
+        cmocka_unit_test(nothing_found_nothing_answered), cmocka_unit_test(no_memory_is_an_error),
     };
     return cmocka_run_group_tests(tests, open_all, close_all);
 }
