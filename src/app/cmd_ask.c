@@ -59,7 +59,7 @@ static void on_evidence(void *arg, const ask_evidence *evidence, int n)
     asking *a = arg;
     cli_progress_end(&a->progress);
     if (a->c->json) return;
-    printf("%s\n", cli_text(a->c, MSG_ASK_EVIDENCE));
+    if (n) printf("%s\n", cli_text(a->c, MSG_ASK_EVIDENCE));
     for (int i = 0; i < n; i++) {
         const ask_evidence *e = &evidence[i];
         printf(" %d. 「", i + 1);
