@@ -10,7 +10,7 @@ static uint64_t mode_of(const session *s)
 {
     enum { SPARSE_VERSION = 2 };
     uint64_t mode = (uint64_t)s->engine->opt.exact | (uint64_t)s->engine->opt.kv << 8;
-    return s->keep ? mode | (uint64_t)s->keep << 16 | (uint64_t)SPARSE_VERSION << 48 : mode;
+    return s->keep ? mode | ((uint64_t)s->keep & INT32_MAX) << 16 | (uint64_t)SPARSE_VERSION << 48 : mode;
 }
 
 void session_mode_read(uint64_t mode, engine_options *out, int64_t *keep)

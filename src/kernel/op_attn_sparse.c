@@ -1,7 +1,7 @@
 /* Attention over the pages that matter, the others standing in as their means.
  *
  * An item is up to a page of rows of one sequence (all in the same page of positions, so that what is chosen does not depend on how a text is
- * cut into batches) and one query head. It goes in four steps:
+ * cut into batches) and one query head. It goes in five steps:
  *
  *   1. scores of all its rows with the summaries of the pages far behind (summary.h): what each page might get;
  *   2. the `keep` pages that get most over all rows, by a softmax of those scores (after FlashPrefill);

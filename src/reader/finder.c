@@ -12,6 +12,7 @@
 enum {
     QUESTION_ROOM = 4096, /* tokens a question may take */
     BIN = 8,              /* attention is added up over so many tokens: about half a sentence */
+    WORDS_MAX = 128,      /* of a question that are watched one by one */
     WIDE = 4,             /* of each way so many times as many passages as wanted are brought together */
 };
 
@@ -166,12 +167,13 @@ static cj_err look(finder *f, const char *question, share_taker *take, finder_co
 {
     int64_t from, end, reused = 0;
     TRY(put_question(f, question, &from, &end, d));
-    const int64_t words = end - from, bins = i64_ceil_div(end, BIN);
+    /* of heads that are not known to find, or of a very long question, only what all words look at is taken */
+    const int64_t words = f->heads_known && end - from <= WORDS_MAX ? end - from : 1, bins = i64_ceil_div(end, BIN);
     float *mass = mem_array((size_t)(f->n_heads * words), (size_t)bins * sizeof *mass);
     if (!mass) return diag_nomem(d, (size_t)(f->n_heads * words * bins) * sizeof *mass);
     session_probe probes[SESSION_PROBES_MAX];
     for (int h = 0; h < f->n_heads; h++)
-        probes[h] = (session_probe){.layer = f->heads[h].layer, .head = f->heads[h].head, .from = from, .end = end, .bin = BIN, .ld = bins, .mass = mass + h * words * bins};
+        probes[h] = (session_probe){.layer = f->heads[h].layer, .head = f->heads[h].head, .from = from, .end = end, .bin = BIN, .ld = words > 1 ? bins : 0, .mass = mass + h * words * bins};
     session_call call = {.on_progress = f->opt->on_progress, .arg = f->opt->arg, .probes = probes, .n_probes = f->n_heads};
     double start = clock_now();
     cj_err e = session_eval(f->session, f->ids, end, &call, &reused, d);
