@@ -233,9 +233,9 @@ static int evaluate(evaluation *v, const char *svg)
     cli_progress_begin(&v->progress, v->c, MSG_EVAL_RUNNING);
     cj_err err = needles ? run_all(v, &d) : diag_nomem(&d, 0);
     cli_progress_end(&v->progress);
-    if (!err && svg) err = write_svg(v, svg, &d);
     if (!err && v->c->json) err = print_json(v, v->c->argv[1], &d);
     else if (!err) print_text(v);
+    if (!err && svg) err = write_svg(v, svg, &d); /* last: what was found out is shown whatever becomes of the picture */
     columns_close(&v->columns);
     suite_close(&v->suite);
     report_deinit(&v->report);

@@ -130,7 +130,7 @@ int eval_agreement(cli *c)
     a.opt.arg = &a;
     engine_options opt = {0};
     code = cli_engine_options(c, &opt);
-    if (!c->kv) opt.kv = KV_Q8; /* as juan read keeps them */
+    if (!c->kv && !c->exact_math) opt.kv = KV_Q8; /* as juan read keeps them */
     if (!code) code = cli_engine_open(c, c->argv[1], &opt, &a.engine);
     if (code) return code;
     token_list_init(&a.tokens);

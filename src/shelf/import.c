@@ -187,6 +187,7 @@ static cj_err copy_segment(importing *x, const section *s, cj_diag *d)
 {
     enum { PART = 1 << 20 };
     grow_file g = {.fd = -1};
+    if (x->n_files == x->n_segments) return bad(x, "segment", d); /* the file has changed since it was checked */
     TRY(shelf_new_segment(x->s, &g, &x->file[x->n_files], d));
     x->n_files++;
     cj_err e = CJ_OK;
@@ -223,6 +224,7 @@ static cj_err link_segment(importing *x, const section *s, cj_diag *d)
 
 static cj_err put_blob(importing *x, const section *s, cj_diag *d)
 {
+    if (s->bytes < sizeof(carry_blob)) return bad(x, "blob", d);
     return index_blob_put(x->s, x->row.id, (const char *)s->body, s->body + sizeof(carry_blob), s->bytes - sizeof(carry_blob), d);
 }
 
