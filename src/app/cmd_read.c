@@ -50,6 +50,33 @@ static bool on_progress(void *arg, const read_progress *p)
     return !cli_interrupted();
 }
 
+static const char *mode_name(int64_t keep) { return keep ? "fast" : "exact"; }
+
+static void on_choice(void *arg, const read_choice *x)
+{
+    reader *r = arg;
+    char exact[TERM_TEXT], fast[TERM_TEXT];
+    cli_progress_end(&r->progress);
+    if (r->c->json) {
+        static const char *const whys[] = {"asked", "begun", "same", "estimated"};
+        const bool known = x->why == READ_ESTIMATED;
+        json_object *o = json_object_new_object();
+        json_object_object_add(o, "phase", json_object_new_string("estimate"));
+        json_object_object_add(o, "mode", json_object_new_string(mode_name(x->keep)));
+        json_object_object_add(o, "why", json_object_new_string(whys[x->why]));
+        json_object_object_add(o, "exact_seconds", known ? cli_json_number(x->exact_seconds) : NULL);
+        json_object_object_add(o, "fast_seconds", known ? cli_json_number(x->fast_seconds) : NULL);
+        json_object_object_add(o, "characters_total", json_object_new_int64(x->characters));
+        json_object_object_add(o, "tokens_total", json_object_new_int64(x->tokens));
+        cli_json(o);
+    } else if (x->why == READ_ESTIMATED)
+        cli_say(r->c, x->keep ? MSG_READ_CHOSE_FAST : MSG_READ_CHOSE_EXACT, "%s" ARG "%s", term_seconds(exact, x->exact_seconds), term_seconds(fast, x->fast_seconds));
+    else if (x->why == READ_BEGUN)
+        cli_say(r->c, x->keep ? MSG_READ_BEGUN_FAST : MSG_READ_BEGUN_EXACT, "%s", "");
+    else if (x->why == READ_SAME)
+        cli_say(r->c, MSG_READ_CHOSE_SAME, "%s", "");
+}
+
 static void print_result(const reader *r, const char *name)
 {
     const read_result *x = &r->result;
@@ -59,6 +86,7 @@ static void print_result(const reader *r, const char *name)
         json_object *o = json_object_new_object();
         json_object_object_add(o, "done", json_object_new_boolean(true));
         json_object_object_add(o, "name", json_object_new_string(name));
+        json_object_object_add(o, "mode", json_object_new_string(mode_name(x->keep)));
         json_object_object_add(o, "characters", json_object_new_int64(x->characters));
         json_object_object_add(o, "tokens", json_object_new_int64(x->tokens));
         json_object_object_add(o, "tokens_before", json_object_new_int64(x->tokens_before));
@@ -110,7 +138,7 @@ int cmd_read(cli *c)
     bool exact = false, fast = false;
     char name[SHELF_NAME_MAX + 1];
     cj_diag d = {0};
-    read_options opt = {.on_progress = on_progress, .arg = &r};
+    read_options opt = {.on_progress = on_progress, .on_choice = on_choice, .arg = &r};
     const cli_option options[] = {
         {"as", 0, CLI_TEXT, &opt.name, "NAME", MSG_OPT_AS},
         {"exact", 0, CLI_FLAG, &exact, NULL, MSG_OPT_READ_EXACT},
@@ -122,7 +150,7 @@ int cmd_read(cli *c)
     int code = cli_parse(c, &help, options, sizeof options / sizeof *options);
     if (code) return code;
     if ((exact && (fast || opt.keep)) || opt.keep < 0 || opt.keep > INT32_MAX) return cli_usage(c, MSG_CLI_BAD_VALUE, exact ? "--exact" : "--keep");
-    if (!exact && !opt.keep) opt.keep = fast || !c->exact_math ? ENGINE_KEEP : 0;
+    if (!exact && !opt.keep) opt.keep = fast ? ENGINE_KEEP : READ_CHOOSE;
     engine_options engine_opt = {0};
     code = cli_engine_options(c, &engine_opt);
     if (code) return code;

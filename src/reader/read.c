@@ -1,9 +1,12 @@
 /* read: text to tokens to pages on the shelf. */
 #include "reader/read.h"
 
+#include <string.h>
+
 #include "base/clock.h"
 #include "base/utf8.h"
 #include "model/model.h"
+#include "reader/estimate.h"
 
 typedef struct reading {
     engine *e;
@@ -55,11 +58,86 @@ static cj_err prepare(reading *r, document *const *docs, int n_docs, cj_diag *d)
     return book_encode(&r->book, t, r->cuts, d);
 }
 
+/* ---- exactly or fast ---- */
+
+/* An entry of the name, not complete before complete. */
+typedef struct lookup {
+    const char *name;
+    bool found;
+    shelf_info info;
+} lookup;
+
+static bool look(void *user, const shelf_info *info, bool damaged)
+{
+    lookup *l = user;
+    if (damaged || strcmp(info->name, l->name)) return true;
+    l->found = true;
+    l->info = *info;
+    return true;
+}
+
+/* How much of our timeline a complete entry has. */
+static int64_t common_tokens(const reading *r, shelf *s)
+{
+    shelf_entry *e = NULL;
+    int64_t same = 0;
+    if (shelf_read(s, &e, r->opt->name, NULL)) return 0;
+    const int64_t n = i64_min(shelf_entry_info(e)->tokens, (int64_t)r->book.tokens.count);
+    const int32_t *ids = shelf_entry_ids(e);
+    while (same < n && ids[same] == r->book.tokens.ids[same]) same++;
+    shelf_entry_close(&e);
+    return same;
+}
+
+/* Whether what is on the shelf under the name would be gone on with, and how it was read. */
+static bool is_begun(reading *r, shelf *s, int64_t *keep)
+{
+    lookup l = {.name = r->opt->name};
+    engine_options how = {0};
+    if (shelf_each(s, look, &l, NULL) || !l.found) return false;
+    session_mode_read(l.info.mode, &how, keep);
+    session_set_keep(r->session, *keep);
+    const shelf_key key = session_shelf_key(r->session);
+    if (key.model != l.info.model || key.mode != l.info.mode) return false;
+    const int64_t total = (int64_t)r->book.tokens.count;
+    return l.info.complete ? common_tokens(r, s) >= i64_min(total, SHELF_SEGMENT_LEAST) : l.info.tokens_total == total;
+}
+
+static bool on_timing(void *arg)
+{
+    reading *r = arg;
+    return tell(r, READ_TEXT, 0);
+}
+
+static cj_err choose(reading *r, shelf *s, read_choice *c, cj_diag *d)
+{
+    const int64_t total = (int64_t)r->book.tokens.count;
+    *c = (read_choice){.keep = r->opt->keep, .why = READ_ASKED, .tokens = total, .characters = book_chars(&r->book)};
+    if (c->keep != READ_CHOOSE) return CJ_OK;
+    c->keep = 0;
+    c->why = READ_BEGUN;
+    if (is_begun(r, s, &c->keep)) return CJ_OK;
+    c->keep = 0;
+    c->why = READ_SAME;
+    if (engine_options_of(r->e)->exact || total <= read_estimate_same(ENGINE_KEEP)) return CJ_OK;
+    read_estimate about = {0};
+    TRY(read_estimate_make(r->e, 0, total, ENGINE_KEEP, on_timing, r, &about, d));
+    c->why = READ_ESTIMATED;
+    c->exact_seconds = about.exact_seconds;
+    c->fast_seconds = about.fast_seconds;
+    c->keep = about.exact_seconds <= READ_PATIENCE ? 0 : ENGINE_KEEP;
+    return CJ_OK;
+}
+
 static cj_err open_entry(reading *r, shelf *s, cj_diag *d)
 {
     const model *m = engine_model(r->e);
+    read_choice choice;
     TRY(session_open(&r->session, r->e, (int64_t)r->book.tokens.count, d));
-    session_set_keep(r->session, r->opt->keep);
+    TRY(choose(r, s, &choice, d));
+    session_set_keep(r->session, choice.keep);
+    r->out->keep = choice.keep;
+    if (r->opt->on_choice) r->opt->on_choice(r->opt->arg, &choice);
     const shelf_plan plan = {
         .name = r->opt->name, .key = session_shelf_key(r->session), .model_name = r->opt->model_name, .model_path = gguf_path(model_file(m)),
         .ids = r->book.tokens.ids, .n = (int64_t)r->book.tokens.count, .cuts = r->cuts, .n_cuts = r->book.n_docs,

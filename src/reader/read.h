@@ -7,6 +7,22 @@
 
 typedef enum read_phase { READ_TEXT /* extracting, cutting into tokens, indexing */, READ_TOKENS } read_phase;
 
+/* Why a text is read as it is. */
+typedef enum read_why {
+    READ_ASKED,     /* somebody said so */
+    READ_BEGUN,     /* an entry of the name, which begins alike, was read so: it goes on */
+    READ_SAME,      /* so short that fast reading would leave nothing out */
+    READ_ESTIMATED, /* exactly where that takes READ_PATIENCE seconds at most */
+} read_why;
+enum { READ_CHOOSE = -1, READ_PATIENCE = 300 };
+
+typedef struct read_choice {
+    int64_t keep;                       /* 0: exactly */
+    read_why why;
+    int64_t tokens, characters;         /* of the text */
+    double exact_seconds, fast_seconds; /* READ_ESTIMATED: about how long it takes */
+} read_choice;
+
 typedef struct read_progress {
     read_phase phase;
     int64_t tokens, tokens_total, tokens_before; /* read, to be read, read in earlier runs or for other entries */
@@ -18,9 +34,10 @@ typedef struct read_progress {
 typedef struct read_options {
     const char *name;        /* of the entry */
     const char *model_name;  /* as it was asked for */
-    int64_t keep;            /* far pages that are looked at token by token (session_set_keep); 0: exact attention */
+    int64_t keep;            /* far pages that are looked at token by token (session_set_keep); 0: exact attention; READ_CHOOSE: 0 or ENGINE_KEEP */
     int64_t segment;         /* tokens after which what was read is acknowledged; 0: READ_SEGMENT */
     bool (*on_progress)(void *arg, const read_progress *p); /* false cancels; what was acknowledged stays */
+    void (*on_choice)(void *arg, const read_choice *c);     /* before reading begins; may be NULL */
     void *arg;
 } read_options;
 
@@ -28,6 +45,7 @@ enum { READ_SEGMENT = 4096 };
 
 typedef struct read_result {
     int64_t tokens, tokens_before, characters, bytes; /* bytes: on disk */
+    int64_t keep;
     double seconds;
 } read_result;
 

@@ -48,6 +48,7 @@ static document *make(const char *name, int lines, int change)
 typedef struct stopper {
     int64_t at; /* tokens; 0: never */
     int64_t last;
+    read_choice choice;
 } stopper;
 
 static bool on_progress(void *arg, const read_progress *p)
@@ -153,6 +154,47 @@ static void stopped_reading_goes_on(void **state)
     mem_free(of_parts);
     mem_free(of_once);
     document_close(&doc);
+}
+
+static void on_choice(void *arg, const read_choice *c)
+{
+    stopper *s = arg;
+    s->choice = *c;
+}
+
+static cj_err read_choosing(const char *name, document *doc, int64_t stop, read_choice *choice)
+{
+    stopper s = {.at = stop};
+    read_result out;
+    cj_err err = read_documents(e, books, &doc, 1, &(read_options){.name = name, .model_name = "tiny", .keep = READ_CHOOSE, .segment = 512, .on_progress = on_progress,
+                                .on_choice = on_choice, .arg = &s}, &out, NULL);
+    *choice = s.choice;
+    assert_int_equal(out.keep, choice->keep);
+    return err;
+}
+
+/* Exactly where nothing would be left out or where it does not take long; what was begun goes on as it was begun. */
+static void chooses_how_to_read(void **state)
+{
+    document *text = make("a.txt", 70, 60), *longer = make("b.txt", 1300, 0);
+    read_choice c;
+    read_result r;
+    assert_int_equal(read_choosing("chosen", text, 700, &c), CJ_E_CANCELLED);
+    assert_int_equal(c.why, READ_SAME);
+    assert_int_equal(c.keep, 0);
+    assert_int_equal(read_choosing("chosen", text, 0, &c), CJ_OK);
+    assert_int_equal(c.why, READ_BEGUN);
+    assert_int_equal(c.keep, 0);
+    assert_int_equal(read_as("begun fast", &text, 1, 3, 512, 700, &r), CJ_E_CANCELLED);
+    assert_int_equal(read_choosing("begun fast", text, 0, &c), CJ_OK);
+    assert_int_equal(c.why, READ_BEGUN);
+    assert_int_equal(c.keep, 3);
+    assert_int_equal(read_choosing("begun fast", longer, 1, &c), CJ_E_CANCELLED); /* begins otherwise */
+    assert_int_equal(c.why, READ_ESTIMATED);
+    assert_int_equal(c.keep, 0); /* a tiny model is quick */
+    assert_true(c.exact_seconds > 0 && c.exact_seconds <= READ_PATIENCE && c.fast_seconds > 0 && c.tokens > 17152);
+    document_close(&text);
+    document_close(&longer);
 }
 
 /* Several documents; what a longer book shares with a shorter one is not read again. */
@@ -360,7 +402,7 @@ static void no_memory_is_an_error(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_is_kept_is_what_was_read), cmocka_unit_test(stopped_reading_goes_on), cmocka_unit_test(books_share_their_beginning),
+        cmocka_unit_test(what_is_kept_is_what_was_read), cmocka_unit_test(stopped_reading_goes_on), cmocka_unit_test(chooses_how_to_read), cmocka_unit_test(books_share_their_beginning),
         cmocka_unit_test(finds_again_and_again), cmocka_unit_test(an_unfinished_book_is_asked), cmocka_unit_test(all_in_order_and_another_answerer),
         cmocka_unit_test(exact_mode_keeps_everything),
         cmocka_unit_test(nothing_found_nothing_answered), cmocka_unit_test(no_memory_is_an_error),

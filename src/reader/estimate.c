@@ -1,0 +1,114 @@
+/* Estimates. A pass needs a context as long as the depth that it is timed at, but not what is in it: arithmetic takes as long over zeros. So
+ * every page behind the pass is one and the same page of zeros, and a depth of 100,000 tokens costs nothing to set up.
+ *
+ * A token at depth n is taken to cost a + b n exactly. In a fast read it costs the same until there are more pages than it looks at, and f + g n
+ * from there on (g: choosing among them). Both are added up in closed form. */
+#include "reader/estimate.h"
+
+#include "base/clock.h"
+#include "model/model.h"
+
+enum { ROWS = 128, ROWS_SLOW = 16, NEAR_PAGES = 6, DEPTH = 16384 };
+
+typedef struct timing {
+    const engine *e;
+    model_job *job;
+    uint8_t *zeros; /* a page of any layer */
+    int32_t *ids;
+    int64_t rows;
+    bool (*on_progress)(void *arg);
+    void *arg;
+} timing;
+
+int64_t read_estimate_same(int64_t keep) { return (keep + NEAR_PAGES) * KV_PAGE; }
+
+static cj_err pretend(kv_cache *kv, int64_t depth, const uint8_t *zeros, cj_diag *d)
+{
+    TRY(kv_resume(kv, depth, NULL, d));
+    for (int i = 0; i < kv_layers(kv); i++)
+        for (int64_t p = kv_first_needed(kv_layer_at(kv, i), depth); p < depth / KV_PAGE; p++) TRY(kv_attach(kv, i, p, zeros, true, d));
+    return CJ_OK;
+}
+
+static cj_err run(timing *t, kv_cache *kv, int64_t keep, cj_diag *d)
+{
+    const model_rows rows = {.kv = kv, .ids = t->ids, .count = t->rows, .keep = keep};
+    const model_batch batch = {.seqs = &rows, .n_seqs = 1};
+    TRY(model_job_begin(t->job, &batch, d));
+    for (bool done = false; !done;) {
+        TRY(model_job_step(t->job, &done, d));
+        if (t->on_progress && !t->on_progress(t->arg)) return diag_fail(d, CJ_E_CANCELLED, MSG_CANCELLED, "%s", "");
+    }
+    return CJ_OK;
+}
+
+/* Seconds a token takes at a depth. */
+static cj_err pass(timing *t, int64_t depth, int64_t keep, double *out, cj_diag *d)
+{
+    kv_cache *kv = NULL;
+    TRY(model_kv_open(engine_model(t->e), engine_options_of(t->e)->kv, &kv, d));
+    cj_err err = pretend(kv, depth, t->zeros, d);
+    double start = clock_now();
+    if (!err) err = run(t, kv, keep, d);
+    *out = (clock_now() - start) / (double)t->rows;
+    kv_close(&kv);
+    return err;
+}
+
+/* A straight line through two measured points; noise must not make deep tokens cheaper. */
+typedef struct line {
+    double at0, slope;
+} line;
+
+static line through(int64_t x0, double y0, int64_t x1, double y1)
+{
+    double slope = y1 > y0 ? (y1 - y0) / (double)(x1 - x0) : 0;
+    return (line){y0 - slope * (double)x0, slope};
+}
+
+/* Of the tokens [from, to). */
+static double sum(line l, int64_t from, int64_t to)
+{
+    double n = (double)i64_max(0, to - from), middle = 0.5 * ((double)from + (double)to);
+    return n * (l.at0 + l.slope * middle);
+}
+
+static cj_err measure(timing *t, int64_t from, int64_t tokens, int64_t keep, read_estimate *out, cj_diag *d)
+{
+    const int64_t same = read_estimate_same(keep), deep = same + 4 * DEPTH, last = i64_max(tokens, deep);
+    double first, shallow, exact, fast, faster;
+    t->rows = ROWS_SLOW;
+    TRY(pass(t, 0, 0, &first, d)); /* weights come into memory */
+    if (first * ROWS < 0.5) t->rows = ROWS;
+    TRY(pass(t, 0, 0, &shallow, d));
+    TRY(pass(t, DEPTH, 0, &exact, d));
+    const line dense = through(0, shallow, DEPTH, exact);
+    out->exact_seconds = sum(dense, from, tokens);
+    out->fast_seconds = out->exact_seconds;
+    if (tokens <= same) return CJ_OK;
+    TRY(pass(t, deep, keep, &fast, d));
+    TRY(pass(t, last + DEPTH, keep, &faster, d));
+    const line sparse = through(deep, fast, last + DEPTH, faster);
+    int64_t middle = i64_min(tokens, i64_max(from, same));
+    out->fast_seconds = sum(dense, i64_min(from, middle), middle) + sum(sparse, middle, tokens);
+    return CJ_OK;
+}
+
+cj_err read_estimate_make(const engine *e, int64_t from, int64_t tokens, int64_t keep, bool (*on_progress)(void *arg), void *arg, read_estimate *out,
+                          cj_diag *d)
+{
+    timing t = {.e = e, .on_progress = on_progress, .arg = arg};
+    size_t bytes = 0;
+    kv_cache *kv = NULL;
+    TRY(model_kv_open(engine_model(e), engine_options_of(e)->kv, &kv, d));
+    for (int i = 0; i < kv_layers(kv); i++) bytes = (size_t)i64_max((int64_t)bytes, (int64_t)kv_page_bytes(&kv_layer_at(kv, i)->layout));
+    kv_close(&kv);
+    t.zeros = mem_zalloc(bytes);
+    t.ids = mem_array(ROWS, sizeof *t.ids);
+    cj_err err = t.zeros && t.ids ? model_job_open(&t.job, engine_model(e), ROWS, d) : diag_nomem(d, bytes);
+    if (!err) err = measure(&t, from, tokens, keep, out, d);
+    model_job_close(&t.job);
+    mem_free(t.zeros);
+    mem_free(t.ids);
+    return err;
+}
