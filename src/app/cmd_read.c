@@ -41,7 +41,7 @@ static bool on_progress(void *arg, const read_progress *p)
 {
     reader *r = arg;
     double now = clock_now();
-    if (!r->c->json) return cli_progress_step(&r->progress, p->tokens, p->tokens_total);
+    if (!r->c->json) return p->phase == READ_TEXT ? !cli_interrupted() : cli_progress_step(&r->progress, p->tokens, p->tokens_total);
     if (now - r->told >= 1) {
         cli_json(progress_json(p));
         fflush(stdout);

@@ -8,7 +8,7 @@
 #include "base/clock.h"
 #include "model/model.h"
 
-enum { ROWS = 128, ROWS_SLOW = 16, NEAR_PAGES = 6, DEPTH = 16384 };
+enum { ROWS = 256, ROWS_SLOW = 32, NEAR_PAGES = 6, DEPTH = 16384 };
 
 typedef struct timing {
     const engine *e;
@@ -79,7 +79,7 @@ static cj_err measure(timing *t, int64_t from, int64_t tokens, int64_t keep, rea
     double first, shallow, exact, fast, faster;
     t->rows = ROWS_SLOW;
     TRY(pass(t, 0, 0, &first, d)); /* weights come into memory */
-    if (first * ROWS < 0.5) t->rows = ROWS;
+    if (first * ROWS < 4) t->rows = ROWS;
     TRY(pass(t, 0, 0, &shallow, d));
     TRY(pass(t, DEPTH, 0, &exact, d));
     const line dense = through(0, shallow, DEPTH, exact);
