@@ -57,20 +57,21 @@ static cj_err pass(timing *t, int64_t depth, int64_t keep, double *out, cj_diag 
 
 /* A straight line through two measured points; noise must not make deep tokens cheaper. */
 typedef struct line {
-    double at0, slope;
+    double at0, slope, least;
 } line;
 
-static line through(int64_t x0, double y0, int64_t x1, double y1)
+static line through(int64_t x0, double y0, int64_t x1, double y1, double least)
 {
     double slope = y1 > y0 ? (y1 - y0) / (double)(x1 - x0) : 0;
-    return (line){y0 - slope * (double)x0, slope};
+    return (line){y0 - slope * (double)x0, slope, least};
 }
 
 /* Of the tokens [from, to). */
 static double sum(line l, int64_t from, int64_t to)
 {
     double n = (double)i64_max(0, to - from), middle = 0.5 * ((double)from + (double)to);
-    return n * (l.at0 + l.slope * middle);
+    double each = l.at0 + l.slope * middle;
+    return n * (each > l.least ? each : l.least);
 }
 
 static cj_err measure(timing *t, int64_t from, int64_t tokens, int64_t keep, read_estimate *out, cj_diag *d)
@@ -82,13 +83,13 @@ static cj_err measure(timing *t, int64_t from, int64_t tokens, int64_t keep, rea
     if (first * ROWS < 4) t->rows = ROWS;
     TRY(pass(t, 0, 0, &shallow, d));
     TRY(pass(t, DEPTH, 0, &exact, d));
-    const line dense = through(0, shallow, DEPTH, exact);
+    const line dense = through(0, shallow, DEPTH, exact, shallow);
     out->exact_seconds = sum(dense, from, tokens);
     out->fast_seconds = out->exact_seconds;
     if (tokens <= same) return CJ_OK;
     TRY(pass(t, deep, keep, &fast, d));
     TRY(pass(t, last + DEPTH, keep, &faster, d));
-    const line sparse = through(deep, fast, last + DEPTH, faster);
+    const line sparse = through(deep, fast, last + DEPTH, faster, shallow);
     int64_t middle = i64_min(tokens, i64_max(from, same));
     out->fast_seconds = sum(dense, i64_min(from, middle), middle) + sum(sparse, middle, tokens);
     return CJ_OK;
