@@ -34,9 +34,7 @@ static cj_err open_model(cj_engine *e, const char *name, engine_options *opt, cj
     if (!name) name = hub_default(h);
     cj_err err = hub_model_path(h, name, &path, d);
     if (!err) {
-        const hub_model *m = hub_find_file(h, name, path);
-        for (size_t i = 0; m && i < m->head_count && e->n_heads < ASK_HEADS_MAX; i++)
-            e->heads[e->n_heads++] = (finder_head){m->heads[i].layer, m->heads[i].head};
+        e->n_heads = finder_known_heads(hub_find_file(h, name, path), e->heads);
         opt->path = path;
         err = engine_open(&e->engine, opt, d);
     }

@@ -43,8 +43,7 @@ static cj_err open_model(eval_columns *k, cj_diag *d)
     if (!k->c->kv && !k->c->exact_math) opt.kv = KV_Q8;
     TRY(hub_open(&k->hub, NULL, NULL, d));
     TRY(hub_model_path(k->hub, k->model_name, &path, d));
-    const hub_model *m = hub_find_file(k->hub, k->model_name, path);
-    for (size_t i = 0; m && i < m->head_count && i < FINDER_HEADS_MAX; i++) k->heads[k->find.n_heads++] = (finder_head){m->heads[i].layer, m->heads[i].head};
+    k->find.n_heads = finder_known_heads(hub_find_file(k->hub, k->model_name, path), k->heads);
     opt.path = path;
     cj_err e = engine_open(&k->engine, &opt, d);
     mem_free(path);

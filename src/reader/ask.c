@@ -1,23 +1,14 @@
 /* ask: find, quote, answer. */
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+#include "reader/ask.h"
 
 #include "base/clock.h"
-#include "base/file.h"
-#include "base/hash.h"
 #include "engine/prompt.h"
 #include "reader/asker.h"
 
 enum {
-    CLOSE_TOKENS = 1024,     /* a text up to this long is read once, in the prompt that asks for the answer */
-    CLOSE_SHARE = 2,         /* ... if it takes no more than one part in so many of the context */
-    EVIDENCE_DEFAULT = 3,
-    ANSWER_TOKENS = 64,
-    CONTEXT_CHARS = 120,     /* what is read again before and after a passage */
-    REREAD_PASSAGES = 3,
+    CLOSE_TOKENS = 1024, /* a text up to this long is read once, in the prompt that asks for the answer */
+    CLOSE_SHARE = 2,     /* ... if it takes no more than one part in so many of the context */
 };
-#define ALL_SHARE 0.6f       /* of the best score: what comes closer bears on the question too */
 
 bool ask_progress(void *arg, int64_t done, int64_t total)
 {
@@ -25,249 +16,54 @@ bool ask_progress(void *arg, int64_t done, int64_t total)
     return !a->opt->on_progress || a->opt->on_progress(a->opt->arg, a->phase, done, total);
 }
 
-/* Notes that the tokens [from, to) were read in so many seconds. */
-void ask_count_read(asker *a, int64_t from, int64_t to, bool logits, double seconds)
+void ask_note(asker *a, ask_step step)
 {
     ask_result *r = a->out;
-    if (to > from && r->n_reads < ASK_READS_MAX) r->reads[r->n_reads++] = (ask_read){from, to - from, logits};
-    r->read_tokens += to - from;
-    r->reused_tokens += from;
-    r->read_seconds += seconds;
+    if (r->n_steps < ASK_STEPS_MAX) r->steps[r->n_steps++] = step;
+    if (step.kind == ASK_STEP_INDEX || step.kind == ASK_STEP_WRITE || !step.tokens) return;
+    r->read_tokens += step.tokens;
+    r->reused_tokens += step.from;
+    r->read_seconds += step.seconds;
 }
 
-static ask_evidence evidence_of(const asker *a, const found_passage *found)
+/* ---- a text that is read now ---- */
+
+/* One reading finds and answers: a short text and a model that chats, or what was asked to be done directly. */
+static cj_err read_and_answer(asker *a, prompt_maker *make, cj_diag *d)
 {
-    passage p = a->book->passages.item[found->passage];
-    int doc = book_document_of(a->book, p.byte);
-    const document *from = a->book->docs[doc];
-    size_t byte = p.byte - a->book->begin[doc], end = p.end - a->book->begin[doc];
-    return (ask_evidence){
-        .document = doc, .byte = byte, .end_byte = end, .start = document_char_at(from, byte), .end = document_char_at(from, end),
-        .chapter = document_chapter_of(from, byte), .article = document_article_of(from, byte), .page = document_page_of(from, byte),
-        .paragraph = document_paragraph_of(from, byte), .found_by = found->by, .score = found->score,
-        .verified = end <= document_bytes(from) && !memcmp(document_text(from) + byte, a->book->text.data + p.byte, end - byte),
-    };
+    TRY(ask_read_and_score(a, make, WANT_LAST, d));
+    ask_take_evidence(a);
+    return ask_write(a, a->prompt.tokens.ids, (int64_t)a->prompt.tokens.count, (ask_step){.kind = ASK_STEP_TEXT}, d);
 }
 
-/* Whether a passage bears on the question: both ways found it, or one did and it is not far behind the best that this way found. */
-static bool bears(const asker *a, const found_passage *found)
-{
-    float best = 0;
-    for (int i = 0; i < a->n_found; i++)
-        if (a->found[i].by & found->by && a->found[i].score > best) best = a->found[i].score;
-    return found->by == FIND_BOTH || found->score >= ALL_SHARE * best;
-}
-
-static int by_place(const void *a, const void *b)
-{
-    int64_t x = ((const found_passage *)a)->passage, y = ((const found_passage *)b)->passage;
-    return (x > y) - (x < y);
-}
-
-/* All that bear on the question, in the order of the text. */
-static int take_all(asker *a)
-{
-    found_passage all[FINDER_FOUND_MAX];
-    int n = 0;
-    for (int i = 0; i < a->n_found; i++)
-        if (bears(a, &a->found[i])) all[n++] = a->found[i];
-    qsort(all, (size_t)n, sizeof *all, by_place);
-    for (int i = 0; i < n; i++) a->out->evidence[i] = evidence_of(a, &all[i]);
-    return n;
-}
-
-static int take_some(asker *a, int most)
-{
-    const int n = (int)i64_min(a->n_found, most);
-    for (int i = 0; i < n; i++) a->out->evidence[i] = evidence_of(a, &a->found[i]);
-    return n;
-}
-
-/* The best passages as evidence, and to the caller. */
-static void take_evidence(asker *a)
-{
-    a->phase = ASK_ANSWERING; /* what is still read belongs to the answer: the caller may be showing it from here on */
-    int n = a->opt->all ? take_all(a) : take_some(a, a->opt->evidence ? a->opt->evidence : EVIDENCE_DEFAULT);
-    a->out->n_evidence = n;
-    if (a->opt->on_evidence) a->opt->on_evidence(a->opt->arg, a->out->evidence, n);
-}
-
-/* ---- snapshot of what every question begins with ---- */
-
-/* mem_free it; NULL when there is no folder or no memory. */
-static char *snapshot_path(const asker *a)
-{
-    char name[96];
-    if (!a->opt->snapshots) return NULL;
-    uint64_t beginning = hash_xxh3(a->prompt.tokens.ids, (size_t)a->prompt.text * sizeof *a->prompt.tokens.ids);
-    snprintf(name, sizeof name, "ask-%016llx-%08x-%d%s.snap", (unsigned long long)model_fingerprint(engine_model(a->writer)), (unsigned)beginning,
-             (int)engine_options_of(a->writer)->kv, engine_options_of(a->writer)->exact ? "-exact" : "");
-    return file_join(a->opt->snapshots, name);
-}
-
-/* Fills the session with the prompt's beginning: from the snapshot when it is there and good, else by reading it and keeping it.
- * A snapshot that cannot be read or written costs time, not the answer. */
-static cj_err begin_session(asker *a, cj_diag *d)
-{
-    char *path = snapshot_path(a);
-    bool loaded = path && !session_load(a->close, path, NULL);
-    const int32_t *ids = a->prompt.tokens.ids;
-    int64_t n = a->prompt.text;
-    loaded = loaded && session_count(a->close) == n && !memcmp(session_ids(a->close), ids, (size_t)n * sizeof *ids);
-    cj_err e = CJ_OK;
-    if (!loaded) {
-        session_call call = {.want = WANT_NONE, .on_progress = ask_progress, .arg = a};
-        double start = clock_now();
-        e = session_eval(a->close, ids, n, &call, NULL, d);
-        if (!e) ask_count_read(a, 0, n, false, clock_now() - start);
-        if (!e && path && !file_make_dirs(a->opt->snapshots, NULL)) (void)!session_save(a->close, path, NULL);
-    }
-    mem_free(path);
-    return e;
-}
-
-/* ---- answering ---- */
-
-static bool on_piece(void *arg, const generate_piece *p)
-{
-    asker *a = arg;
-    const char *text = p->text;
-    size_t n = p->n;
-    for (; n && !a->begun && (*text == ' ' || *text == '\n'); n--) text++; /* models put a space before the first word */
-    if (!n) return true;
-    if (!a->begun) a->out->first_token_seconds = clock_now() - a->start;
-    a->begun = true;
-    return !a->opt->on_text || a->opt->on_text(a->opt->arg, text, n);
-}
-
-static int64_t answer_tokens(const asker *a) { return a->opt->max_tokens ? a->opt->max_tokens : ANSWER_TOKENS; }
-
-static cj_err write_answer(asker *a, cj_diag *d)
-{
-    generate_result r;
-    const char *stops[] = {a->prompt.stop};
-    generate_options g = {
-        .sampling = SAMPLER_GREEDY, .max_tokens = answer_tokens(a), .stops = stops, .n_stops = a->prompt.stop != NULL,
-        .on_piece = on_piece, .on_progress = ask_progress, .arg = a,
-    };
-    buf *answer = &a->out->answer;
-    TRY(generate(a->close, a->prompt.tokens.ids, (int64_t)a->prompt.tokens.count, &g, answer, &r, d));
-    size_t space = 0;
-    while (space < answer->len && (answer->data[space] == ' ' || answer->data[space] == '\n')) space++;
-    if (space) memmove(answer->data, answer->data + space, (answer->len -= space) + 1);
-    ask_count_read(a, r.reused_tokens, r.prompt_tokens, true, r.prompt_seconds);
-    a->out->context_tokens = r.prompt_tokens;
-    a->out->write_seconds = r.write_seconds;
-    a->out->written_tokens = r.written_tokens;
-    return CJ_OK;
-}
-
-/* The best `most` passages alone; the best comes last, nearest to the question. */
-static cj_err gather_sentences(const asker *a, int most, buf *text, cj_diag *d)
-{
-    buf_clear(text);
-    for (int n = (int)i64_min(a->n_found, most); n-- > 0;) {
-        passage p = a->book->passages.item[a->found[n].passage];
-        TRY(buf_append(text, a->book->text.data + p.byte, p.end - p.byte, d));
-        if (n) TRY(buf_puts(text, "\n", d));
-    }
-    return CJ_OK;
-}
-
-/* The best passages with CONTEXT_CHARS before and after, in the order of the book, without overlaps. */
-static cj_err gather_context(const asker *a, buf *text, cj_diag *d)
-{
-    const int n = (int)i64_min(a->n_found, REREAD_PASSAGES);
-    const passage *p = a->book->passages.item;
-    size_t done = 0, reach = CONTEXT_CHARS * 3; /* bytes, as Chinese has them; before `done` all has been taken */
-    buf_clear(text);
-    for (int64_t i = 0; i < a->book->passages.n; i++) {
-        bool chosen = false;
-        for (int k = 0; k < n; k++) chosen |= a->found[k].passage == i;
-        if (!chosen) continue;
-        int64_t from = i, to = i;
-        while (from > 0 && p[i].byte - p[from - 1].byte <= reach) from--;
-        while (to + 1 < a->book->passages.n && p[to + 1].end - p[i].end <= reach) to++;
-        size_t byte = p[from].byte > done ? p[from].byte : done;
-        if (byte >= p[to].end) continue;
-        if (text->len) TRY(buf_puts(text, "\n", d));
-        TRY(buf_append(text, a->book->text.data + byte, p[to].end - byte, d));
-        done = p[to].end;
-    }
-    return CJ_OK;
-}
-
-/* The prompt over what is read again. A base model answers best from the sentences alone, one that chats is given what stands
- * around them (docs/finding.md); less where the context is small. */
-static cj_err make_short_prompt(asker *a, cj_diag *d)
-{
-    enum { CONTEXT, SENTENCES, BEST, STEPS };
-    int64_t room = session_context(a->close) - answer_tokens(a);
-    buf text;
-    cj_err e = CJ_OK;
-    buf_init(&text, 1 << 20);
-    for (int step = prompt_can_chat(a->writer) ? CONTEXT : SENTENCES; !e && step < STEPS; step++) {
-        e = step == CONTEXT ? gather_context(a, &text, d) : gather_sentences(a, step == BEST ? 1 : REREAD_PASSAGES, &text, d);
-        if (e) break;
-        prompt_deinit(&a->prompt);
-        e = prompt_close(&a->prompt, a->writer, text.data, text.len, a->question, d);
-        if ((int64_t)a->prompt.tokens.count <= room) break;
-    }
-    buf_deinit(&text);
-    return e;
-}
-
-/* A short text and a model that chats: one reading finds and answers. */
 static cj_err ask_close(asker *a, cj_diag *d)
 {
-    TRY(begin_session(a, d));
-    TRY(ask_read_and_score(a, prompt_close, WANT_LAST, d));
-    take_evidence(a);
-    return write_answer(a, d);
+    a->out->mode = ASK_MODE_CLOSE;
+    TRY(ask_begin_session(a, d));
+    return read_and_answer(a, prompt_close, d);
 }
 
-/* What the entry holds is not read again. */
-static cj_err find_in_entry(asker *a, cj_diag *d)
+static cj_err ask_text_directly(asker *a, cj_diag *d)
 {
-    finder *f = NULL;
-    finder_cost cost;
-    const finder_options opt = {.heads = a->opt->heads, .n_heads = a->opt->n_heads, .how = a->opt->find, .keep = ENGINE_KEEP, .on_progress = ask_progress, .arg = a};
-    TRY(finder_open(&f, a->e, a->book, a->entry, &opt, d));
-    cj_err e = finder_find(f, a->question, a->found, FINDER_FOUND_MAX, &a->n_found, &cost, d);
-    if (!e && cost.tokens) ask_count_read(a, cost.held, cost.held + cost.tokens, false, cost.seconds);
-    finder_close(&f);
-    return e;
+    a->out->mode = ASK_MODE_DIRECT;
+    return read_and_answer(a, prompt_can_chat(a->e) ? prompt_close : prompt_find, d);
 }
 
-cj_err ask_answer_found(asker *a, cj_diag *d)
-{
-    TRY(make_short_prompt(a, d));
-    TRY(begin_session(a, d));
-    return write_answer(a, d);
-}
-
-/* Otherwise: read, find, then read what was found again, close to the question, and answer. */
+/* Read, find, then read what was found again, close to the question, and answer. */
 static cj_err ask_far(asker *a, cj_diag *d)
 {
-    a->out->from_passages = true;
-    TRY(a->entry ? find_in_entry(a, d) : ask_read_and_score(a, prompt_find, WANT_NONE, d));
-    take_evidence(a);
-    if (!a->n_found) return CJ_OK; /* nothing bears on the question: nothing is answered */
-    return ask_answer_found(a, d);
+    TRY(ask_read_and_score(a, prompt_find, WANT_NONE, d));
+    ask_take_evidence(a);
+    return a->n_found ? ask_answer_found(a, d) : CJ_OK; /* nothing bears on the question: nothing is answered */
 }
 
-static cj_err open_sessions(asker *a, cj_diag *d)
+static cj_err ask_text(asker *a, cj_diag *d)
 {
-    if (!a->entry) TRY(session_open(&a->session, a->e, 0, d));
-    if (a->session && a->writer == a->e) a->close = a->session;
+    a->n_heads = finder_choose_heads(a->e, a->opt->heads, a->opt->n_heads, a->heads, &a->heads_known);
+    TRY(session_open(&a->session, a->e, 0, d));
+    if (a->writer == a->e) a->close = a->session;
     else TRY(session_open(&a->close, a->writer, 0, d));
-    return CJ_OK;
-}
-
-static cj_err run(asker *a, cj_diag *d)
-{
-    ask_choose_heads(a);
-    TRY(open_sessions(a, d));
+    if (a->opt->direct) return ask_text_directly(a, d);
     if (a->session != a->close || !prompt_can_chat(a->e)) return ask_far(a, d);
     TRY(ask_make_prompt(a, prompt_close, a->question, d));
     int64_t text = a->prompt.text_end - a->prompt.text, context = session_context(a->session);
@@ -275,26 +71,87 @@ static cj_err run(asker *a, cj_diag *d)
     return close ? ask_close(a, d) : ask_far(a, d);
 }
 
-static cj_err check_options(const ask_options *opt, cj_diag *d)
+/* ---- entries ---- */
+
+/* Of `tokens` in pages a row looks at so many token by token; 0: at all. */
+static int64_t chosen_pages(const asker *a, int64_t pages) { return engine_options_of(a->e)->exact || pages <= ENGINE_KEEP ? 0 : ENGINE_KEEP; }
+
+static void note_finding(asker *a, int source, const finder_cost *c)
+{
+    const int64_t pages = i64_ceil_div(c->book, KV_PAGE);
+    ask_step step = {.source = source, .pages = pages, .chosen = chosen_pages(a, pages), .heads = c->heads};
+    if (c->book) {
+        step.kind = ASK_STEP_NEUTRAL, step.from = c->neutral.from, step.tokens = c->neutral.tokens, step.seconds = c->neutral.seconds;
+        ask_note(a, step);
+        step.kind = ASK_STEP_LOOK, step.from = c->question.from, step.tokens = c->question.tokens, step.seconds = c->question.seconds;
+        ask_note(a, step);
+    }
+    if (c->indexed) ask_note(a, (ask_step){.kind = ASK_STEP_INDEX, .source = source, .passages = c->indexed, .seconds = c->index_seconds});
+}
+
+cj_err ask_search(asker *a, search *s, cj_diag *d)
+{
+    finder_cost costs[SEARCH_SOURCES_MAX];
+    TRY(search_find(s, a->question, a->found, &a->n_found, costs, d));
+    for (int i = 0; i < a->n_sources; i++) note_finding(a, i, &costs[i]);
+    return CJ_OK;
+}
+
+static cj_err ask_entries(asker *a, cj_diag *d)
+{
+    search *s = NULL;
+    TRY(search_open(&s, a->e, a->sources, a->n_sources, &a->find, d));
+    cj_err e = ask_search(a, s, d);
+    search_close(&s);
+    TRY(e);
+    ask_take_evidence(a);
+    if (a->opt->direct) {
+        a->out->mode = ASK_MODE_DIRECT;
+        return ask_answer_directly(a, d);
+    }
+    if (!a->n_found) return CJ_OK;
+    TRY(session_open(&a->close, a->writer, 0, d));
+    return ask_answer_found(a, d);
+}
+
+/* ---- */
+
+static cj_err check(const ask_options *opt, const search_source *sources, int n, cj_diag *d)
 {
     if (opt->evidence < 0 || opt->evidence > ASK_EVIDENCE_MAX) return diag_fail(d, CJ_E_USAGE, MSG_OPTION_BAD, "%s" ARG "%d", "quotes", opt->evidence);
     if (opt->find & ~FIND_BOTH) return diag_fail(d, CJ_E_USAGE, MSG_OPTION_BAD, "%s" ARG "%d", "find", opt->find);
     if (opt->max_tokens < 0) return diag_fail(d, CJ_E_USAGE, MSG_OPTION_BAD, "%s" ARG "%lld", "max_tokens", (long long)opt->max_tokens);
+    if (opt->direct && opt->answerer) return diag_fail(d, CJ_E_USAGE, MSG_ASK_DIRECT_ANSWERER, "%s", "");
+    if (opt->direct && n > 1) return diag_fail(d, CJ_E_USAGE, MSG_ASK_DIRECT_ONE, "%d", n);
+    if (n < 1 || n > SEARCH_SOURCES_MAX) return diag_fail(d, CJ_E_LIMIT, MSG_LIMIT, "%s" ARG "%d", "entries", SEARCH_SOURCES_MAX);
+    for (int i = 0; n > 1 && i < n; i++)
+        if (!sources[i].entry) return diag_fail(d, CJ_E_USAGE, MSG_OPTION_BAD, "%s" ARG "%d", "sources", n);
     return CJ_OK;
 }
 
-cj_err ask(engine *e, const book *b, shelf_entry *entry, const char *question, const ask_options *opt, ask_result *out, cj_diag *d)
+asker asker_begin(engine *e, const search_source *sources, int n_sources, const char *question, const ask_options *opt, ask_result *out)
 {
-    asker a = {.e = e, .book = b, .entry = entry, .question = question, .opt = opt, .writer = opt->answerer ? opt->answerer : e, .out = out,
-               .start = clock_now()};
     *out = (ask_result){0};
     buf_init(&out->answer, 1 << 20);
-    cj_err err = check_options(opt, d);
-    if (!err) err = run(&a, d);
-    out->total_seconds = clock_now() - a.start;
-    if (a.close != a.session) session_close(&a.close);
-    session_close(&a.session);
-    prompt_deinit(&a.prompt);
+    return (asker){.e = e, .sources = sources, .n_sources = n_sources, .question = question, .opt = opt, .out = out, .start = clock_now(),
+                   .writer = opt->answerer ? opt->answerer : e};
+}
+
+void asker_end(asker *a)
+{
+    a->out->total_seconds = clock_now() - a->start;
+    if (a->close != a->session) session_close(&a->close);
+    session_close(&a->session);
+    prompt_deinit(&a->prompt);
+}
+
+cj_err ask(engine *e, const search_source *sources, int n_sources, const char *question, const ask_options *opt, ask_result *out, cj_diag *d)
+{
+    asker a = asker_begin(e, sources, n_sources, question, opt, out);
+    a.find = (finder_options){.heads = opt->heads, .n_heads = opt->n_heads, .how = opt->find, .keep = ENGINE_KEEP, .on_progress = ask_progress, .arg = &a};
+    cj_err err = check(opt, sources, n_sources, d);
+    if (!err) err = sources->entry ? ask_entries(&a, d) : ask_text(&a, d);
+    asker_end(&a);
     return err;
 }
 
@@ -303,7 +160,7 @@ cj_err ask_documents(engine *e, document *const *docs, int n_docs, const char *q
     book b;
     *out = (ask_result){0};
     cj_err err = book_join(&b, docs, n_docs, d);
-    if (!err) err = ask(e, &b, NULL, question, opt, out, d);
+    if (!err) err = ask(e, &(search_source){.book = &b}, 1, question, opt, out, d);
     book_deinit(&b);
     return err;
 }

@@ -3,24 +3,10 @@
 #include "base/utf8.h"
 #include "reader/asker.h"
 
-void ask_choose_heads(asker *a)
-{
-    const model_spec *m = model_spec_of(engine_model(a->e));
-    for (int i = 0; i < a->opt->n_heads && a->n_heads < ASK_HEADS_MAX; i++) {
-        finder_head h = a->opt->heads[i];
-        if (h.layer >= 0 && h.layer < m->n_layers && h.head >= 0 && h.head < m->layers[h.layer].gqa.heads) a->heads[a->n_heads++] = h;
-    }
-    a->heads_known = a->n_heads > 0;
-    if (a->heads_known) return;
-    for (int l = m->n_layers - 1; l >= 0; l--) /* none known: later layers first, as far as there is room */
-        for (int h = 0; !m->layers[l].gqa.window && h < m->layers[l].gqa.heads && a->n_heads < ASK_HEADS_MAX; h++)
-            a->heads[a->n_heads++] = (finder_head){l, h};
-}
-
 cj_err ask_make_prompt(asker *a, prompt_maker *make, const char *question, cj_diag *d)
 {
     prompt_deinit(&a->prompt);
-    return make(&a->prompt, a->e, a->book->text.data, a->book->text.len, question, d);
+    return make(&a->prompt, a->e, a->sources->book->text.data, a->sources->book->text.len, question, d);
 }
 
 /* A text that is too long is refused, never cut: says by how much, and how much of it would go in. */
@@ -31,10 +17,10 @@ static cj_err check_length(const asker *a, cj_diag *d)
     if (over <= 0) return CJ_OK;
     int64_t fits = p->text_end - over;
     size_t bytes = fits > p->text ? p->tokens.spans[fits - 1].end : 0;
-    int64_t chars = (int64_t)utf8_count(a->book->text.data, bytes);
+    int64_t chars = (int64_t)utf8_count(a->sources->book->text.data, bytes);
     chars -= chars / 50 + 1; /* cut there, its last words may be other tokens */
     return diag_fail(d, CJ_E_LIMIT, MSG_ASK_TOO_LONG, "%lld" ARG "%lld" ARG "%lld" ARG "%lld" ARG "%lld", (long long)n, (long long)over,
-                     (long long)context, (long long)utf8_count(a->book->text.data, a->book->text.len),
+                     (long long)context, (long long)utf8_count(a->sources->book->text.data, a->sources->book->text.len),
                      (long long)chars);
 }
 
@@ -50,7 +36,7 @@ static void gaze_deinit(gaze *g)
 }
 
 /* Reads a->prompt into the session while the finding heads are watched, tokens [from, end) in g->parts parts. */
-static cj_err look(asker *a, model_want want, int64_t from, int64_t end, gaze *g, cj_diag *d)
+static cj_err look(asker *a, ask_step_kind kind, model_want want, int64_t from, int64_t end, gaze *g, cj_diag *d)
 {
     session_probe probes[SESSION_PROBES_MAX];
     int64_t n = (int64_t)a->prompt.tokens.count, reused = 0;
@@ -67,14 +53,14 @@ static cj_err look(asker *a, model_want want, int64_t from, int64_t end, gaze *g
     session_call call = {.want = want, .on_progress = ask_progress, .arg = a, .probes = probes, .n_probes = n_probes};
     double start = clock_now();
     TRY(session_eval(a->session, a->prompt.tokens.ids, n, &call, &reused, d));
-    ask_count_read(a, reused, n, want != WANT_NONE, clock_now() - start);
+    ask_note(a, (ask_step){.kind = kind, .from = reused, .tokens = n - reused, .heads = a->n_heads, .logits = want != WANT_NONE, .seconds = clock_now() - start});
     return CJ_OK;
 }
 
 static find_text text_of(const asker *a)
 {
     const prompt *p = &a->prompt;
-    return (find_text){p->tokens.spans, p->text, p->text_end, a->book->passages.item, a->book->passages.n};
+    return (find_text){p->tokens.spans, p->text, p->text_end, a->sources->book->passages.item, a->sources->book->passages.n};
 }
 
 /* usual[head][passage]: what a question about nothing looks at: openings, headings, names that are everywhere. */
@@ -82,7 +68,7 @@ static cj_err look_idly(asker *a, prompt_maker *make, float *usual, cj_diag *d)
 {
     gaze g = {.parts = 1};
     cj_err e = ask_make_prompt(a, make, prompt_neutral_question(a->question), d);
-    if (!e) e = look(a, WANT_NONE, a->prompt.text_end, (int64_t)a->prompt.tokens.count, &g, d);
+    if (!e) e = look(a, ASK_STEP_NEUTRAL, WANT_NONE, a->prompt.text_end, (int64_t)a->prompt.tokens.count, &g, d);
     find_text t = text_of(a);
     for (int h = 0; !e && h < a->n_heads; h++) find_share(&t, g.mass[h], usual + h * t.n_passages);
     gaze_deinit(&g);
@@ -97,7 +83,7 @@ static cj_err look_asking(asker *a, prompt_maker *make, model_want want, const f
     int64_t words = a->prompt.words_end - a->prompt.words, most = SESSION_PROBES_MAX / a->n_heads;
     if (words < 1) return diag_fail(d, CJ_E_USAGE, MSG_ASK_EMPTY_QUESTION, "%s", "");
     gaze g = {.parts = a->heads_known ? (int)i64_min(words, most) : 1};
-    cj_err e = look(a, want, a->prompt.words, a->prompt.words_end, &g, d);
+    cj_err e = look(a, ASK_STEP_LOOK, want, a->prompt.words, a->prompt.words_end, &g, d);
     find_text t = text_of(a);
     for (int i = 0; !e && i < a->n_heads * g.parts; i++) {
         find_share(&t, g.mass[i], share);
@@ -110,13 +96,13 @@ static cj_err look_asking(asker *a, prompt_maker *make, model_want want, const f
 static void take_best(asker *a, const float *score)
 {
     int64_t best[FINDER_FOUND_MAX];
-    a->n_found = find_best(score, a->book->passages.n, best, FINDER_FOUND_MAX);
-    for (int i = 0; i < a->n_found; i++) a->found[i] = (found_passage){best[i], score[best[i]], FIND_READING};
+    a->n_found = find_best(score, a->sources->book->passages.n, best, FINDER_FOUND_MAX);
+    for (int i = 0; i < a->n_found; i++) a->found[i] = (found_passage){.passage = best[i], .by = FIND_READING, .reading = score[best[i]]};
 }
 
 cj_err ask_read_and_score(asker *a, prompt_maker *make, model_want want, cj_diag *d)
 {
-    size_t n = (size_t)a->book->passages.n;
+    size_t n = (size_t)a->sources->book->passages.n;
     float *shares = mem_array((size_t)a->n_heads + 2, n * sizeof *shares); /* of each head, usually; of a word; the scores */
     if (!shares) return diag_nomem(d, ((size_t)a->n_heads + 2) * n * sizeof *shares);
     float *share = shares + (size_t)a->n_heads * n, *score = share + n;

@@ -1,4 +1,5 @@
-/* The inside of ask, for ask.c (evidence, answer) and ask_find.c (finding in a text that is read now). */
+/* The inside of ask: finding in a text that is read now (ask_find.c), evidence (ask_evidence.c), answering (ask_answer.c), and what joins
+ * them (ask.c, talk.c). */
 #ifndef READER_ASKER_H
 #define READER_ASKER_H
 
@@ -6,14 +7,20 @@
 #include "reader/find.h"
 #include "reader/prompt.h"
 
+enum {
+    ASK_ANSWER_TOKENS = 64,
+    ASK_QUESTION_ROOM = 4096, /* tokens a question may take after a book */
+};
+
 typedef struct asker {
     engine *e;
-    const book *book;
-    shelf_entry *entry;    /* that holds the book; NULL: it is read now */
+    const search_source *sources;
+    int n_sources;
     const char *question;
     const ask_options *opt;
     ask_result *out;
-    finder_head heads[ASK_HEADS_MAX];
+    finder_options find;   /* for a search */
+    finder_head heads[ASK_HEADS_MAX]; /* for a text that is read now */
     int n_heads;
     bool heads_known;      /* to find; else all there are, as far as there is room */
     found_passage found[FINDER_FOUND_MAX]; /* best first */
@@ -27,19 +34,39 @@ typedef struct asker {
     double start;
 } asker;
 
+/* Its result is begun too. */
+asker asker_begin(engine *e, const search_source *sources, int n_sources, const char *question, const ask_options *opt, ask_result *out);
+/* Closes what it opened; the result stays. */
+void asker_end(asker *a);
+
 /* on_progress of sessions; arg is the asker. */
 bool ask_progress(void *asker, int64_t done, int64_t total);
-/* Notes that the tokens [from, to) were read in so many seconds. */
-void ask_count_read(asker *a, int64_t from, int64_t to, bool logits, double seconds);
+/* Notes a step; where tokens were computed they count as read. */
+void ask_note(asker *a, ask_step step);
 
-void ask_choose_heads(asker *a);
 /* Builds a prompt over all of the text. */
 typedef cj_err prompt_maker(prompt *out, const engine *e, const char *text, size_t bytes, const char *question, cj_diag *d);
 CJ_NODISCARD cj_err ask_make_prompt(asker *a, prompt_maker *make, const char *question, cj_diag *d);
 /* Reads the text, puts both questions after it in turn and fills a->found; docs/finding.md has the figures behind this. */
 CJ_NODISCARD cj_err ask_read_and_score(asker *a, prompt_maker *make, model_want want, cj_diag *d);
+/* Fills a->found from entries. */
+CJ_NODISCARD cj_err ask_search(asker *a, search *s, cj_diag *d);
 
+/* The best passages become evidence, and go to the caller. */
+void ask_take_evidence(asker *a);
+
+/* The passages worth reading again, as text: for a base model sentences, of which the best comes last; for one that chats what stands around
+ * them too. smaller: 1 sentences whatever the model, 2 the best one alone. Returns how many passages. */
+typedef enum ask_portion { ASK_CONTEXT, ASK_SENTENCES, ASK_BEST, ASK_PORTIONS } ask_portion;
+CJ_NODISCARD cj_err ask_gather(const asker *a, ask_portion portion, buf *text, int *passages, cj_diag *d);
+
+/* Reads what every prompt begins with, or takes it from its snapshot. */
+CJ_NODISCARD cj_err ask_begin_session(asker *a, cj_diag *d);
+/* Goes on from ids[0..n) in a->close; step: what reading them is called. */
+CJ_NODISCARD cj_err ask_write(asker *a, const int32_t *ids, int64_t n, ask_step step, cj_diag *d);
 /* Reads the best of a->found again and answers from them. */
 CJ_NODISCARD cj_err ask_answer_found(asker *a, cj_diag *d);
+/* Answers while all of the entry is attended to. */
+CJ_NODISCARD cj_err ask_answer_directly(asker *a, cj_diag *d);
 
 #endif

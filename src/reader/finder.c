@@ -1,12 +1,15 @@
 /* Finding in a book that was read. */
 #include "reader/finder.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/hash.h"
 #include "reader/find.h"
 #include "reader/prompt.h"
+#include "reader/usual.h"
 #include "shelf/text_index.h"
 
 enum {
@@ -33,20 +36,30 @@ struct finder {
     text_index *index;
 };
 
-/* ---- opening ---- */
+/* ---- heads ---- */
 
-static void choose_heads(finder *f)
+int finder_known_heads(const hub_model *m, finder_head out[FINDER_HEADS_MAX])
 {
-    const model_spec *m = model_spec_of(engine_model(f->e));
-    for (int i = 0; i < f->opt->n_heads && f->n_heads < FINDER_HEADS_MAX; i++) {
-        finder_head h = f->opt->heads[i];
-        if (h.layer >= 0 && h.layer < m->n_layers && h.head >= 0 && h.head < m->layers[h.layer].gqa.heads) f->heads[f->n_heads++] = h;
-    }
-    f->heads_known = f->n_heads > 0;
-    for (int l = m->n_layers - 1; !f->heads_known && l >= 0; l--) /* later layers first, as far as there is room */
-        for (int h = 0; !m->layers[l].gqa.window && h < m->layers[l].gqa.heads && f->n_heads < FINDER_HEADS_MAX; h++)
-            f->heads[f->n_heads++] = (finder_head){l, h};
+    int n = 0;
+    for (size_t i = 0; m && i < m->head_count && n < FINDER_HEADS_MAX; i++) out[n++] = (finder_head){m->heads[i].layer, m->heads[i].head};
+    return n;
 }
+
+int finder_choose_heads(const engine *e, const finder_head *heads, int n_heads, finder_head out[FINDER_HEADS_MAX], bool *known)
+{
+    const model_spec *m = model_spec_of(engine_model(e));
+    int n = 0;
+    for (int i = 0; i < n_heads && n < FINDER_HEADS_MAX; i++) {
+        finder_head h = heads[i];
+        if (h.layer >= 0 && h.layer < m->n_layers && h.head >= 0 && h.head < m->layers[h.layer].gqa.heads) out[n++] = h;
+    }
+    *known = n > 0;
+    for (int l = m->n_layers - 1; !*known && l >= 0; l--) /* later layers first, as far as there is room */
+        for (int h = 0; !m->layers[l].gqa.window && h < m->layers[l].gqa.heads && n < FINDER_HEADS_MAX; h++) out[n++] = (finder_head){l, h};
+    return n;
+}
+
+/* ---- opening ---- */
 
 /* The session holds the book: from the entry, or read now. */
 static cj_err take_book(finder *f, cj_diag *d)
@@ -106,7 +119,7 @@ static bool by(const finder *f, int way) { return (f->opt->how ? f->opt->how : F
 static cj_err open_finder(finder *f, cj_diag *d)
 {
     const size_t n = (size_t)f->book->passages.n;
-    choose_heads(f);
+    f->n_heads = finder_choose_heads(f->e, f->opt->heads, f->opt->n_heads, f->heads, &f->heads_known);
     f->score = mem_array(n, sizeof *f->score);
     f->share = mem_array(n, sizeof *f->share);
     f->usual = mem_array((size_t)f->n_heads * n, sizeof *f->usual);
@@ -163,7 +176,7 @@ static cj_err put_question(finder *f, const char *question, int64_t *words, int6
 typedef void share_taker(finder *f, int head, int64_t words);
 
 /* Reads the question and gives f->share of each head and word to `take`. */
-static cj_err look(finder *f, const char *question, share_taker *take, finder_cost *cost, cj_diag *d)
+static cj_err look(finder *f, const char *question, share_taker *take, finder_look *seen, cj_diag *d)
 {
     int64_t from, end, reused = 0;
     TRY(put_question(f, question, &from, &end, d));
@@ -183,7 +196,7 @@ static cj_err look(finder *f, const char *question, share_taker *take, finder_co
         take(f, (int)(i / words), words);
     }
     mem_free(mass);
-    if (cost) cost->tokens += end - reused, cost->held = reused, cost->seconds += clock_now() - start;
+    *seen = (finder_look){.from = reused, .tokens = end - reused, .seconds = clock_now() - start};
     return e;
 }
 
@@ -200,68 +213,101 @@ static void take_score(finder *f, int head, int64_t words)
     find_add(f->score, f->share, f->usual + head * n, n, 1 / (float)(f->n_heads * words), f->heads_known);
 }
 
+/* What makes a kept usual look ours. */
+static usual_key key_of(const finder *f, const char *neutral)
+{
+    const shelf_info *info = shelf_entry_info(f->entry);
+    const passage_list *l = &f->book->passages;
+    return (usual_key){.model = info->model, .mode = info->mode, .keep = (uint64_t)f->opt->keep, .tokens = (uint64_t)f->count, .passages = (uint64_t)l->n,
+                       .ids = hash_xxh3(f->ids, (size_t)f->count * sizeof *f->ids), .cuts = hash_xxh3(l->item, (size_t)l->n * sizeof *l->item),
+                       .heads = hash_xxh3(f->heads, (size_t)f->n_heads * sizeof *f->heads), .question = hash_xxh3(neutral, strlen(neutral))};
+}
+
+/* mem_free it; NULL: nowhere to keep anything. */
+static char *usual_path(const finder *f, const usual_key *key)
+{
+    char kind[32], *path = NULL;
+    snprintf(kind, sizeof kind, "usual.%016llx", (unsigned long long)(key->question ^ key->heads));
+    return shelf_entry_file(f->entry, kind, &path, NULL) ? NULL : path;
+}
+
+/* Fills f->usual: from what the entry keeps, else by asking about nothing. A file that cannot be kept costs time, not the answer. */
+static cj_err find_usual(finder *f, const char *neutral, finder_look *seen, cj_diag *d)
+{
+    const size_t n = (size_t)f->n_heads * (size_t)f->book->passages.n;
+    const usual_key key = f->entry ? key_of(f, neutral) : (usual_key){0};
+    char *path = f->entry ? usual_path(f, &key) : NULL;
+    f->usual_for = NULL;
+    cj_err e = CJ_OK;
+    if (!path || !usual_load(path, &key, f->usual, n)) {
+        memset(f->usual, 0, n * sizeof *f->usual);
+        e = look(f, neutral, take_usual, seen, d);
+        if (!e && path) usual_save(path, &key, f->usual, n);
+    }
+    if (!e) f->usual_for = neutral;
+    mem_free(path);
+    return e;
+}
+
 /* Fills f->score. What is usual is found once for each language. */
 static cj_err score_by_reading(finder *f, const char *question, finder_cost *cost, cj_diag *d)
 {
-    const size_t n = (size_t)f->book->passages.n;
     const char *neutral = prompt_neutral_question(question);
-    if (f->usual_for != neutral) {
-        memset(f->usual, 0, (size_t)f->n_heads * n * sizeof *f->usual);
-        f->usual_for = NULL;
-        TRY(look(f, neutral, take_usual, cost, d));
-        f->usual_for = neutral;
-    }
-    memset(f->score, 0, n * sizeof *f->score);
-    return look(f, question, take_score, cost, d);
+    if (f->usual_for != neutral) TRY(find_usual(f, neutral, &cost->neutral, d));
+    memset(f->score, 0, (size_t)f->book->passages.n * sizeof *f->score);
+    return look(f, question, take_score, &cost->question, d);
 }
 
 /* ---- both ---- */
 
-/* A passage and what speaks for it: how much of the question looks there, as a share of where it looks most, and how much of the question
- * stands there. The second is small wherever the words differ, and then the first decides (docs/finding.md). */
-typedef struct candidate {
-    found_passage found;
-    float merit;
-} candidate;
-
-static void propose(candidate *list, int *n, int64_t which, float score, int way, float merit)
+static void propose(found_passage *list, int *n, int64_t which, int way, float score)
 {
     int i = 0;
-    while (i < *n && list[i].found.passage != which) i++;
-    if (i == *n) list[(*n)++] = (candidate){.found = {.passage = which}};
-    list[i].found.by |= way;
-    list[i].found.score = score > list[i].found.score ? score : list[i].found.score;
-    list[i].merit += merit;
+    while (i < *n && list[i].passage != which) i++;
+    if (i == *n) list[(*n)++] = (found_passage){.passage = which};
+    list[i].by |= way;
+    *(way == FIND_READING ? &list[i].reading : &list[i].index) = score;
+}
+
+void finder_rank(found_passage *list, int n)
+{
+    float most = 0;
+    for (int i = 0; i < n; i++) most = list[i].reading > most ? list[i].reading : most;
+    for (int i = 0; i < n; i++) list[i].merit = list[i].index + (most > 0 ? list[i].reading / most : 0);
+    for (int i = 1; i < n; i++) { /* insertion: equals stay in their order */
+        found_passage p = list[i];
+        int at = i;
+        for (; at > 0 && p.merit > list[at - 1].merit; at--) list[at] = list[at - 1];
+        list[at] = p;
+    }
 }
 
 cj_err finder_find(finder *f, const char *question, found_passage *out, int most, int *n, finder_cost *cost, cj_diag *d)
 {
     enum { EACH_MAX = FINDER_FOUND_MAX * WIDE };
-    candidate list[2 * EACH_MAX];
+    found_passage list[2 * EACH_MAX];
+    finder_cost spent = {.book = f->count, .heads = f->session ? f->n_heads : 0};
     const int each = (int)i64_min(most, FINDER_FOUND_MAX) * WIDE;
     int count = 0, hits = 0;
-    if (cost) *cost = (finder_cost){0};
     if (f->session) {
         int64_t best[EACH_MAX];
-        TRY(score_by_reading(f, question, cost, d));
+        TRY(score_by_reading(f, question, &spent, d));
         int found = find_best(f->score, f->book->passages.n, best, each);
         for (int i = 0; i < found; i++)
-            if (f->score[best[i]] > 0) propose(list, &count, best[i], f->score[best[i]], FIND_READING, f->score[best[i]] / f->score[best[0]]);
+            if (f->score[best[i]] > 0) propose(list, &count, best[i], FIND_READING, f->score[best[i]]);
     }
     if (f->index) {
         text_hit hit[EACH_MAX];
+        double start = clock_now();
         TRY(text_index_find(f->index, question, hit, each, &hits, d));
         for (int i = 0; i < hits; i++)
-            if (hit[i].passage < f->book->passages.n) propose(list, &count, hit[i].passage, hit[i].score, FIND_INDEX, hit[i].score);
+            if (hit[i].passage < f->book->passages.n) propose(list, &count, hit[i].passage, FIND_INDEX, hit[i].score);
+        spent.indexed = text_index_passages(f->index);
+        spent.index_seconds = clock_now() - start;
     }
-    /* insertion by merit: of equals the earlier proposed, so reading, comes first */
-    for (int i = 1; i < count; i++) {
-        candidate c = list[i];
-        int at = i;
-        for (; at > 0 && c.merit > list[at - 1].merit; at--) list[at] = list[at - 1];
-        list[at] = c;
-    }
+    finder_rank(list, count);
     *n = (int)i64_min(count, i64_min(most, FINDER_FOUND_MAX));
-    for (int i = 0; i < *n; i++) out[i] = list[i].found;
+    memcpy(out, list, (size_t)*n * sizeof *out);
+    if (cost) *cost = spent;
     return CJ_OK;
 }

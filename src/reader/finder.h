@@ -7,6 +7,7 @@
 #define READER_FINDER_H
 
 #include "engine/engine.h"
+#include "hub/hub.h"
 #include "reader/book.h"
 
 #define FINDER_INDEX "text.index" /* kind of an entry's file */
@@ -28,10 +29,13 @@ typedef struct finder_options {
     void *arg;
 } finder_options;
 
+/* A passage and what speaks for it: how much of the question looks there, and how much of the question stands there. */
 typedef struct found_passage {
-    int64_t passage; /* of the book */
-    float score;     /* 0..1 by the way that found it, the better one where both did */
-    int by;          /* FIND_READING, FIND_INDEX, FIND_BOTH */
+    int64_t passage;      /* of the book */
+    int by;               /* FIND_READING, FIND_INDEX, FIND_BOTH */
+    float reading, index; /* scores, 0..1, of the ways that found it */
+    float merit;          /* by which it is ranked: finder_rank */
+    int source;           /* which of several books (reader/search.h) */
 } found_passage;
 
 typedef struct finder finder;
@@ -41,14 +45,33 @@ typedef struct finder finder;
 CJ_NODISCARD cj_err finder_open(finder **out, engine *e, const book *b, shelf_entry *entry, const finder_options *opt, cj_diag *d);
 void finder_close(finder **f);
 
-/* What a question cost. */
-typedef struct finder_cost {
-    int64_t tokens, held; /* computed; held before */
+/* What a look over the book took: so many tokens were computed after `from` others. */
+typedef struct finder_look {
+    int64_t from, tokens;
     double seconds;
+} finder_look;
+
+/* What a question took. */
+typedef struct finder_cost {
+    int64_t book;          /* tokens of the book; 0: nothing was looked over */
+    int heads;             /* whose attention to all of it was added up */
+    finder_look neutral;   /* by a question about nothing; no tokens: what it looks at was known */
+    finder_look question;
+    int64_t indexed;       /* passages in the text index; 0: it was not asked */
+    double index_seconds;
 } finder_cost;
 
 /* The `most` best passages, best first; *n of them. Asking may be repeated. cost may be NULL. */
 CJ_NODISCARD cj_err finder_find(finder *f, const char *question, found_passage *out, int most, int *n, finder_cost *cost, cj_diag *d);
+
+/* Sorts by merit, best first: how much of the question stands there, and how much of it looks there as a share of where it looks most. The
+ * former is small wherever the words differ, and then the latter decides (docs/finding.md). */
+void finder_rank(found_passage *list, int n);
+
+/* The heads that the catalogue knows of a model (NULL: none); returns how many. */
+int finder_known_heads(const hub_model *m, finder_head out[FINDER_HEADS_MAX]);
+/* Those of them that the model has, else (*known false) all of layers without a window, as far as there is room; returns how many. */
+int finder_choose_heads(const engine *e, const finder_head *heads, int n_heads, finder_head out[FINDER_HEADS_MAX], bool *known);
 
 /* The text index of an entry is made now rather than when it is first asked. */
 CJ_NODISCARD cj_err finder_index_make(const book *b, const char *path, bool (*on_progress)(void *arg, int64_t done, int64_t total), void *arg, cj_diag *d);

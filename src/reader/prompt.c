@@ -12,6 +12,7 @@ typedef struct wording {
     const char *text, *question, *answer; /* labels of its form */
     const char *instruction;           /* before the text, for a model that chats */
     const char *ask;                   /* between the text and the question */
+    const char *after;                 /* before the question, for a model that chats and has the text before it */
     const char *neutral;               /* a question that asks for nothing in particular */
 } wording;
 
@@ -31,6 +32,7 @@ static const wording chinese = {
     .answer = "\n答案：",
     .instruction = "请阅读下面的文字，然后根据文字回答问题。只回答问题本身，尽量用原文的词语；文中没有答案时，回答“文中没有说明”。\n\n",
     .ask = "\n\n问题：",
+    .after = "请根据上面的文字回答问题。只回答问题本身，尽量用原文的词语；文中没有答案时，回答“文中没有说明”。\n\n问题：",
     .neutral = "这段文字讲了什么？",
 };
 
@@ -50,6 +52,7 @@ static const wording english = {
     .answer = "\nAnswer:",
     .instruction = "Read the text below, then answer the question from it. Answer in a few words, taken from the text where possible; if the text does not say, answer \"The text does not say.\"\n\n",
     .ask = "\n\nQuestion: ",
+    .after = "Answer the question from the text above. Answer in a few words, taken from the text where possible; if the text does not say, answer \"The text does not say.\"\n\nQuestion: ",
     .neutral = "What is this text about?",
 };
 
@@ -193,6 +196,32 @@ cj_err prompt_question(prompt *p, const engine *e, const char *question, cj_diag
     const tokenizer *t;
     TRY(begin(p, e, &t, d));
     return plain_question(p, t, wording_for(question), question, d);
+}
+
+/* One message in the middle of a timeline. */
+static cj_err chat_after(prompt *p, const engine *e, const wording *w, const char *question, cj_diag *d)
+{
+    buf content;
+    buf_init(&content, (size_t)INT32_MAX);
+    cj_err err = buf_puts(&content, w->after, d);
+    if (!err) err = buf_puts(&content, question, d);
+    json_object *request = err ? NULL : one_message(&content);
+    if (!err && !request) err = diag_nomem(d, content.len);
+    if (!err) json_object_object_add(request, "bos_token", json_object_new_string("")); /* nothing begins here */
+    if (!err) err = prompt_chat(e, request, NULL, NULL, &p->tokens, d);
+    json_object_put(request);
+    buf_deinit(&content);
+    return err;
+}
+
+cj_err prompt_after(prompt *p, const engine *e, const char *question, cj_diag *d)
+{
+    const tokenizer *t;
+    const wording *w = wording_for(question);
+    TRY(begin(p, e, &t, d));
+    if (prompt_can_chat(e)) return chat_after(p, e, w, question, d);
+    p->stop = "\n";
+    return plain_question(p, t, w, question, d);
 }
 
 const char *prompt_neutral_question(const char *question) { return wording_for(question)->neutral; }

@@ -22,6 +22,8 @@ CJ_NODISCARD cj_err prompt_close(prompt *out, const engine *e, const char *text,
 CJ_NODISCARD cj_err prompt_find(prompt *out, const engine *e, const char *text, size_t bytes, const char *question, cj_diag *d);
 /* Only what comes after the text there: for a text that was read before. text and text_end are 0. */
 CJ_NODISCARD cj_err prompt_question(prompt *out, const engine *e, const char *question, cj_diag *d);
+/* The question after a text that was read before, as its writer is asked it: a model that chats as a message of its own. */
+CJ_NODISCARD cj_err prompt_after(prompt *out, const engine *e, const char *question, cj_diag *d);
 /* A question in the same language that asks for nothing in particular. Static. */
 const char *prompt_neutral_question(const char *question);
 void prompt_deinit(prompt *p);

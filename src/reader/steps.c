@@ -1,68 +1,34 @@
 /* Answers, from what was found and directly. */
 #include "reader/steps.h"
 
-#include <string.h>
-
 #include "reader/asker.h"
 
-enum { DIRECT_TOKENS = 64, QUESTION_ROOM = 4096 };
-
-static asker begin(engine *e, const book *b, const char *question, const ask_options *opt, ask_result *result)
+/* Ends what was asked; its answer goes to `answer` unless there was an error. */
+static cj_err end(asker *a, cj_err e, buf *answer, cj_diag *d)
 {
-    *result = (ask_result){0};
-    buf_init(&result->answer, 1 << 20);
-    return (asker){.e = e, .book = b, .question = question,
-                   .opt = opt, .writer = opt->answerer ? opt->answerer : e, .out = result, .phase = ASK_ANSWERING};
-}
-
-static void end(asker *a)
-{
-    session_close(&a->close);
-    prompt_deinit(&a->prompt);
+    if (!e && a->out->answer.len) e = buf_append(answer, a->out->answer.data, a->out->answer.len, d);
+    asker_end(a);
     ask_deinit(a->out);
+    return e;
 }
 
 cj_err steps_answer(engine *e, const book *b, const int64_t *best, int n, const char *question, const ask_options *opt, buf *answer, cj_diag *d)
 {
     ask_result result;
-    asker a = begin(e, b, question, opt, &result);
+    const search_source source = {.book = b};
+    asker a = asker_begin(e, &source, 1, question, opt, &result);
+    a.phase = ASK_ANSWERING;
     for (; a.n_found < n && a.n_found < FINDER_FOUND_MAX; a.n_found++) a.found[a.n_found] = (found_passage){.passage = best[a.n_found]};
     cj_err err = session_open(&a.close, a.writer, 0, d);
     if (!err) err = ask_answer_found(&a, d);
-    if (!err) err = buf_append(answer, result.answer.data ? result.answer.data : "", result.answer.len, d);
-    end(&a);
-    return err;
-}
-
-/* The book's tokens, then the question's. */
-static cj_err write_directly(asker *a, int32_t *ids, int64_t held, buf *answer, cj_diag *d)
-{
-    const char *const stops[] = {"\n"};
-    generate_result r;
-    generate_options g = {.sampling = SAMPLER_GREEDY, .max_tokens = a->opt->max_tokens ? a->opt->max_tokens : DIRECT_TOKENS, .stops = stops, .n_stops = 1,
-                          .on_progress = ask_progress, .arg = a};
-    TRY(prompt_question(&a->prompt, a->e, a->question, d));
-    size_t n = a->prompt.tokens.count;
-    if (n > QUESTION_ROOM)
-        return diag_fail(d, CJ_E_LIMIT, MSG_CONTEXT_FULL, "%zu" ARG "%d" ARG "%zu", n, QUESTION_ROOM, n - QUESTION_ROOM);
-    memcpy(ids + held, a->prompt.tokens.ids, n * sizeof *ids);
-    return generate(a->close, ids, held + (int64_t)n, &g, answer, &r, d);
+    return end(&a, err, answer, d);
 }
 
 cj_err steps_direct(engine *e, const book *b, shelf_entry *entry, const char *question, const ask_options *opt, buf *answer, cj_diag *d)
 {
     ask_result result;
-    asker a = begin(e, b, question, opt, &result);
-    const int64_t tokens = shelf_entry_info(entry)->tokens;
-    const int64_t room = QUESTION_ROOM + (opt->max_tokens ? opt->max_tokens : DIRECT_TOKENS);
-    int64_t held = 0;
-    int32_t *ids = mem_array((size_t)(tokens + room), sizeof *ids);
-    cj_err err = ids ? CJ_OK : diag_nomem(d, (size_t)(tokens + room) * sizeof *ids);
-    if (!err) err = session_open(&a.close, e, tokens + room, d);
-    if (!err) err = session_attach(a.close, entry, tokens, &held, d);
-    if (!err) memcpy(ids, b->tokens.ids, (size_t)held * sizeof *ids);
-    if (!err) err = write_directly(&a, ids, held, answer, d);
-    end(&a);
-    mem_free(ids);
-    return err;
+    const search_source source = {b, entry};
+    asker a = asker_begin(e, &source, 1, question, opt, &result);
+    a.phase = ASK_ANSWERING;
+    return end(&a, ask_answer_directly(&a, d), answer, d);
 }

@@ -70,6 +70,45 @@ def moved():
     shelf("rm", "庙")
 
 
+def asked_together():
+    """Several entries at once, by one model; what was done is told; directly about one."""
+    for name, text in (("甲", TEXT), ("乙", "从前有条河，河边有个渡口，渡口的老艄公只在逢五的日子摆渡。\n" * 3)):
+        home.ok("read", home.write(f"{name}.txt", text), "--as", name, "--model", home.model(), "--json")
+    r = home.ok("ask", "甲", "乙", "老艄公在什么日子摆渡？", "-n", "4", "-e", "2", "--explain", "--json").json()
+    assert {e["entry"] for e in r["evidence"]} == {"甲", "乙"} and len(r["evidence"]) == 4, r
+    for e in r["evidence"]:
+        assert e["document"] == e["entry"] + ".txt" and e["verified"], e
+    assert r["evidence"][0]["entry"] == "乙" and r["mode"] == "find"
+    steps = [(s["step"], s.get("entry")) for s in r["steps"]]
+    assert [s for s in steps if s[0] == "look"] == [("look", "甲"), ("look", "乙")] and ("reread", None) in steps and steps[-1] == ("write", None), steps
+    assert all(s["attended_tokens"] >= s["tokens"] for s in r["steps"] if "tokens" in s)
+    again = home.ok("ask", "甲", "乙", "老和尚讲了几个故事？", "-n", "4", "--explain", "--json").json()
+    assert [s["tokens"] for s in again["steps"] if s["step"] == "neutral"] == [0, 0], "what a question about nothing looks at is kept"
+    for lang, said in (("en", "each is looked through on its own"), ("zh", "逐一单独查找")):
+        r = home.ok("ask", "甲", "乙", "老艄公在什么日子摆渡？", "-n", "4", "--explain", "--lang", lang)
+        assert said in r.err and "甲 · 甲.txt" in r.out and "乙 · 乙.txt" in r.out, r
+        assert ("How\n · 甲 · " if lang == "en" else "过程\n · 甲 · ") in r.out, r
+    assert "steps" not in home.ok("ask", "甲", "谁？", "-n", "4", "--json").json()
+    r = home.ok("ask", "甲", "老和尚讲了几个故事？", "-n", "4", "--direct", "--find", "index", "--explain", "--json").json()
+    assert r["mode"] == "direct" and r["evidence"] and {e["found_by"] for e in r["evidence"]} == {"index"}, r
+    assert [s["step"] for s in r["steps"]] == ["index", "text", "write"] and all(s["pages_token_by_token"] == s["pages"] for s in r["steps"][1:]), r
+    tokens = shelf("show", "甲")["tokens"]
+    assert r["steps"][1]["attended_tokens"] > tokens >= r["steps"][1]["attended_tokens"] - 200 and r["steps"][1]["tokens"] < 200, r
+    assert "tokens/s, attending to all" in home.ok("ask", "甲", "老和尚讲了几个故事？", "-n", "4", "--direct").err
+    home.fails(2, "ask", "甲", "乙", "谁？", "--direct", says="--direct")
+    home.fails(2, "ask", "甲", "谁？", "--direct", "--answerer", home.model(), says="--answerer")
+    home.fails(2, "ask", "甲", home.path("乙.txt"), "谁？", says="甲")
+    home.fails(3, "ask", "甲", "没有这条", "谁？", says="没有这条")
+    home.fails(3, "ask", *["甲"] * 17, "谁？", says="16")
+    home.ok("read", home.path("乙.txt"), "--as", "丙", "--model", home.model("other.gguf", "tiny-gemma3"), "--json")
+    r = home.fails(3, "ask", "甲", "丙", "谁？", says="other.gguf")
+    assert "甲" in r.err and "丙" in r.err and "tiny.gguf" in r.err, r
+    home.ok("read", home.path("乙.txt"), "--as", "丁", "--model", home.model(), "--kv", "bf16", "--json")
+    home.fails(3, "ask", "甲", "丁", "谁？", says="bf16")
+    for name in "甲乙丙丁":
+        shelf("rm", name)
+
+
 def repaired():
     assert len(segments()) == 1, segments()
     flip(segments()[0], -1000)
@@ -129,5 +168,5 @@ def spoilt():
         home.fails(3, "shelf", *command, says="index.db")
 
 
-juan.run([("an empty shelf", empty), ("list and show", listed), ("export and import", moved), ("verify, and reading again", repaired), ("rm", removed), ("every level reads what every other wrote", levels),
+juan.run([("an empty shelf", empty), ("list and show", listed), ("export and import", moved), ("several entries together, and directly", asked_together), ("verify, and reading again", repaired), ("rm", removed), ("every level reads what every other wrote", levels),
           ("usage", usage), ("an index that is none", spoilt)], home)

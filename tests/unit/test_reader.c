@@ -180,7 +180,7 @@ static void hears_evidence(void *arg, const ask_evidence *evidence, int n)
     l->found = true;
 }
 
-static void ask_lines(engine *e, int lines, bool from_passages)
+static void ask_lines(engine *e, int lines, ask_mode mode)
 {
     listener l = {0};
     document *docs[2];
@@ -192,7 +192,7 @@ static void ask_lines(engine *e, int lines, bool from_passages)
     assert_int_equal(ask_documents(e, docs, 2, "他在第几页写下？", &(ask_options){.max_tokens = 4, .on_progress = hears_progress, .on_evidence = hears_evidence, .arg = &l}, &r, NULL), CJ_OK);
     assert_true(l.found);
     check_evidence(&r, docs);
-    assert_int_equal(r.from_passages, from_passages);
+    assert_int_equal(r.mode, mode);
     assert_true(r.written_tokens <= 4 && r.first_token_seconds <= r.total_seconds);
     ask_deinit(&r);
     document_close(&docs[0]);
@@ -202,10 +202,10 @@ static void ask_lines(engine *e, int lines, bool from_passages)
 
 static void asks_short_and_long(void **state)
 {
-    ask_lines(chats, 3, false);
-    ask_lines(base, 3, true);
-    ask_lines(chats, 25, true);
-    ask_lines(base, 25, true);
+    ask_lines(chats, 3, ASK_MODE_CLOSE);
+    ask_lines(base, 3, ASK_MODE_FIND);
+    ask_lines(chats, 25, ASK_MODE_FIND);
+    ask_lines(base, 25, ASK_MODE_FIND);
 }
 
 static void too_long_is_refused(void **state)

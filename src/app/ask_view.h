@@ -1,0 +1,24 @@
+/* What ask says, for people and as JSON. */
+#ifndef APP_ASK_VIEW_H
+#define APP_ASK_VIEW_H
+
+#include "app/cli.h"
+#include "reader/ask.h"
+
+typedef struct ask_view {
+    const cli *c;
+    const search_source *sources;
+    int n;
+} ask_view;
+
+/* Numbered quotes, each with where it stands, on standard output. */
+void ask_view_evidence(const ask_view *v, const ask_evidence *evidence, int n);
+/* What was done, step by step, on standard output. */
+void ask_view_steps(const ask_view *v, const ask_result *r);
+/* {"answer", "evidence", "mode", "timings"}, with `explain` also "steps". */
+json_object *ask_view_json(const ask_view *v, const ask_result *r, bool explain);
+
+/* FIND_... as options and JSON name it; 0: such a way there is not. */
+int ask_view_find(const char *name);
+
+#endif

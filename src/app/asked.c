@@ -1,0 +1,100 @@
+/* Opening what is asked. */
+#include "app/asked.h"
+
+#include <string.h>
+
+#include "app/documents.h"
+#include "base/file.h"
+
+static bool is_file(const char *name) { return !strcmp(name, "-") || file_exists(name); }
+
+bool asked_files(char *const *names, int n)
+{
+    for (int i = 0; i < n; i++)
+        if (is_file(names[i])) return true;
+    return false;
+}
+
+/* ---- files ---- */
+
+/* An entry among files would be called a file that is not there. */
+static cj_err refuse_entries(asked *a, int n, cj_diag *d)
+{
+    for (int i = 0; i < n; i++) {
+        if (is_file(a->c->argv[i]) || (!a->shelf && shelf_open(&a->shelf, NULL, NULL)) || shelf_read(a->shelf, &a->entries[0], a->c->argv[i], NULL)) continue;
+        return diag_fail(d, CJ_E_USAGE, MSG_ASK_MIXED, "%s", a->c->argv[i]);
+    }
+    return CJ_OK;
+}
+
+static cj_err open_files(asked *a, int n, cj_diag *d)
+{
+    TRY(refuse_entries(a, n, d));
+    TRY(documents_open(&a->docs, a->c, n, d));
+    a->n = 1;
+    a->sources[0].book = &a->books[0];
+    return book_join(&a->books[0], a->docs.docs, a->docs.n, d);
+}
+
+/* ---- entries ---- */
+
+static cj_err open_entry(asked *a, const char *name, cj_diag *d)
+{
+    const int i = a->n;
+    TRY(shelf_read(a->shelf, &a->entries[i], name, d));
+    a->n++; /* from here on there is a book to be closed */
+    TRY(book_load(&a->books[i], a->entries[i], d));
+    a->sources[i] = (search_source){&a->books[i], a->entries[i]};
+    const shelf_info *info = shelf_entry_info(a->entries[i]);
+    if (info->tokens < info->tokens_total) cli_say(a->c, MSG_ASK_UNFINISHED, "%s" ARG "%d", info->name, (int)(100 * info->tokens / info->tokens_total));
+    return CJ_OK;
+}
+
+static cj_err open_entries(asked *a, int n, const char **model_name, engine_options *opt, cj_diag *d)
+{
+    if (n > SEARCH_SOURCES_MAX) return diag_fail(d, CJ_E_LIMIT, MSG_ASK_MANY_ENTRIES, "%d" ARG "%d", n, SEARCH_SOURCES_MAX);
+    TRY(shelf_open(&a->shelf, NULL, d));
+    for (int i = 0; i < n; i++) TRY(open_entry(a, a->c->argv[i], d));
+    TRY(search_check(a->entries, n, d));
+    if (n > 1) cli_say(a->c, MSG_ASK_EACH, "%d", n);
+    const shelf_info *info = shelf_entry_info(a->entries[0]);
+    if (!*model_name) *model_name = info->model_name;
+    session_mode_read(info->mode, opt, NULL);
+    return CJ_OK;
+}
+
+/* ---- models ---- */
+
+static cj_err open_model(asked *a, const char *name, engine_options *opt, engine **out, cj_diag *d)
+{
+    char *path = NULL;
+    TRY(hub_model_path(a->hub, name, &path, d));
+    if (out == &a->engine) a->n_heads = finder_known_heads(hub_find_file(a->hub, name, path), a->heads);
+    opt->path = path;
+    cj_err e = engine_open(out, opt, d);
+    mem_free(path);
+    return e;
+}
+
+cj_err asked_open(asked *a, const cli *c, int n, const char *model_name, const char *answerer, engine_options *opt, cj_diag *d)
+{
+    *a = (asked){.c = c};
+    engine_options other = *opt; /* an answerer does not depend on how an entry was read */
+    TRY(asked_files(c->argv, n) ? open_files(a, n, d) : open_entries(a, n, &model_name, opt, d));
+    TRY(hub_open(&a->hub, NULL, NULL, d));
+    TRY(open_model(a, model_name ? model_name : hub_default(a->hub), opt, &a->engine, d));
+    return answerer ? open_model(a, answerer, &other, &a->answerer, d) : CJ_OK;
+}
+
+void asked_close(asked *a)
+{
+    engine_close(&a->answerer);
+    engine_close(&a->engine);
+    hub_close(&a->hub);
+    for (int i = 0; i < a->n; i++) book_deinit(&a->books[i]);
+    for (int i = 0; i < SEARCH_SOURCES_MAX; i++) shelf_entry_close(&a->entries[i]);
+    shelf_close(&a->shelf);
+    document_set_close(&a->docs);
+}
+
+ask_view asked_view(const asked *a) { return (ask_view){a->c, a->sources, a->n}; }

@@ -1,0 +1,31 @@
+/* What a question is put to: files that are read now, or entries of the shelf; and the models that read and answer. */
+#ifndef APP_ASKED_H
+#define APP_ASKED_H
+
+#include "app/ask_view.h"
+#include "document/set.h"
+#include "hub/hub.h"
+
+typedef struct asked {
+    const cli *c;
+    document_set docs;    /* files */
+    shelf *shelf;
+    shelf_entry *entries[SEARCH_SOURCES_MAX];
+    book books[SEARCH_SOURCES_MAX];
+    search_source sources[SEARCH_SOURCES_MAX];
+    int n;                /* of sources, books; and of entries unless there are files */
+    hub *hub;
+    engine *engine, *answerer; /* answerer: NULL when one model does both */
+    finder_head heads[ASK_HEADS_MAX];
+    int n_heads;
+} asked;
+
+/* Whether names[n] mean files: one of them is there, or standard input. */
+bool asked_files(char *const *names, int n);
+/* Opens them with their model (NULL: the one that read the entries, or the default) and another that answers (NULL: the same). Says what a
+ * reader should know of them. To be given to asked_close whatever comes back. */
+CJ_NODISCARD cj_err asked_open(asked *a, const cli *c, int n, const char *model_name, const char *answerer, engine_options *opt, cj_diag *d);
+void asked_close(asked *a);
+ask_view asked_view(const asked *a);
+
+#endif

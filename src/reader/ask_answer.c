@@ -1,0 +1,140 @@
+/* Answers: from what was found, read again at close range, or while all of an entry is attended to. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/hash.h"
+#include "engine/prompt.h"
+#include "reader/asker.h"
+
+/* ---- snapshot of what every question begins with ---- */
+
+/* mem_free it; NULL when there is no folder or no memory. */
+static char *snapshot_path(const asker *a)
+{
+    char name[96];
+    if (!a->opt->snapshots) return NULL;
+    uint64_t beginning = hash_xxh3(a->prompt.tokens.ids, (size_t)a->prompt.text * sizeof *a->prompt.tokens.ids);
+    snprintf(name, sizeof name, "ask-%016llx-%08x-%d%s.snap", (unsigned long long)model_fingerprint(engine_model(a->writer)), (unsigned)beginning,
+             (int)engine_options_of(a->writer)->kv, engine_options_of(a->writer)->exact ? "-exact" : "");
+    return file_join(a->opt->snapshots, name);
+}
+
+/* From the snapshot when it is there and good, else by reading it and keeping it. A snapshot that cannot be read or written costs time, not the answer. */
+cj_err ask_begin_session(asker *a, cj_diag *d)
+{
+    char *path = snapshot_path(a);
+    bool loaded = path && !session_load(a->close, path, NULL);
+    const int32_t *ids = a->prompt.tokens.ids;
+    int64_t n = a->prompt.text;
+    loaded = loaded && session_count(a->close) == n && !memcmp(session_ids(a->close), ids, (size_t)n * sizeof *ids);
+    cj_err e = CJ_OK;
+    if (!loaded) {
+        session_call call = {.want = WANT_NONE, .on_progress = ask_progress, .arg = a};
+        double start = clock_now();
+        e = session_eval(a->close, ids, n, &call, NULL, d);
+        if (!e) ask_note(a, (ask_step){.kind = ASK_STEP_BEGIN, .source = -1, .tokens = n, .seconds = clock_now() - start});
+        if (!e && path && !file_make_dirs(a->opt->snapshots, NULL)) (void)!session_save(a->close, path, NULL);
+    }
+    mem_free(path);
+    return e;
+}
+
+/* ---- writing ---- */
+
+static bool on_piece(void *arg, const generate_piece *p)
+{
+    asker *a = arg;
+    const char *text = p->text;
+    size_t n = p->n;
+    for (; n && !a->begun && (*text == ' ' || *text == '\n'); n--) text++; /* models put a space before the first word */
+    if (n && !a->begun) a->out->first_token_seconds = clock_now() - a->start;
+    a->begun |= n > 0;
+    return !a->opt->on_text || a->opt->on_text(a->opt->arg, text, n);
+}
+
+static int64_t answer_tokens(const asker *a) { return a->opt->max_tokens ? a->opt->max_tokens : ASK_ANSWER_TOKENS; }
+
+cj_err ask_write(asker *a, const int32_t *ids, int64_t n, ask_step step, cj_diag *d)
+{
+    generate_result r;
+    const char *stops[] = {a->prompt.stop};
+    generate_options g = {
+        .sampling = SAMPLER_GREEDY, .max_tokens = answer_tokens(a), .stops = stops, .n_stops = a->prompt.stop != NULL,
+        .on_piece = on_piece, .on_progress = ask_progress, .arg = a,
+    };
+    buf *answer = &a->out->answer;
+    TRY(generate(a->close, ids, n, &g, answer, &r, d));
+    size_t space = 0;
+    while (space < answer->len && (answer->data[space] == ' ' || answer->data[space] == '\n')) space++;
+    if (space) memmove(answer->data, answer->data + space, (answer->len -= space) + 1);
+    step.from = r.reused_tokens;
+    step.tokens = r.prompt_tokens - r.reused_tokens;
+    step.logits = true;
+    step.seconds = r.prompt_seconds;
+    ask_note(a, step);
+    ask_note(a, (ask_step){.kind = ASK_STEP_WRITE, .source = step.source, .from = r.prompt_tokens, .tokens = r.written_tokens, .pages = step.pages,
+                           .chosen = step.chosen, .seconds = r.write_seconds});
+    a->out->context_tokens = r.prompt_tokens;
+    a->out->write_seconds = r.write_seconds;
+    a->out->written_tokens = r.written_tokens;
+    return CJ_OK;
+}
+
+/* ---- from what was found ---- */
+
+/* The prompt over what is read again. A base model answers best from the sentences alone, one that chats is given what stands
+ * around them (docs/finding.md); less where the context is small. */
+static cj_err make_short_prompt(asker *a, int *passages, cj_diag *d)
+{
+    int64_t room = session_context(a->close) - answer_tokens(a);
+    buf text;
+    cj_err e = CJ_OK;
+    buf_init(&text, 1 << 20);
+    for (ask_portion p = prompt_can_chat(a->writer) ? ASK_CONTEXT : ASK_SENTENCES; !e && p < ASK_PORTIONS; p++) {
+        e = ask_gather(a, p, &text, passages, d);
+        if (e) break;
+        prompt_deinit(&a->prompt);
+        e = prompt_close(&a->prompt, a->writer, text.data, text.len, a->question, d);
+        if ((int64_t)a->prompt.tokens.count <= room) break;
+    }
+    buf_deinit(&text);
+    return e;
+}
+
+cj_err ask_answer_found(asker *a, cj_diag *d)
+{
+    int passages = 0;
+    TRY(make_short_prompt(a, &passages, d));
+    TRY(ask_begin_session(a, d));
+    return ask_write(a, a->prompt.tokens.ids, (int64_t)a->prompt.tokens.count, (ask_step){.kind = ASK_STEP_REREAD, .source = -1, .passages = passages}, d);
+}
+
+/* ---- directly ---- */
+
+/* The entry's tokens, then the question's. */
+static cj_err write_after_entry(asker *a, int32_t *ids, int64_t held, cj_diag *d)
+{
+    TRY(prompt_after(&a->prompt, a->writer, a->question, d));
+    size_t n = a->prompt.tokens.count;
+    if (n > ASK_QUESTION_ROOM)
+        return diag_fail(d, CJ_E_LIMIT, MSG_CONTEXT_FULL, "%zu" ARG "%d" ARG "%zu", n, ASK_QUESTION_ROOM, n - ASK_QUESTION_ROOM);
+    memcpy(ids + held, a->prompt.tokens.ids, n * sizeof *ids);
+    return ask_write(a, ids, held + (int64_t)n, (ask_step){.kind = ASK_STEP_TEXT, .pages = i64_ceil_div(held, KV_PAGE)}, d);
+}
+
+cj_err ask_answer_directly(asker *a, cj_diag *d)
+{
+    const search_source *s = a->sources;
+    const int64_t tokens = shelf_entry_info(s->entry)->tokens, most = tokens + ASK_QUESTION_ROOM + answer_tokens(a);
+    int64_t held = 0;
+    int32_t *ids = mem_array((size_t)most, sizeof *ids);
+    prompt_deinit(&a->prompt);
+    cj_err e = ids ? session_open(&a->close, a->writer, most, d) : diag_nomem(d, (size_t)most * sizeof *ids);
+    if (!e) e = session_attach(a->close, s->entry, tokens, &held, d);
+    if (!e) memcpy(ids, s->book->tokens.ids, (size_t)held * sizeof *ids);
+    if (!e) e = write_after_entry(a, ids, held, d);
+    mem_free(ids);
+    return e;
+}

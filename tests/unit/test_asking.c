@@ -1,0 +1,303 @@
+/* reader: asking entries of a shelf, one or several, by what was found or directly; what is kept between questions; conversations. With tiny
+ * random models: what they say means nothing, but where it comes from and what was done for it does. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/folder.h"
+#include "reader/ask.h"
+#include "reader/read.h"
+#include "reader/usual.h"
+
+enum { BOOKS = 2 };
+
+static char folder[] = "/tmp/test-asking-XXXXXX";
+static engine *base, *chats;
+static shelf *books;
+static document *docs[BOOKS];
+static shelf_entry *entries[BOOKS];
+static book texts[BOOKS];
+static search_source sources[BOOKS];
+
+static engine *model_of(const char *variable)
+{
+    engine *e = NULL;
+    return engine_open(&e, &(engine_options){.path = getenv(variable), .level = KERNEL_AUTO, .threads = 1, .kv = KV_F32}, NULL) ? NULL : e;
+}
+
+static int read_one(engine *e, const char *name, document *doc)
+{
+    read_result r;
+    return read_documents(e, books, &doc, 1, &(read_options){.name = name, .model_name = "tiny"}, &r, NULL);
+}
+
+static int begin(void **state)
+{
+    static const char *const names[] = {"甲", "乙"}, *const things[] = {"今天没有下雨", "庙里的老和尚讲了故事"};
+    if (!mkdtemp(folder)) return -1;
+    base = model_of("CJ_TINY_BASE"), chats = model_of("CJ_TINY_CHAT");
+    if (!base || !chats || shelf_open(&books, folder, NULL)) return -1;
+    for (int i = 0; i < BOOKS; i++) {
+        char lines[4096] = "";
+        for (int k = 0; k < 20; k++) snprintf(lines + strlen(lines), sizeof lines - strlen(lines), "第%d天，他在第%d页写下：%s。\n", k, k * 7 % 31, things[i]);
+        if (document_from_bytes(&docs[i], names[i], lines, strlen(lines), NULL) || read_one(base, names[i], docs[i])) return -1;
+        if (shelf_read(books, &entries[i], names[i], NULL) || book_load(&texts[i], entries[i], NULL)) return -1;
+        sources[i] = (search_source){&texts[i], entries[i]};
+    }
+    return 0;
+}
+
+static int end(void **state)
+{
+    for (int i = 0; i < BOOKS; i++) {
+        book_deinit(&texts[i]);
+        shelf_entry_close(&entries[i]);
+        document_close(&docs[i]);
+    }
+    shelf_close(&books);
+    engine_close(&base);
+    engine_close(&chats);
+    return folder_remove(folder, NULL);
+}
+
+/* ---- several entries ---- */
+
+static const ask_step *step_of(const ask_result *r, ask_step_kind kind, int source)
+{
+    for (int i = 0; i < r->n_steps; i++)
+        if (r->steps[i].kind == kind && r->steps[i].source == source) return &r->steps[i];
+    return NULL;
+}
+
+static void check_quotes(const ask_result *r, int n_sources)
+{
+    for (int i = 0; i < r->n_evidence; i++) {
+        const ask_evidence *e = &r->evidence[i];
+        assert_in_range(e->source, 0, n_sources - 1);
+        assert_true(e->verified && e->end > e->start);
+        assert_true(e->end_byte <= document_bytes(texts[e->source].docs[e->document]));
+    }
+}
+
+static void each_is_found_in_on_its_own(void **state)
+{
+    ask_result both, one;
+    const ask_options opt = {.evidence = 2, .max_tokens = 3};
+    assert_int_equal(ask(base, sources, BOOKS, "老和尚在第7天讲了什么？", &opt, &both, NULL), CJ_OK);
+    check_quotes(&both, BOOKS);
+    assert_int_equal(both.n_evidence, 4);
+    assert_int_equal(both.evidence[0].source, 1); /* only there is an old monk */
+    assert_int_equal(both.mode, ASK_MODE_FIND);
+    for (int i = 0; i < BOOKS; i++) {
+        const ask_step *look = step_of(&both, ASK_STEP_LOOK, i);
+        assert_non_null(look);
+        assert_true(look->tokens > 0 && look->from >= shelf_entry_info(entries[i])->tokens && look->heads > 0 && look->pages > 0 && !look->chosen);
+        assert_int_equal(step_of(&both, ASK_STEP_INDEX, i)->passages, texts[i].passages.n);
+    }
+    const ask_step *again = step_of(&both, ASK_STEP_REREAD, -1), *written = step_of(&both, ASK_STEP_WRITE, -1);
+    assert_true(again && written && again->passages == 3 && written->tokens == both.written_tokens && written->from == both.context_tokens);
+    /* what one says of itself alone, it says among others */
+    for (int i = 0; i < BOOKS; i++) {
+        assert_int_equal(ask(base, &sources[i], 1, "老和尚在第7天讲了什么？", &opt, &one, NULL), CJ_OK);
+        assert_int_equal(one.n_evidence, 2);
+        for (int k = 0; k < one.n_evidence; k++) {
+            bool there = false;
+            for (int j = 0; j < both.n_evidence; j++) there |= both.evidence[j].source == i && both.evidence[j].byte == one.evidence[k].byte;
+            assert_true(there);
+        }
+        ask_deinit(&one);
+    }
+    ask_deinit(&both);
+    /* all of them: in the order of the entries, then of their texts */
+    assert_int_equal(ask(base, sources, BOOKS, "老和尚在第7天讲了什么？", &(ask_options){.all = true, .max_tokens = 1}, &both, NULL), CJ_OK);
+    check_quotes(&both, BOOKS);
+    for (int i = 1; i < both.n_evidence; i++) {
+        const ask_evidence *p = &both.evidence[i - 1], *q = &both.evidence[i];
+        assert_true(p->source < q->source || (p->source == q->source && p->end <= q->start));
+    }
+    ask_deinit(&both);
+}
+
+static void one_model_reads_all(void **state)
+{
+    char sentence[1024];
+    cj_diag d = {0};
+    shelf_entry *mixed[BOOKS] = {entries[0], NULL};
+    assert_int_equal(search_check(entries, BOOKS, NULL), CJ_OK);
+    assert_int_equal(read_one(chats, "丙", docs[0]), CJ_OK);
+    assert_int_equal(shelf_read(books, &mixed[1], "丙", NULL), CJ_OK);
+    assert_int_equal(search_check(mixed, BOOKS, &d), CJ_E_INPUT);
+    cj_diag_text(&d, CJ_LANG_EN, sentence, sizeof sentence);
+    assert_non_null(strstr(sentence, "甲 was read by tiny, 丙 by tiny"));
+    shelf_entry_close(&mixed[1]);
+    assert_int_equal(shelf_rm(books, "丙", &(int64_t){0}, NULL), CJ_OK);
+}
+
+/* ---- directly ---- */
+
+static void directly(void **state)
+{
+    ask_result r;
+    cj_diag d = {0};
+    engine *const models[] = {base, chats};
+    for (int i = 0; i < 2; i++) {
+        const ask_options opt = {.direct = true, .find = FIND_INDEX, .max_tokens = 3};
+        if (i) assert_int_equal(read_one(chats, "丙", docs[0]), CJ_OK);
+        shelf_entry *e = NULL;
+        assert_int_equal(shelf_read(books, &e, i ? "丙" : "甲", NULL), CJ_OK);
+        assert_int_equal(ask(models[i], &(search_source){&texts[0], e}, 1, "他在第7天写下了什么？", &opt, &r, &d), CJ_OK);
+        assert_int_equal(r.mode, ASK_MODE_DIRECT);
+        check_quotes(&r, 1);
+        assert_true(r.n_evidence > 0);
+        for (int k = 0; k < r.n_evidence; k++) assert_int_equal(r.evidence[k].found_by, FIND_INDEX);
+        const ask_step *text = step_of(&r, ASK_STEP_TEXT, 0), *written = step_of(&r, ASK_STEP_WRITE, 0);
+        assert_true(text && written && !step_of(&r, ASK_STEP_REREAD, -1) && !step_of(&r, ASK_STEP_LOOK, 0));
+        assert_true(text->tokens > 0 && text->from >= shelf_entry_info(e)->tokens && !text->chosen); /* what was read is not read again */
+        assert_true(written->from > shelf_entry_info(e)->tokens);
+        ask_deinit(&r);
+        shelf_entry_close(&e);
+    }
+    assert_int_equal(shelf_rm(books, "丙", &(int64_t){0}, NULL), CJ_OK);
+    for (int i = 0; i < 2; i++) { /* a text that is read now */
+        document *small;
+        assert_int_equal(document_from_bytes(&small, "b", "庙里有个老和尚。从前有座山。", strlen("庙里有个老和尚。从前有座山。"), NULL), CJ_OK);
+        assert_int_equal(ask_documents(models[i], &small, 1, "庙里有谁？", &(ask_options){.direct = true, .max_tokens = 3}, &r, NULL), CJ_OK);
+        assert_true(r.mode == ASK_MODE_DIRECT && r.n_evidence > 0 && step_of(&r, ASK_STEP_TEXT, 0) && !step_of(&r, ASK_STEP_REREAD, -1));
+        ask_deinit(&r);
+        document_close(&small);
+    }
+    assert_int_equal(ask(base, sources, BOOKS, "谁？", &(ask_options){.direct = true}, &r, &d), CJ_E_USAGE);
+    ask_deinit(&r);
+    assert_int_equal(ask(base, sources, 1, "谁？", &(ask_options){.direct = true, .answerer = chats}, &r, &d), CJ_E_USAGE);
+    ask_deinit(&r);
+}
+
+/* ---- what is usual ---- */
+
+static int64_t neutral_tokens(const finder_head *heads, int n_heads, const char *question, found_passage *found, int *n)
+{
+    finder *f = NULL;
+    finder_cost cost;
+    const finder_options opt = {.heads = heads, .n_heads = n_heads, .how = FIND_READING, .keep = ENGINE_KEEP};
+    assert_int_equal(finder_open(&f, base, &texts[0], entries[0], &opt, NULL), CJ_OK);
+    assert_int_equal(finder_find(f, question, found, 8, n, &cost, NULL), CJ_OK);
+    finder_close(&f);
+    return cost.neutral.tokens;
+}
+
+static void spoil(const char *path)
+{
+    buf b;
+    file_out f;
+    assert_int_equal(file_read(path, 1 << 20, &b, NULL), CJ_OK);
+    b.data[b.len - 2] ^= 1;
+    assert_int_equal(file_out_open(&f, path, NULL), CJ_OK);
+    assert_int_equal(file_out_write(&f, b.data, b.len, NULL), CJ_OK);
+    assert_int_equal(file_out_commit(&f, NULL), CJ_OK);
+    buf_deinit(&b);
+}
+
+static void every_file(const char *at, void (*what)(const char *path))
+{
+    char command[512], path[512];
+    snprintf(command, sizeof command, "find %s -name 'usual.*' -not -name '*.index*'", at);
+    FILE *list = popen(command, "r");
+    int n = 0;
+    assert_non_null(list);
+    while (fgets(path, sizeof path, list)) {
+        path[strcspn(path, "\n")] = 0;
+        what(path);
+        n++;
+    }
+    pclose(list);
+    assert_true(n > 0);
+}
+
+static void what_is_usual_is_kept(void **state)
+{
+    static const finder_head two[] = {{0, 0}, {1, 1}};
+    found_passage first[8], found[8];
+    int n, n_first;
+    neutral_tokens(two, 2, "第7天他写下了什么？", first, &n_first);
+    assert_int_equal(neutral_tokens(two, 2, "第7天他写下了什么？", found, &n), 0);
+    assert_int_equal(n, n_first);
+    for (int i = 0; i < n; i++) {
+        assert_int_equal(found[i].passage, first[i].passage);
+        assert_true(found[i].reading - first[i].reading < 1e-4f && first[i].reading - found[i].reading < 1e-4f);
+    }
+    assert_true(neutral_tokens(two, 1, "第7天他写下了什么？", found, &n) > 0);  /* other heads */
+    assert_true(neutral_tokens(two, 2, "What did he write?", found, &n) > 0); /* another language */
+    assert_int_equal(neutral_tokens(two, 2, "第8天他写下了什么？", found, &n), 0);
+    every_file(folder, spoil);
+    assert_true(neutral_tokens(two, 2, "第8天他写下了什么？", found, &n) > 0);  /* damaged: computed again ... */
+    assert_int_equal(neutral_tokens(two, 2, "第8天他写下了什么？", found, &n), 0); /* ... and kept again */
+}
+
+static void usual_files_are_not_believed(void **state)
+{
+    char path[64];
+    float kept[] = {0, 0.25f, 1}, got[3];
+    const usual_key key = {.model = 1, .tokens = 2, .passages = 3};
+    snprintf(path, sizeof path, "%s/usual", folder);
+    assert_false(usual_load(path, &key, got, 3));
+    usual_save(path, &key, kept, 3);
+    assert_true(usual_load(path, &key, got, 3));
+    assert_memory_equal(got, kept, sizeof kept);
+    for (size_t i = 0; i < sizeof key / sizeof(uint64_t); i++) { /* whatever differs */
+        usual_key other = key;
+        ((uint64_t *)(void *)&other)[i] ^= 1;
+        assert_false(usual_load(path, &other, got, 3));
+    }
+    assert_false(usual_load(path, &key, got, 2));
+    buf b;
+    assert_int_equal(file_read(path, 1 << 20, &b, NULL), CJ_OK);
+    for (size_t i = 0; i < b.len; i++) { /* whatever is damaged */
+        FILE *f = fopen(path, "wb");
+        b.data[i] ^= 4;
+        assert_int_equal(fwrite(b.data, 1, b.len, f), b.len);
+        fclose(f);
+        b.data[i] ^= 4;
+        assert_false(usual_load(path, &key, got, 3));
+    }
+    buf_deinit(&b);
+    kept[1] = -1; /* well-formed, but no shares */
+    usual_save(path, &key, kept, 3);
+    assert_false(usual_load(path, &key, got, 3));
+    usual_save("/nonexistent/usual", &key, kept, 3);
+}
+
+static void tells_of_no_memory(void **state)
+{
+    const ask_options ways[] = {{.max_tokens = 2}, {.max_tokens = 2, .direct = true}};
+    for (int way = 0; way < 2; way++) {
+        int failures = 0;
+        for (int64_t n = 0;; n += n < 60 ? 1 : 17) {
+            ask_result r;
+            cj_diag d = {0};
+            mem_fail_after(n);
+            cj_err e = ask(base, sources, way ? 1 : BOOKS, "他在第7天写下了什么？", &ways[way], &r, &d);
+            mem_fail_after(-1);
+            ask_deinit(&r);
+            if (!e) break;
+            assert_int_equal(e, CJ_E_NOMEM);
+            assert_int_equal(d.code, e);
+            failures++;
+        }
+        assert_true(failures > 30);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_is_found_in_on_its_own), cmocka_unit_test(one_model_reads_all), cmocka_unit_test(directly),
+        cmocka_unit_test(what_is_usual_is_kept), cmocka_unit_test(usual_files_are_not_believed), cmocka_unit_test(tells_of_no_memory),
+    };
+    return cmocka_run_group_tests_name("asking", tests, begin, end);
+}
