@@ -16,7 +16,7 @@ _juan() {
     elif [ "$COMP_CWORD" = 2 ]; then
         case $command in
         eval) names="needle stars ruler longbench agreement" ;;
-        ask) names=$(_juan_entries) ;;
+        ask | chat) names=$(_juan_entries) ;;
         shelf) names="list show rm verify export import gc" ;;
         run | inspect | tokenize | detokenize | template | quantize | logits | perplexity | bench | rm | pull) names=$(_juan_models) ;;
         esac

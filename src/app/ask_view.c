@@ -163,6 +163,8 @@ static json_object *step_json(const ask_view *v, const ask_step *s)
 
 /* ---- all of it ---- */
 
+static json_object *rate_json(int64_t tokens, double seconds) { return seconds > 0 ? cli_json_number((double)tokens / seconds) : NULL; }
+
 static json_object *timings_json(const ask_result *r)
 {
     json_object *t = json_object_new_object();
@@ -174,6 +176,8 @@ static json_object *timings_json(const ask_result *r)
     json_object_object_add(t, "reused_tokens", json_object_new_int64(r->reused_tokens));
     json_object_object_add(t, "written_tokens", json_object_new_int64(r->written_tokens));
     json_object_object_add(t, "context_tokens", json_object_new_int64(r->context_tokens));
+    json_object_object_add(t, "read_tokens_per_second", rate_json(r->read_tokens, r->read_seconds));
+    json_object_object_add(t, "write_tokens_per_second", rate_json(r->written_tokens, r->write_seconds));
     return t;
 }
 

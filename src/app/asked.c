@@ -41,7 +41,9 @@ static cj_err open_files(asked *a, int n, cj_diag *d)
 static cj_err open_entry(asked *a, const char *name, cj_diag *d)
 {
     const int i = a->n;
-    TRY(shelf_read(a->shelf, &a->entries[i], name, d));
+    cj_err e = shelf_read(a->shelf, &a->entries[i], name, d);
+    if (e == CJ_E_NOT_FOUND && file_exists(name)) return diag_fail(d, CJ_E_NOT_FOUND, MSG_ASKED_FILE, "%s", name);
+    TRY(e);
     a->n++; /* from here on there is a book to be closed */
     TRY(book_load(&a->books[i], a->entries[i], d));
     a->sources[i] = (search_source){&a->books[i], a->entries[i]};
@@ -76,11 +78,11 @@ static cj_err open_model(asked *a, const char *name, engine_options *opt, engine
     return e;
 }
 
-cj_err asked_open(asked *a, const cli *c, int n, const char *model_name, const char *answerer, engine_options *opt, cj_diag *d)
+cj_err asked_open(asked *a, const cli *c, int n, bool entries, const char *model_name, const char *answerer, engine_options *opt, cj_diag *d)
 {
     *a = (asked){.c = c};
     engine_options other = *opt; /* an answerer does not depend on how an entry was read */
-    TRY(asked_files(c->argv, n) ? open_files(a, n, d) : open_entries(a, n, &model_name, opt, d));
+    TRY(!entries && asked_files(c->argv, n) ? open_files(a, n, d) : open_entries(a, n, &model_name, opt, d));
     TRY(hub_open(&a->hub, NULL, NULL, d));
     TRY(open_model(a, model_name ? model_name : hub_default(a->hub), opt, &a->engine, d));
     return answerer ? open_model(a, answerer, &other, &a->answerer, d) : CJ_OK;

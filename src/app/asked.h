@@ -22,9 +22,9 @@ typedef struct asked {
 
 /* Whether names[n] mean files: one of them is there, or standard input. */
 bool asked_files(char *const *names, int n);
-/* Opens them with their model (NULL: the one that read the entries, or the default) and another that answers (NULL: the same). Says what a
- * reader should know of them. To be given to asked_close whatever comes back. */
-CJ_NODISCARD cj_err asked_open(asked *a, const cli *c, int n, const char *model_name, const char *answerer, engine_options *opt, cj_diag *d);
+/* Opens the first n arguments with their model (NULL: the one that read the entries, or the default) and another that answers (NULL: the same). Says what a
+ * reader should know of them. entries: files are not taken. To be given to asked_close whatever comes back. */
+CJ_NODISCARD cj_err asked_open(asked *a, const cli *c, int n, bool entries, const char *model_name, const char *answerer, engine_options *opt, cj_diag *d);
 void asked_close(asked *a);
 ask_view asked_view(const asked *a);
 

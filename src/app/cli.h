@@ -83,6 +83,9 @@ json_object *cli_json_ceilings(const kernel_ceilings *c);
 /* Prints a JSON object and its newline to standard output, and puts it. */
 void cli_json(json_object *o);
 
+/* A sentence about a model that lacks an ability (HUB_...): `but` also names one of the catalogue that has it, unless there is none. */
+void cli_say_unable(const cli *c, unsigned ability, msg_id alone, msg_id but, const char *about);
+
 /* ---- Ctrl-C ---- */
 
 /* The first asks for an orderly stop (cli_interrupted becomes true), the second ends the process at once. */

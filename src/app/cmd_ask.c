@@ -90,7 +90,7 @@ static cj_err run(asking *a, const char *model_name, const char *answerer, engin
     const int names = a->c->argc - 1;
     if (how->direct && answerer) return diag_fail(d, CJ_E_USAGE, MSG_ASK_DIRECT_ANSWERER, "%s", "");
     if (how->direct && names > 1 && !asked_files(a->c->argv, names)) return diag_fail(d, CJ_E_USAGE, MSG_ASK_DIRECT_ONE, "%d", names);
-    TRY(asked_open(about, a->c, names, model_name, answerer, opt, d));
+    TRY(asked_open(about, a->c, names, false, model_name, answerer, opt, d));
     how->heads = about->heads;
     how->n_heads = about->n_heads;
     how->answerer = about->answerer;

@@ -8,6 +8,7 @@
 #include "app/chat.h"
 #include "app/commands.h"
 #include "base/clock.h"
+#include "hub/hub.h"
 
 enum { TEXT_MAX = 1 << 28 };
 
@@ -82,8 +83,11 @@ static int run(const cli *c, const run_options *o, const generate_options *how, 
     for (int i = 0; !err && i < o->files.n; i++) err = attach_file(c, o->files.item[i], &text, &d);
     if (!err) err = chat_reset(&ch, o->system, &d);
     int code = err ? cli_fail(c, &d) : EXIT_DONE;
-    if (!code && ch.raw && o->system) code = cli_usage(c, MSG_RUN_SYSTEM_RAW, "--system");
-    if (!code && ch.raw && !o->raw) cli_say(c, MSG_RUN_BASE_MODEL, "%s", model_spec_of(engine_model(e))->name);
+    if (!code && ch.raw && o->system) {
+        cli_say_unable(c, HUB_CHATS, MSG_RUN_SYSTEM_RAW, MSG_RUN_SYSTEM_RAW_BUT, "--system");
+        code = EXIT_USAGE;
+    }
+    if (!code && ch.raw && !o->raw) cli_say_unable(c, HUB_CHATS, MSG_RUN_BASE_MODEL, MSG_RUN_BASE_MODEL_BUT, model_spec_of(engine_model(e))->name);
     if (!code) code = o->prompt ? once(&ch, o->prompt, &text) : chat_interactive(&ch, &text);
     chat_close(&ch);
     buf_deinit(&text);

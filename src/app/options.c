@@ -76,22 +76,15 @@ static void print_options(const cli *c, option_set set)
     }
 }
 
-/* The first model of the catalogue that can chat and be run. */
-static const char *chatting_model(const hub *h)
-{
-    for (size_t i = 0; i < hub_count(h); i++)
-        if (hub_at(h, i)->ready && (hub_at(h, i)->can & HUB_CHATS)) return hub_at(h, i)->name;
-    return NULL;
-}
-
 /* {0} in an example is the model that somebody new would have, {1} one that can chat. */
 static void print_examples(const char *examples)
 {
     hub *h = NULL;
     bool known = !hub_open(&h, NULL, NULL, NULL);
-    const char *name = known ? hub_default(h) : NULL, *chats = known ? chatting_model(h) : NULL;
+    const char *name = known ? hub_default(h) : NULL;
+    const hub_model *chats = known ? hub_able(h, HUB_CHATS) : NULL;
     char names[256];
-    snprintf(names, sizeof names, "%s" ARG "%s", name ? name : "model.gguf", chats ? chats : "model.gguf");
+    snprintf(names, sizeof names, "%s" ARG "%s", name ? name : "model.gguf", chats ? chats->name : "model.gguf");
     for (const char *s = examples; *s;) {
         char line[512], shown[512];
         size_t n = strcspn(s, "\n");

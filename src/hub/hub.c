@@ -179,6 +179,19 @@ cj_err hub_status_of(const hub *h, const char *name, hub_status *out, cj_diag *d
     return e;
 }
 
+const hub_model *hub_able(const hub *h, unsigned wanted)
+{
+    const hub_model *all[CATALOGUE_MODELS_MAX], *best = NULL;
+    const size_t n = hub_recommend(h, INT64_MAX, all, CATALOGUE_MODELS_MAX);
+    for (size_t i = 0; i < n; i++) {
+        hub_status s;
+        if ((all[i]->can & wanted) != wanted) continue;
+        if (!hub_status_of(h, all[i]->name, &s, NULL) && s.state == HUB_INSTALLED) return all[i];
+        if (!best) best = all[i];
+    }
+    return best;
+}
+
 /* The file, or the folder when the model is several files of which the first cannot stand for all. */
 static char *opened_path(const hub *h, const char *name, const store_record *r)
 {

@@ -73,13 +73,12 @@ static cj_err ask_text(asker *a, cj_diag *d)
 
 /* ---- entries ---- */
 
-/* Of `tokens` in pages a row looks at so many token by token; 0: at all. */
-static int64_t chosen_pages(const asker *a, int64_t pages) { return engine_options_of(a->e)->exact || pages <= ENGINE_KEEP ? 0 : ENGINE_KEEP; }
+int64_t ask_chosen_pages(const engine *e, int64_t pages) { return engine_options_of(e)->exact || pages <= ENGINE_KEEP ? 0 : ENGINE_KEEP; }
 
 static void note_finding(asker *a, int source, const finder_cost *c)
 {
     const int64_t pages = i64_ceil_div(c->book, KV_PAGE);
-    ask_step step = {.source = source, .pages = pages, .chosen = chosen_pages(a, pages), .heads = c->heads};
+    ask_step step = {.source = source, .pages = pages, .chosen = ask_chosen_pages(a->e, pages), .heads = c->heads};
     if (c->book) {
         step.kind = ASK_STEP_NEUTRAL, step.from = c->neutral.from, step.tokens = c->neutral.tokens, step.seconds = c->neutral.seconds;
         ask_note(a, step);

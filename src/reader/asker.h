@@ -49,6 +49,8 @@ typedef cj_err prompt_maker(prompt *out, const engine *e, const char *text, size
 CJ_NODISCARD cj_err ask_make_prompt(asker *a, prompt_maker *make, const char *question, cj_diag *d);
 /* Reads the text, puts both questions after it in turn and fills a->found; docs/finding.md has the figures behind this. */
 CJ_NODISCARD cj_err ask_read_and_score(asker *a, prompt_maker *make, model_want want, cj_diag *d);
+/* Of so many pages of an entry a row that is computed now looks at so many token by token; 0: at all of them. */
+int64_t ask_chosen_pages(const engine *e, int64_t pages);
 /* Fills a->found from entries. */
 CJ_NODISCARD cj_err ask_search(asker *a, search *s, cj_diag *d);
 

@@ -198,30 +198,73 @@ cj_err prompt_question(prompt *p, const engine *e, const char *question, cj_diag
     return plain_question(p, t, wording_for(question), question, d);
 }
 
-/* One message in the middle of a timeline. */
-static cj_err chat_after(prompt *p, const engine *e, const wording *w, const char *question, cj_diag *d)
+cj_err prompt_message(buf *out, const char *text, size_t bytes, const char *question, cj_diag *d)
+{
+    const wording *w = wording_for(question);
+    if (bytes) {
+        TRY(buf_puts(out, w->instruction, d));
+        TRY(buf_append(out, text, bytes, d));
+    }
+    TRY(buf_puts(out, bytes ? w->ask : w->after, d));
+    return buf_puts(out, question, d);
+}
+
+/* A request in the middle of a timeline: nothing begins here. */
+static cj_err chat_within(prompt *p, const engine *e, json_object *request, cj_diag *d)
+{
+    json_object_object_add(request, "bos_token", json_object_new_string(""));
+    return prompt_chat(e, request, NULL, NULL, &p->tokens, d);
+}
+
+static cj_err chat_after(prompt *p, const engine *e, const char *question, cj_diag *d)
 {
     buf content;
     buf_init(&content, (size_t)INT32_MAX);
-    cj_err err = buf_puts(&content, w->after, d);
-    if (!err) err = buf_puts(&content, question, d);
+    cj_err err = prompt_message(&content, NULL, 0, question, d);
     json_object *request = err ? NULL : one_message(&content);
     if (!err && !request) err = diag_nomem(d, content.len);
-    if (!err) json_object_object_add(request, "bos_token", json_object_new_string("")); /* nothing begins here */
-    if (!err) err = prompt_chat(e, request, NULL, NULL, &p->tokens, d);
+    if (!err) err = chat_within(p, e, request, d);
     json_object_put(request);
     buf_deinit(&content);
     return err;
 }
 
-cj_err prompt_after(prompt *p, const engine *e, const char *question, cj_diag *d)
+cj_err prompt_conversation(prompt *p, const engine *e, json_object *messages, bool within, const session *held, cj_diag *d)
+{
+    const tokenizer *t;
+    TRY(begin(p, e, &t, d));
+    json_object *request = json_object_new_object();
+    if (!request) return diag_nomem(d, 0);
+    json_object_object_add(request, "messages", json_object_get(messages));
+    json_object_object_add(request, "enable_thinking", json_object_new_boolean(false));
+    cj_err err = within ? chat_within(p, e, request, d) : prompt_chat(e, request, held, NULL, &p->tokens, d);
+    json_object_put(request);
+    return err;
+}
+
+cj_err prompt_turn(prompt *p, const engine *e, prompt_place place, const char *text, size_t bytes, const char *question, cj_diag *d)
 {
     const tokenizer *t;
     const wording *w = wording_for(question);
     TRY(begin(p, e, &t, d));
-    if (prompt_can_chat(e)) return chat_after(p, e, w, question, d);
+    const token_specials *s = tokenizer_specials(t);
     p->stop = "\n";
+    if (place == PROMPT_BEGINS && s->add_bos && s->bos >= 0) TRY(token_list_push(&p->tokens, s->bos, 0, 0, d));
+    if (place != PROMPT_BEGINS) TRY(add(p, t, "\n\n", d));
+    if (place != PROMPT_GOES_ON) TRY(add(p, t, w->examples, d));
+    if (bytes) {
+        TRY(add(p, t, w->text, d));
+        TRY(tokenizer_encode(t, text, bytes, TOKEN_VERBATIM, &p->tokens, d));
+    }
     return plain_question(p, t, w, question, d);
+}
+
+cj_err prompt_after(prompt *p, const engine *e, const char *question, cj_diag *d)
+{
+    const tokenizer *t;
+    if (!prompt_can_chat(e)) return prompt_turn(p, e, PROMPT_AFTER_TEXT, NULL, 0, question, d);
+    TRY(begin(p, e, &t, d));
+    return chat_after(p, e, question, d);
 }
 
 const char *prompt_neutral_question(const char *question) { return wording_for(question)->neutral; }

@@ -7,6 +7,7 @@
 #ifndef READER_PROMPT_H
 #define READER_PROMPT_H
 
+#include "base/json.h"
 #include "engine/engine.h"
 
 typedef struct prompt {
@@ -22,8 +23,16 @@ CJ_NODISCARD cj_err prompt_close(prompt *out, const engine *e, const char *text,
 CJ_NODISCARD cj_err prompt_find(prompt *out, const engine *e, const char *text, size_t bytes, const char *question, cj_diag *d);
 /* Only what comes after the text there: for a text that was read before. text and text_end are 0. */
 CJ_NODISCARD cj_err prompt_question(prompt *out, const engine *e, const char *question, cj_diag *d);
-/* The question after a text that was read before, as its writer is asked it: a model that chats as a message of its own. */
+/* The question after a text that was read before, as its writer is asked it: a model that chats in a message of its own, a base
+ * model after the worked examples, without which it mostly writes nothing. */
 CJ_NODISCARD cj_err prompt_after(prompt *out, const engine *e, const char *question, cj_diag *d);
+/* What a question in a conversation says to a model that chats: with passages text[0..bytes) read again, or none. Appended to out. */
+CJ_NODISCARD cj_err prompt_message(buf *out, const char *text, size_t bytes, const char *question, cj_diag *d);
+/* A conversation [{"role", "content"}, ...] with such a model; `within` a timeline that holds a text before it. held: as prompt_chat has it. */
+CJ_NODISCARD cj_err prompt_conversation(prompt *out, const engine *e, json_object *messages, bool within, const session *held, cj_diag *d);
+/* The same question to a base model, as what comes next. `first` of a conversation, and where: its worked examples come before it. */
+typedef enum prompt_place { PROMPT_BEGINS, PROMPT_AFTER_TEXT, PROMPT_GOES_ON } prompt_place;
+CJ_NODISCARD cj_err prompt_turn(prompt *out, const engine *e, prompt_place place, const char *text, size_t bytes, const char *question, cj_diag *d);
 /* A question in the same language that asks for nothing in particular. Static. */
 const char *prompt_neutral_question(const char *question);
 void prompt_deinit(prompt *p);

@@ -359,7 +359,88 @@ def hostile_output():
     assert "\x1b" not in t.text and t.end() == 0
 
 
+# ---- over what was read ----
+
+STORY = "".join(f"第{i}回说的是从前有座山，山里有座庙，庙里的老和尚讲第{i * 7}个故事。\n\n" for i in range(30))
+
+
+def shelved(name, model, *more):
+    home.ok("read", home.write(f"{name}.txt", STORY), "--as", name, "--model", model, "--json", *more)
+    return name
+
+
+def over_an_entry():
+    """At a terminal: evidence under each answer, commands, Ctrl-C that stops an answer and not the program."""
+    t = Terminal("chat", shelved("山", home.model()), "-n", "6")
+    t.wait_for("山: .* tokens; .*base model.*> ")
+    t.type("/explain\r")
+    t.wait_for("Nothing has been answered")
+    t.type("老和尚讲第几个故事？\r")
+    t.wait_for("Evidence.*1\\. 「.*老和尚.*characters .*found by.*\\[read \\d+ tokens at .*/s, wrote \\d+ at .*/s; .* of 16,384 used")
+    t.wait_for("> ")
+    t.type("/explain\r")
+    t.wait_for("How.*The question, .*Passages read again.*The answer, ")
+    t.type("\x1b[A\x1b[A")          # the history has it
+    t.wait_for("老和尚讲第几个故事？")
+    t.type("\r")
+    t.wait_for("used")
+    t.type("/clear\r")
+    t.wait_for("begins anew")
+    t.type("/help\r")
+    t.wait_for("/explain.*/clear.*/quit.*> ")
+    t.type("/system x\r")
+    t.wait_for("no command /system.*> ")
+    t.type("\x04")
+    assert t.end() == 0
+    t = Terminal("chat", "山", "-n", "100000", "--lang", "zh")
+    t.wait_for("> ")
+    t.type("老和尚讲第几个故事？\r")
+    time.sleep(0.3)
+    t.type("\x03")
+    t.wait_for("已停止")
+    t.wait_for("> ")
+    t.type("/quit\r")
+    assert t.end() == 0
+
+
+def from_a_pipe():
+    """Every line is a question; --json: an answer a line; directly, with another answerer, several entries."""
+    shelved("山", home.model())
+    questions = "老和尚讲第几个故事？\n\n第3回说的是什么？\n"
+    def lines(*options, **more):
+        return home.ok("chat", *options, "-n", "4", "--json", given=questions, **more).lines()
+    for options, mode in (((), "find"), (("--direct",), "direct"), (("--answerer", home.chat_model()), "find"), (("--find", "index"), "find")):
+        r = lines("山", "--explain", *options)
+        assert [x["question"] for x in r] == questions.split(), r
+        for x in r:
+            assert x["mode"] == mode and x["evidence"] and x["timings"]["write_tokens_per_second"] > 0, x
+            for e in x["evidence"]:
+                assert e["verified"] and STORY[e["start"]:e["end"]] == e["quote"], e
+        kinds = [[s["step"] for s in x["steps"]] for x in r]
+        assert all(("text" if mode == "direct" else "reread") in k for k in kinds), kinds
+    shelved("庙", home.model())
+    assert {e["entry"] for e in lines("山", "庙")[0]["evidence"]} == {"山", "庙"}
+    r = home.ok("chat", "山", "-n", "4", given=questions)
+    assert r.out.count("Evidence") == 2 and "used" not in r.err, r
+    home.fails(2, "chat", "山", "庙", "--direct", given=questions, says="--direct")
+    home.fails(2, "chat", "山", "--direct", "--answerer", home.chat_model(), given=questions)
+    home.fails(2, "chat", "山", "-n", "0", given=questions)
+    home.fails(2, "chat", "山", "--find", "luck", given=questions, says="--find")
+    home.fails(3, "chat", "absent", given=questions, says="absent")
+    home.fails(3, "chat", home.path("山.txt"), given=questions, says="juan read")
+    home.fails(3, "chat", "山", given="\n\n", says="question")
+    home.fails(3, "chat", "山", given=b"\xff\xfe\n", says="UTF-8")
+
+
+def who_can_chat():
+    """A base model that is asked to chat names one of the catalogue that can."""
+    able = {m["name"] for m in home.ok("list", "--json").json()["models"] if "chats" in m["can"]}
+    for r in (home.ok("run", home.model(), "-p", "Once", "-n", "2"), home.juan("run", home.model(), "-p", "Once", "--system", "x")):
+        assert any(f"juan run {name}" in r.err for name in able), r.err
+
+
 juan.run([("forms of one answer", forms), ("the prompt is the template", prompt_is_the_template), ("nothing is forged", nothing_is_forged),
           ("sampling", sampling), ("stopping", stopping), ("wrong options", wrong_options), ("a base model", base_model), ("files", files),
           ("a conversation", conversation), ("editing", editing), ("commands", commands), ("interrupting", interrupting),
-          ("without a template", without_template), ("too long", too_long), ("folding", folding), ("hostile output", hostile_output)], home)
+          ("without a template", without_template), ("too long", too_long), ("folding", folding), ("hostile output", hostile_output),
+          ("over an entry", over_an_entry), ("questions from a pipe", from_a_pipe), ("who can chat", who_can_chat)], home)

@@ -13,6 +13,7 @@
 #include "base/folder.h"
 #include "reader/ask.h"
 #include "reader/read.h"
+#include "reader/talk.h"
 #include "reader/usual.h"
 
 enum { BOOKS = 2 };
@@ -272,6 +273,143 @@ static void usual_files_are_not_believed(void **state)
     usual_save("/nonexistent/usual", &key, kept, 3);
 }
 
+/* ---- conversations ---- */
+
+static bool never(void *arg, ask_phase phase, int64_t done, int64_t total) { return false; }
+
+static const char *const said[] = {"他在第7天写下了什么？", "老和尚呢？", "What else?"};
+enum { SAID = 3 };
+
+/* Holds the same conversation with what was opened; fills answers. */
+static void hold(talk *t, buf *answers, ask_mode mode, int64_t held)
+{
+    int64_t before = 0;
+    for (int i = 0; i < SAID; i++) {
+        ask_result r;
+        assert_int_equal(talk_say(t, said[i], &r, NULL), CJ_OK);
+        check_quotes(&r, BOOKS);
+        assert_int_equal(r.mode, mode);
+        assert_true(r.n_evidence > 0 && r.written_tokens <= 4 && r.context_tokens > before + held * !i);
+        const ask_step *written = step_of(&r, ASK_STEP_WRITE, held ? 0 : -1);
+        assert_non_null(written);
+        assert_true(written->from == r.context_tokens && written->pages == i64_ceil_div(held, 128));
+        const ask_step *read = step_of(&r, mode == ASK_MODE_DIRECT ? ASK_STEP_TEXT : ASK_STEP_REREAD, held ? 0 : -1);
+        assert_non_null(read);
+        assert_true(read->tokens < r.context_tokens - before + (held ? 64 : 0)); /* what was said is not read again, but for the end of an answer */
+        before = r.context_tokens;
+        assert_int_equal(buf_append(&answers[i], r.answer.data ? r.answer.data : "", r.answer.len, NULL), CJ_OK);
+        ask_deinit(&r);
+    }
+}
+
+static void talks(engine *e, const search_source *about, int n, const ask_options *opt, int64_t held)
+{
+    const ask_mode mode = opt->direct ? ASK_MODE_DIRECT : ASK_MODE_FIND;
+    talk *t = NULL;
+    buf first[SAID], again[SAID];
+    ask_result r;
+    for (int i = 0; i < SAID; i++) buf_init(&first[i], 1 << 16), buf_init(&again[i], 1 << 16);
+    assert_int_equal(talk_open(&t, e, about, n, opt, NULL), CJ_OK);
+    assert_int_equal(talk_held(t), held);
+    hold(t, first, mode, held);
+    talk_clear(t); /* as if nothing had been said */
+    hold(t, again, mode, held);
+    for (int i = 0; i < SAID; i++) {
+        assert_int_equal(first[i].len, again[i].len);
+        if (first[i].len) assert_memory_equal(first[i].data, again[i].data, first[i].len);
+        buf_deinit(&first[i]);
+        buf_deinit(&again[i]);
+    }
+    assert_int_equal(talk_say(t, "", &r, NULL), CJ_E_USAGE);
+    ask_deinit(&r);
+    talk_close(&t);
+}
+
+static void conversations(void **state)
+{
+    const ask_options selected = {.max_tokens = 4}, direct = {.max_tokens = 4, .direct = true}, another = {.max_tokens = 4, .answerer = chats};
+    const int64_t held = shelf_entry_info(entries[0])->tokens;
+    talk *t = NULL;
+    talks(base, sources, 1, &selected, held);
+    talks(base, sources, 1, &direct, held);
+    assert_int_equal(talk_open(&t, base, sources, BOOKS, &direct, NULL), CJ_E_USAGE);
+    assert_int_equal(talk_open(&t, base, &(search_source){.book = &texts[0]}, 1, &selected, NULL), CJ_E_USAGE);
+    assert_null(t);
+    /* several, and another answerer: its context holds the conversation alone, and says when it is full */
+    ask_result r;
+    cj_err e = CJ_OK;
+    assert_int_equal(talk_open(&t, base, sources, BOOKS, &another, NULL), CJ_OK);
+    assert_int_equal(talk_held(t), 0);
+    for (int i = 0; i < 40 && !e; i++) {
+        e = talk_say(t, "他写下了什么？", &r, NULL);
+        ask_deinit(&r);
+    }
+    assert_int_equal(e, CJ_E_LIMIT);
+    talk_clear(t);
+    assert_int_equal(talk_say(t, "他写下了什么？", &r, NULL), CJ_OK);
+    ask_deinit(&r);
+    talk_close(&t);
+}
+
+static void a_cancelled_turn_leaves_no_trace(void **state)
+{
+    ask_options opt = {.max_tokens = 4};
+    talk *t = NULL;
+    ask_result r;
+    buf alone;
+    buf_init(&alone, 1 << 16);
+    assert_int_equal(talk_open(&t, base, sources, 1, &opt, NULL), CJ_OK);
+    assert_int_equal(talk_say(t, said[0], &r, NULL), CJ_OK);
+    assert_int_equal(buf_append(&alone, r.answer.data ? r.answer.data : "", r.answer.len, NULL), CJ_OK);
+    ask_deinit(&r);
+    talk_clear(t);
+    opt.on_progress = never;
+    assert_int_equal(talk_say(t, said[1], &r, NULL), CJ_E_CANCELLED);
+    ask_deinit(&r);
+    opt.on_progress = NULL;
+    assert_int_equal(talk_say(t, said[0], &r, NULL), CJ_OK);
+    assert_int_equal(r.answer.len, alone.len);
+    if (alone.len) assert_memory_equal(r.answer.data, alone.data, alone.len);
+    ask_deinit(&r);
+    talk_close(&t);
+    buf_deinit(&alone);
+}
+
+static cj_err talk_twice(engine *writer, cj_diag *d)
+{
+    talk *t = NULL;
+    ask_result r;
+    const ask_options opt = {.max_tokens = 2, .answerer = writer};
+    TRY(talk_open(&t, base, sources, 1, &opt, d));
+    cj_err e = talk_say(t, said[0], &r, d);
+    ask_deinit(&r);
+    if (!e) {
+        e = talk_say(t, said[1], &r, d);
+        ask_deinit(&r);
+    }
+    talk_close(&t);
+    return e;
+}
+
+static void talking_tells_of_no_memory(void **state)
+{
+    engine *const writers[] = {NULL, chats};
+    for (int i = 0; i < 2; i++) {
+        int failures = 0;
+        for (int64_t n = 0;; n += n < 60 ? 1 : 29) {
+            cj_diag d = {0};
+            mem_fail_after(n);
+            cj_err e = talk_twice(writers[i], &d);
+            mem_fail_after(-1);
+            if (!e) break;
+            assert_int_equal(e, CJ_E_NOMEM);
+            assert_int_equal(d.code, e);
+            failures++;
+        }
+        assert_true(failures > 30);
+    }
+}
+
 static void tells_of_no_memory(void **state)
 {
     const ask_options ways[] = {{.max_tokens = 2}, {.max_tokens = 2, .direct = true}};
@@ -298,6 +436,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_is_found_in_on_its_own), cmocka_unit_test(one_model_reads_all), cmocka_unit_test(directly),
         cmocka_unit_test(what_is_usual_is_kept), cmocka_unit_test(usual_files_are_not_believed), cmocka_unit_test(tells_of_no_memory),
+        cmocka_unit_test(conversations), cmocka_unit_test(a_cancelled_turn_leaves_no_trace), cmocka_unit_test(talking_tells_of_no_memory),
     };
     return cmocka_run_group_tests_name("asking", tests, begin, end);
 }

@@ -1,0 +1,220 @@
+/* juan chat: a conversation over entries of the shelf, at the terminal or from a pipe. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "app/asked.h"
+#include "app/commands.h"
+#include "app/converse.h"
+#include "app/term.h"
+#include "base/utf8.h"
+#include "engine/prompt.h"
+#include "reader/talk.h"
+
+enum { ANSWER_TOKENS = 256, LINE_BYTES_MAX = 1 << 20 };
+
+typedef struct chatting {
+    const cli *c;
+    asked about;
+    talk *talk;
+    bool explain;
+    cli_progress progress;
+    term_flow answer;
+    bool shown;        /* something of the answer */
+    ask_result result; /* of the last turn */
+    converse converse;
+} chatting;
+
+/* ---- a turn ---- */
+
+static bool on_progress(void *arg, ask_phase phase, int64_t done, int64_t total)
+{
+    (void)phase;
+    return cli_progress_step(&((chatting *)arg)->progress, done, total);
+}
+
+static bool on_text(void *arg, const char *text, size_t n)
+{
+    chatting *t = arg;
+    if (n && !t->shown) cli_progress_end(&t->progress);
+    t->shown |= n > 0;
+    if (n && !t->c->json) {
+        term_flow_write(&t->answer, text, n);
+        cli_flush(NULL);
+    }
+    return !cli_interrupted();
+}
+
+static double rate(int64_t tokens, double seconds) { return seconds > 0 ? (double)tokens / seconds : 0; }
+
+static void print_speed(const chatting *t)
+{
+    const ask_result *r = &t->result;
+    const int64_t used = r->context_tokens ? r->context_tokens + r->written_tokens - talk_held(t->talk) : 0;
+    char held[TERM_TEXT], most[TERM_TEXT];
+    if (!t->c->terminal || t->c->quiet) return;
+    fputs(term_style_code(stderr, TERM_DIM), stderr);
+    cli_say(t->c, MSG_CHAT_SPEED, "%lld" ARG "%.1f" ARG "%lld" ARG "%.1f" ARG "%s" ARG "%s", (long long)r->read_tokens, rate(r->read_tokens, r->read_seconds),
+            (long long)r->written_tokens, rate(r->written_tokens, r->write_seconds), term_count(held, used), term_count(most, talk_room(t->talk)));
+    fputs(term_style_code(stderr, TERM_PLAIN), stderr);
+}
+
+static void show_result(chatting *t, const char *question)
+{
+    const ask_result *r = &t->result;
+    const ask_view view = asked_view(&t->about);
+    if (t->c->json) {
+        json_object *o = ask_view_json(&view, r, t->explain);
+        json_object_object_add(o, "question", json_object_new_string(question));
+        cli_json(o);
+    } else {
+        printf("%s\n", r->answer.len ? "" : cli_text(t->c, r->n_evidence ? MSG_ASK_NO_ANSWER : MSG_ASK_NOTHING_FOUND));
+        ask_view_evidence(&view, r->evidence, r->n_evidence);
+        if (t->explain) ask_view_steps(&view, r);
+    }
+    cli_flush(NULL);
+    print_speed(t);
+}
+
+static cj_err ask_once(chatting *t, const char *question, cj_diag *d)
+{
+    ask_deinit(&t->result);
+    t->shown = false;
+    cli_progress_begin(&t->progress, t->c, MSG_READING);
+    term_flow_begin(&t->answer, stdout, 0);
+    cj_err e = talk_say(t->talk, question, &t->result, d);
+    cli_progress_end(&t->progress);
+    term_flow_end(&t->answer);
+    if (!e) show_result(t, question);
+    else if (t->shown && !t->c->json) putchar('\n');
+    return e;
+}
+
+/* ---- at a terminal ---- */
+
+static void say(void *of, const buf *message)
+{
+    chatting *t = of;
+    cj_diag d = {0};
+    cj_err e = ask_once(t, message->data, &d);
+    const bool stopped = cli_interrupt_take();
+    if (e == CJ_E_CANCELLED || (!e && stopped)) cli_say(t->c, MSG_CHAT_STOPPED, "%s", "");
+    else if (e) converse_complain(t->c, &d);
+    if (e == CJ_E_LIMIT) cli_say(t->c, MSG_CHAT_CLEAR_HINT, "%s", "");
+    t->converse.over = cli_interrupted(); /* told to end, not to stop */
+}
+
+static void do_help(void *of, const char *arg) { converse_help(&((chatting *)of)->converse); }
+static void do_quit(void *of, const char *arg) { ((chatting *)of)->converse.over = true; }
+
+static void do_clear(void *of, const char *arg)
+{
+    chatting *t = of;
+    talk_clear(t->talk);
+    cli_say(t->c, MSG_CHAT_CLEARED, "%s", "");
+}
+
+static void do_explain(void *of, const char *arg)
+{
+    const chatting *t = of;
+    const ask_view view = asked_view(&t->about);
+    if (t->result.n_steps) ask_view_steps(&view, &t->result);
+    else cli_say(t->c, MSG_TALK_NOTHING_SAID, "%s", "");
+}
+
+static const converse_command commands[] = {
+    {"/help", NULL, MSG_CHAT_HELP_HELP, do_help},
+    {"/explain", NULL, MSG_TALK_HELP_EXPLAIN, do_explain},
+    {"/clear", NULL, MSG_TALK_HELP_CLEAR, do_clear},
+    {"/quit", NULL, MSG_CHAT_HELP_QUIT, do_quit},
+};
+
+static void welcome(void *of)
+{
+    const chatting *t = of;
+    const engine *writer = t->about.answerer ? t->about.answerer : t->about.engine;
+    const char *name = model_spec_of(engine_model(writer))->name;
+    for (int i = 0; i < t->about.n; i++) {
+        const shelf_info *info = shelf_entry_info(t->about.entries[i]);
+        char chars[TERM_TEXT], tokens[TERM_TEXT];
+        cli_say(t->c, MSG_TALK_WELCOME, "%s" ARG "%s" ARG "%s" ARG "%s", info->name, term_count(chars, info->characters), term_count(tokens, info->tokens), name);
+    }
+    if (!prompt_can_chat(writer)) cli_say_unable(t->c, HUB_CHATS, MSG_TALK_BASE, MSG_TALK_BASE_BUT, name);
+}
+
+/* ---- from a pipe ---- */
+
+/* Each line that is not empty is a question. */
+static int each_line(chatting *t)
+{
+    char *line = NULL;
+    size_t room = 0, valid;
+    cj_diag d = {0};
+    cj_err e = CJ_OK;
+    int said = 0;
+    for (ssize_t n; !e && (n = getline(&line, &room, stdin)) > 0 && !cli_interrupted();) {
+        while (n && strchr("\r\n \t", line[n - 1])) line[--n] = 0;
+        if (!n) continue;
+        if (n > LINE_BYTES_MAX) e = diag_fail(&d, CJ_E_LIMIT, MSG_LIMIT, "%s" ARG "%d", "question", LINE_BYTES_MAX);
+        else if ((valid = utf8_valid_prefix(line, (size_t)n)) < (size_t)n) e = diag_fail(&d, CJ_E_INPUT, MSG_UTF8_BAD, "%s" ARG "%zu", "-", valid);
+        else e = ask_once(t, line, &d);
+        said++;
+    }
+    free(line);
+    if (e) return cli_fail(t->c, &d);
+    if (cli_interrupted()) return EXIT_INTERRUPTED;
+    if (said) return EXIT_DONE;
+    cli_say(t->c, MSG_TALK_NO_QUESTIONS, "%s", "");
+    return EXIT_INPUT;
+}
+
+/* ---- */
+
+static int converse_with(chatting *t, ask_options *how)
+{
+    cj_diag d = {0};
+    const asked *about = &t->about;
+    how->heads = about->heads;
+    how->n_heads = about->n_heads;
+    how->answerer = about->answerer;
+    if (talk_open(&t->talk, about->engine, about->sources, about->n, how, &d)) return cli_fail(t->c, &d);
+    t->converse = (converse){.c = t->c, .of = t, .welcome = welcome, .say = say, .commands = commands, .n_commands = sizeof commands / sizeof *commands};
+    return isatty(STDIN_FILENO) ? converse_run(&t->converse) : each_line(t);
+}
+
+int cmd_chat(cli *c)
+{
+    chatting t = {.c = c};
+    const char *model_name = NULL, *find = NULL, *answerer = NULL;
+    bool direct = false;
+    int64_t evidence = 0, tokens = ANSWER_TOKENS;
+    cj_diag d = {0};
+    const cli_option options[] = {
+        {"direct", 0, CLI_FLAG, &direct, NULL, MSG_OPT_DIRECT},
+        {"answerer", 0, CLI_TEXT, &answerer, "MODEL", MSG_OPT_ANSWERER},
+        {"find", 0, CLI_TEXT, &find, "HOW", MSG_OPT_FIND},
+        {"evidence", 'e', CLI_INT, &evidence, "N", MSG_OPT_EVIDENCE},
+        {"explain", 0, CLI_FLAG, &t.explain, NULL, MSG_OPT_EXPLAIN},
+        {"model", 'm', CLI_TEXT, &model_name, "MODEL", MSG_OPT_MODEL},
+        {"tokens", 'n', CLI_INT, &tokens, "N", MSG_OPT_CHAT_TOKENS},
+    };
+    const cli_help help = {"NAME...", MSG_CMD_CHAT_ABOUT, "chat hongloumeng\nchat hongloumeng --direct\nchat contract --answerer {1}\nchat contract --json < questions.txt", 1, SEARCH_SOURCES_MAX};
+    int code = cli_parse(c, &help, options, sizeof options / sizeof *options);
+    if (code) return code;
+    if (evidence < 0 || evidence > ASK_EVIDENCE_MAX) return cli_usage(c, MSG_CLI_BAD_VALUE, "--evidence");
+    const int how = find ? ask_view_find(find) : 0;
+    if (find && !how) return cli_usage(c, MSG_CLI_BAD_VALUE, "--find");
+    if (tokens < 1) return cli_usage(c, MSG_CLI_BAD_VALUE, "--tokens");
+    if (c->json && isatty(STDIN_FILENO)) return cli_usage(c, MSG_TALK_JSON_PIPE, "--json");
+    engine_options opt = {0};
+    code = cli_engine_options(c, &opt);
+    if (code) return code;
+    ask_options ask_opt = {.find = how, .direct = direct, .evidence = (int)evidence, .max_tokens = tokens, .on_progress = on_progress, .on_text = on_text, .arg = &t};
+    cj_err e = asked_open(&t.about, c, c->argc, true, model_name, answerer, &opt, &d);
+    code = e ? cli_fail(c, &d) : converse_with(&t, &ask_opt);
+    talk_close(&t.talk);
+    ask_deinit(&t.result);
+    asked_close(&t.about);
+    return code;
+}
