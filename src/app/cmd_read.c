@@ -4,7 +4,9 @@
 
 #include "app/commands.h"
 #include "app/documents.h"
+#include "app/reading.h"
 #include "app/term.h"
+#include "base/background.h"
 #include "base/clock.h"
 #include "base/cpu.h"
 #include "eval/bench.h"
@@ -12,13 +14,17 @@
 #include "reader/read.h"
 
 typedef struct reader {
-    const cli *c;
-    document_set docs;
+    cli *c;
+    document_set docs;    /* of files */
+    book kept;            /* or of an entry that is gone on with */
+    const char *resume;   /* its name */
+    background *settling; /* of a process in the background that has not settled yet */
     hub *hub;
     engine *engine;
     shelf *shelf;
     cli_progress progress;
     double told; /* when the last JSON line was written */
+    const char *name;
     read_result result;
 } reader;
 
@@ -37,9 +43,25 @@ static json_object *progress_json(const read_progress *p)
     return o;
 }
 
+/* In the background: from here on nobody listens, and what goes wrong is found in the log. */
+static bool settle(reader *r)
+{
+    cj_diag d = {0};
+    char *home = file_home(), *log = home ? file_join(home, READING_LOG) : NULL;
+    cj_err e = log ? background_settle(r->settling, r->name, log, &d) : diag_nomem(&d, 64);
+    if (e) (void)cli_fail(r->c, &d);
+    r->settling = NULL;
+    r->c->quiet = true;
+    background_give_way();
+    mem_free(home);
+    mem_free(log);
+    return !e;
+}
+
 static bool on_progress(void *arg, const read_progress *p)
 {
     reader *r = arg;
+    if (r->settling && p->phase == READ_TOKENS && !settle(r)) return false;
     double now = clock_now();
     if (!r->c->json) return p->phase == READ_TEXT ? !cli_interrupted() : cli_progress_step(&r->progress, p->tokens, p->tokens_total);
     if (now - r->told >= 1) {
@@ -112,56 +134,122 @@ static void default_name(const document *doc, char *out, size_t size)
     snprintf(out, size, "%.*s", n, name);
 }
 
-static cj_err run(reader *r, const char *model_name, engine_options *opt, read_options *read_opt, char *name, size_t name_size, cj_diag *d)
+/* The documents of an entry that was begun, and how it was begun. */
+static cj_err open_kept(reader *r, engine_options *opt, read_options *read_opt, char *model_name, size_t size, char **path, cj_diag *d)
+{
+    shelf_entry *e = NULL;
+    TRY(shelf_read_unfinished(r->shelf, &e, r->resume, d));
+    const shelf_info *i = shelf_entry_info(e);
+    session_mode_read(i->mode, opt, &read_opt->keep);
+    snprintf(model_name, size, "%s", i->model_name);
+    if (file_exists(i->model_path)) *path = mem_strdup(i->model_path);
+    cj_err err = book_load(&r->kept, e, d);
+    shelf_entry_close(&e);
+    return err;
+}
+
+typedef struct wanted {
+    const char *model;
+    engine_options engine;
+    read_options read;
+    char name[SHELF_NAME_MAX + 1], kept_model[256];
+} wanted;
+
+static cj_err open_text(reader *r, wanted *w, char **path, cj_diag *d)
+{
+    if (r->resume) {
+        w->read.name = r->resume;
+        TRY(open_kept(r, &w->engine, &w->read, w->kept_model, sizeof w->kept_model, path, d));
+        w->model = w->kept_model;
+        return CJ_OK;
+    }
+    TRY(documents_open(&r->docs, r->c, r->c->argc, d));
+    if (w->read.name) return CJ_OK;
+    default_name(r->docs.docs[0], w->name, sizeof w->name);
+    w->read.name = w->name;
+    return CJ_OK;
+}
+
+static cj_err open_all(reader *r, wanted *w, cj_diag *d)
 {
     char *path = NULL;
-    TRY(documents_open(&r->docs, r->c, r->c->argc, d));
-    if (!read_opt->name) {
-        default_name(r->docs.docs[0], name, name_size);
-        read_opt->name = name;
-    }
-    TRY(hub_open(&r->hub, NULL, NULL, d));
-    if (!model_name) model_name = hub_default(r->hub);
-    TRY(hub_model_path(r->hub, model_name, &path, d));
-    opt->path = path;
-    cj_err e = engine_open(&r->engine, opt, d);
+    TRY(shelf_open(&r->shelf, NULL, d));
+    cj_err e = open_text(r, w, &path, d);
+    r->name = w->read.name;
+    if (!e) e = hub_open(&r->hub, NULL, NULL, d);
+    if (!e && !w->model) w->model = hub_default(r->hub);
+    if (!e && !path) e = hub_model_path(r->hub, w->model, &path, d);
+    w->engine.path = path;
+    w->read.model_name = w->model;
+    if (!e) e = engine_open(&r->engine, &w->engine, d);
     mem_free(path);
-    if (!e) e = shelf_open(&r->shelf, NULL, d);
-    read_opt->model_name = model_name;
-    return e ? e : read_documents(r->engine, r->shelf, r->docs.docs, r->docs.n, read_opt, &r->result, d);
+    return e;
+}
+
+static int read_now(reader *r, wanted *w)
+{
+    cj_diag d = {0};
+    cli_progress_begin(&r->progress, r->c, MSG_READING);
+    cj_err e = open_all(r, w, &d);
+    document *const *docs = r->resume ? r->kept.docs : r->docs.docs;
+    if (!e) e = read_documents(r->engine, r->shelf, docs, r->resume ? r->kept.n_docs : r->docs.n, &w->read, &r->result, &d);
+    cli_progress_end(&r->progress);
+    if (!e) print_result(r, w->read.name);
+    if (!e && r->settling) cli_say(r->c, MSG_READ_COMPLETE, "%s", w->read.name);
+    engine_close(&r->engine);
+    book_deinit(&r->kept);
+    shelf_close(&r->shelf);
+    hub_close(&r->hub);
+    document_set_close(&r->docs);
+    return e ? cli_fail(r->c, &d) : EXIT_DONE;
+}
+
+/* In a process of its own. Here its beginning is waited for, so that what cannot be read is told at once. */
+static int read_in_background(reader *r, wanted *w)
+{
+    enum { SPARE_ONE_OF = 4 };
+    background b;
+    cj_diag d = {0};
+    if (background_begin(&b, &d)) return cli_fail(r->c, &d);
+    if (b.pid) return reading_await(r->c, &b);
+    r->c->terminal = false;
+    r->settling = &b;
+    if (!r->c->threads && cpu_get()->cores >= SPARE_ONE_OF) w->engine.threads = cpu_get()->cores - 1;
+    return read_now(r, w);
 }
 
 int cmd_read(cli *c)
 {
     reader r = {.c = c};
-    const char *model_name = NULL;
-    bool exact = false, fast = false;
-    char name[SHELF_NAME_MAX + 1];
-    cj_diag d = {0};
-    read_options opt = {.on_progress = on_progress, .on_choice = on_choice, .arg = &r};
+    bool exact = false, fast = false, in_background = false;
+    const char *pause = NULL;
+    wanted w = {.read = {.on_progress = on_progress, .on_choice = on_choice, .arg = &r}};
+    read_options *opt = &w.read;
     const cli_option options[] = {
-        {"as", 0, CLI_TEXT, &opt.name, "NAME", MSG_OPT_AS},
+        {"as", 0, CLI_TEXT, &opt->name, "NAME", MSG_OPT_AS},
         {"exact", 0, CLI_FLAG, &exact, NULL, MSG_OPT_READ_EXACT},
         {"fast", 0, CLI_FLAG, &fast, NULL, MSG_OPT_READ_FAST},
-        {"keep", 0, CLI_INT, &opt.keep, "N", MSG_OPT_KEEP},
-        {"model", 'm', CLI_TEXT, &model_name, "MODEL", MSG_OPT_MODEL},
+        {"keep", 0, CLI_INT, &opt->keep, "N", MSG_OPT_KEEP},
+        {"background", 'b', CLI_FLAG, &in_background, NULL, MSG_OPT_BACKGROUND},
+        {"pause", 0, CLI_TEXT, &pause, "NAME", MSG_OPT_PAUSE},
+        {"resume", 0, CLI_TEXT, &r.resume, "NAME", MSG_OPT_RESUME},
+        {"model", 'm', CLI_TEXT, &w.model, "MODEL", MSG_OPT_MODEL},
     };
-    const cli_help help = {"FILE...", MSG_CMD_READ_ABOUT, "read book.txt\nread contract.pdf annex.docx --as contract\nread papers/ --as papers --json", 1, BOOK_DOCUMENTS_MAX};
+    const cli_help help = {"FILE... | --pause NAME | --resume NAME", MSG_CMD_READ_ABOUT,
+                           "read book.txt\nread contract.pdf annex.docx --as contract\nread papers/ --as papers --background\nread --pause papers\nread --resume papers", 0,
+                           BOOK_DOCUMENTS_MAX};
     int code = cli_parse(c, &help, options, sizeof options / sizeof *options);
     if (code) return code;
-    if ((exact && (fast || opt.keep)) || opt.keep < 0 || opt.keep > INT32_MAX) return cli_usage(c, MSG_CLI_BAD_VALUE, exact ? "--exact" : "--keep");
-    if (!exact && !opt.keep) opt.keep = fast ? ENGINE_KEEP : READ_CHOOSE;
-    engine_options engine_opt = {0};
-    code = cli_engine_options(c, &engine_opt);
+    const bool files = !pause && !r.resume;
+    if (files && !c->argc) return cli_usage(c, MSG_CLI_TOO_FEW, "juan read FILE...");
+    if (!files && c->argc) return cli_usage(c, MSG_CLI_TOO_MANY, c->argv[0]);
+    if (!files && (exact || fast || opt->keep || opt->name || w.model)) return cli_usage(c, MSG_READ_AS_BEGUN, r.resume ? "--resume" : "--pause");
+    if ((exact && (fast || opt->keep)) || opt->keep < 0 || opt->keep > INT32_MAX) return cli_usage(c, MSG_CLI_BAD_VALUE, exact ? "--exact" : "--keep");
+    if (pause) return reading_pause(c, pause);
+    if (!exact && !opt->keep) opt->keep = fast ? ENGINE_KEEP : READ_CHOOSE;
+    code = cli_engine_options(c, &w.engine);
     if (code) return code;
-    if (!c->kv && !c->exact_math) engine_opt.kv = KV_Q8;
-    cli_progress_begin(&r.progress, c, MSG_READING);
-    cj_err e = run(&r, model_name, &engine_opt, &opt, name, sizeof name, &d);
-    cli_progress_end(&r.progress);
-    if (!e) print_result(&r, opt.name);
-    shelf_close(&r.shelf);
-    engine_close(&r.engine);
-    hub_close(&r.hub);
-    document_set_close(&r.docs);
-    return e ? cli_fail(c, &d) : EXIT_DONE;
+    if (!c->kv && !c->exact_math) w.engine.kv = KV_Q8;
+    if (r.resume && !reading_can_resume(c, r.resume, &code)) return code;
+    return in_background || r.resume ? read_in_background(&r, &w) : read_now(&r, &w);
 }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "app/commands.h"
+#include "app/reading.h"
 #include "app/term.h"
 #include "base/clock.h"
 #include "reader/book.h"
@@ -67,6 +68,7 @@ static json_object *entry_json(tending *t, const shelf_info *i, bool damaged)
     json_object_object_add(o, "characters", json_object_new_int64(i->characters));
     json_object_object_add(o, "bytes", json_object_new_int64(i->bytes));
     json_object_object_add(o, "complete", json_object_new_boolean(i->complete));
+    json_object_object_add(o, "state", json_object_new_string(reading_state(t->shelf, i)));
     json_object_object_add(o, "mode", json_object_new_string(kept ? "fast" : "exact"));
     json_object_object_add(o, "kv", json_object_new_string(kv_type_name(how.kv)));
     json_object_object_add(o, "created", json_object_new_int64((int64_t)i->created));
@@ -95,9 +97,10 @@ static void print_entry(const tending *t, const shelf_info *i, bool damaged)
     cli_print(t->c, MSG_SHELF_ROW, "%s" ARG "%s" ARG "%s" ARG "%s" ARG "%s", term_count(chars, i->characters), term_count(tokens, i->tokens_total),
               term_bytes(bytes, i->bytes), i->model_name, date);
     if (i->complete) return;
+    const char state = *reading_state(t->shelf, i);
     snprintf(part, sizeof part, "%d", (int)(100 * i->tokens / i->tokens_total));
     fputs("  ", stdout);
-    cli_print(t->c, MSG_SHELF_ROW_PART, "%s", part);
+    cli_print(t->c, state == 'r' ? MSG_SHELF_ROW_READING : state == 'p' ? MSG_SHELF_ROW_PAUSED : MSG_SHELF_ROW_PART, "%s" ARG "%s", part, i->name);
 }
 
 static bool on_entry(void *user, const shelf_info *info, bool damaged)

@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <time.h>
 double clock_now(void);          /* seconds on a clock that never goes back */
+double clock_processor(void);    /* seconds of processor time that this process has had, all threads together */
 double clock_wall(void);         /* seconds since 1970; may jump */
 void clock_wall_set(double at);  /* test hook: what it says from now on; NAN: the truth again */
 uint64_t clock_seed(void);       /* a fresh seed for those who gave none */

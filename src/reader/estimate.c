@@ -1,6 +1,8 @@
 /* Estimates. A pass needs a context as long as the depth that it is timed at, but not what is in it: arithmetic takes as long over zeros. So
  * every page behind the pass is one and the same page of zeros, and a depth of 100,000 tokens costs nothing to set up.
  *
+ * What is timed is processor time, spread over the threads: what else the machine does now says little about the next hours.
+ *
  * A token at depth n is taken to cost a + b n exactly. In a fast read it costs the same until there are more pages than it looks at, and f + g n
  * from there on (g: choosing among them). Both are added up in closed form. */
 #include "reader/estimate.h"
@@ -16,6 +18,7 @@ typedef struct timing {
     uint8_t *zeros; /* a page of any layer */
     int32_t *ids;
     int64_t rows;
+    int threads;
     bool (*on_progress)(void *arg);
     void *arg;
 } timing;
@@ -48,9 +51,9 @@ static cj_err pass(timing *t, int64_t depth, int64_t keep, double *out, cj_diag 
     kv_cache *kv = NULL;
     TRY(model_kv_open(engine_model(t->e), engine_options_of(t->e)->kv, &kv, d));
     cj_err err = pretend(kv, depth, t->zeros, d);
-    double start = clock_now();
+    double start = clock_processor();
     if (!err) err = run(t, kv, keep, d);
-    *out = (clock_now() - start) / (double)t->rows;
+    *out = (clock_processor() - start) / ((double)t->threads * (double)t->rows);
     kv_close(&kv);
     return err;
 }
@@ -98,7 +101,7 @@ static cj_err measure(timing *t, int64_t from, int64_t tokens, int64_t keep, rea
 cj_err read_estimate_make(const engine *e, int64_t from, int64_t tokens, int64_t keep, bool (*on_progress)(void *arg), void *arg, read_estimate *out,
                           cj_diag *d)
 {
-    timing t = {.e = e, .on_progress = on_progress, .arg = arg};
+    timing t = {.e = e, .threads = pool_threads(kernel_pool(engine_kernel(e))), .on_progress = on_progress, .arg = arg};
     size_t bytes = 0;
     kv_cache *kv = NULL;
     TRY(model_kv_open(engine_model(e), engine_options_of(e)->kv, &kv, d));

@@ -10,6 +10,7 @@
 
 typedef struct reading {
     engine *e;
+    shelf *shelf;
     const read_options *opt;
     read_result *out;
     book book;
@@ -17,7 +18,7 @@ typedef struct reading {
     shelf_entry *entry;
     session *session;
     int64_t chars_at, at_token; /* characters before that token */
-    double start;
+    double start, looked; /* looked: for somebody's wish to pause */
 } reading;
 
 /* Characters of the text up to a token; asked in ascending order. */
@@ -32,8 +33,18 @@ static int64_t characters_at(reading *r, int64_t token)
     return r->chars_at;
 }
 
+static bool is_paused(reading *r)
+{
+    const double often = 0.2, now = clock_now();
+    if (now - r->looked < often) return r->out->paused;
+    r->looked = now;
+    r->out->paused = r->out->paused || shelf_is_paused(r->shelf, r->opt->name);
+    return r->out->paused;
+}
+
 static bool tell(reading *r, read_phase phase, int64_t tokens)
 {
+    if (is_paused(r)) return false;
     if (!r->opt->on_progress) return true;
     int64_t disk = r->entry ? shelf_entry_info(r->entry)->bytes : 0;
     read_progress p = {.phase = phase, .tokens = tokens, .tokens_total = (int64_t)r->book.tokens.count, .tokens_before = r->out->tokens_before,
@@ -77,11 +88,11 @@ static bool look(void *user, const shelf_info *info, bool damaged)
 }
 
 /* How much of our timeline a complete entry has. */
-static int64_t common_tokens(const reading *r, shelf *s)
+static int64_t common_tokens(const reading *r)
 {
     shelf_entry *e = NULL;
     int64_t same = 0;
-    if (shelf_read(s, &e, r->opt->name, NULL)) return 0;
+    if (shelf_read(r->shelf, &e, r->opt->name, NULL)) return 0;
     const int64_t n = i64_min(shelf_entry_info(e)->tokens, (int64_t)r->book.tokens.count);
     const int32_t *ids = shelf_entry_ids(e);
     while (same < n && ids[same] == r->book.tokens.ids[same]) same++;
@@ -90,17 +101,17 @@ static int64_t common_tokens(const reading *r, shelf *s)
 }
 
 /* Whether what is on the shelf under the name would be gone on with, and how it was read. */
-static bool is_begun(reading *r, shelf *s, int64_t *keep)
+static bool is_begun(reading *r, int64_t *keep)
 {
     lookup l = {.name = r->opt->name};
     engine_options how = {0};
-    if (shelf_each(s, look, &l, NULL) || !l.found) return false;
+    if (shelf_each(r->shelf, look, &l, NULL) || !l.found) return false;
     session_mode_read(l.info.mode, &how, keep);
     session_set_keep(r->session, *keep);
     const shelf_key key = session_shelf_key(r->session);
     if (key.model != l.info.model || key.mode != l.info.mode) return false;
     const int64_t total = (int64_t)r->book.tokens.count;
-    return l.info.complete ? common_tokens(r, s) >= i64_min(total, SHELF_SEGMENT_LEAST) : l.info.tokens_total == total;
+    return l.info.complete ? common_tokens(r) >= i64_min(total, SHELF_SEGMENT_LEAST) : l.info.tokens_total == total;
 }
 
 static bool on_timing(void *arg)
@@ -109,14 +120,14 @@ static bool on_timing(void *arg)
     return tell(r, READ_TEXT, 0);
 }
 
-static cj_err choose(reading *r, shelf *s, read_choice *c, cj_diag *d)
+static cj_err choose(reading *r, read_choice *c, cj_diag *d)
 {
     const int64_t total = (int64_t)r->book.tokens.count;
     *c = (read_choice){.keep = r->opt->keep, .why = READ_ASKED, .tokens = total, .characters = book_chars(&r->book)};
     if (c->keep != READ_CHOOSE) return CJ_OK;
     c->keep = 0;
     c->why = READ_BEGUN;
-    if (is_begun(r, s, &c->keep)) return CJ_OK;
+    if (is_begun(r, &c->keep)) return CJ_OK;
     c->keep = 0;
     c->why = READ_SAME;
     if (engine_options_of(r->e)->exact || total <= read_estimate_same(ENGINE_KEEP)) return CJ_OK;
@@ -129,12 +140,12 @@ static cj_err choose(reading *r, shelf *s, read_choice *c, cj_diag *d)
     return CJ_OK;
 }
 
-static cj_err open_entry(reading *r, shelf *s, cj_diag *d)
+static cj_err open_entry(reading *r, cj_diag *d)
 {
     const model *m = engine_model(r->e);
     read_choice choice;
     TRY(session_open(&r->session, r->e, (int64_t)r->book.tokens.count, d));
-    TRY(choose(r, s, &choice, d));
+    TRY(choose(r, &choice, d));
     session_set_keep(r->session, choice.keep);
     r->out->keep = choice.keep;
     if (r->opt->on_choice) r->opt->on_choice(r->opt->arg, &choice);
@@ -143,7 +154,7 @@ static cj_err open_entry(reading *r, shelf *s, cj_diag *d)
         .ids = r->book.tokens.ids, .n = (int64_t)r->book.tokens.count, .cuts = r->cuts, .n_cuts = r->book.n_docs,
         .characters = book_chars(&r->book), .documents = r->book.n_docs,
     };
-    TRY(shelf_write(s, &r->entry, &plan, d));
+    TRY(shelf_write(r->shelf, &r->entry, &plan, d));
     return book_save(&r->book, r->entry, d);
 }
 
@@ -162,7 +173,9 @@ static cj_err read_on(reading *r, cj_diag *d)
     r->out->tokens_before = at;
     while (at < total) {
         session_call call = {.want = WANT_NONE, .on_progress = on_progress, .arg = r};
-        TRY(session_eval(r->session, r->book.tokens.ids, next_stop(r, at), &call, NULL, d));
+        cj_err err = session_eval(r->session, r->book.tokens.ids, next_stop(r, at), &call, NULL, d);
+        if (err == CJ_E_CANCELLED && session_keep(r->session, r->entry, NULL)) return err; /* whole chunks are not read again if that can be helped */
+        TRY(err);
         TRY(session_keep(r->session, r->entry, d));
         at = session_count(r->session);
         if (shelf_entry_info(r->entry)->tokens > at) TRY(session_attach(r->session, r->entry, total, &at, d)); /* what follows was there */
@@ -187,10 +200,10 @@ static cj_err make_index(reading *r, cj_diag *d)
     return e;
 }
 
-static cj_err run(reading *r, shelf *s, document *const *docs, int n_docs, cj_diag *d)
+static cj_err run(reading *r, document *const *docs, int n_docs, cj_diag *d)
 {
     TRY(prepare(r, docs, n_docs, d));
-    TRY(open_entry(r, s, d));
+    TRY(open_entry(r, d));
     TRY(read_on(r, d));
     TRY(make_index(r, d));
     const shelf_info *info = shelf_entry_info(r->entry);
@@ -202,10 +215,15 @@ static cj_err run(reading *r, shelf *s, document *const *docs, int n_docs, cj_di
 
 cj_err read_documents(engine *e, shelf *s, document *const *docs, int n_docs, const read_options *opt, read_result *out, cj_diag *d)
 {
-    reading r = {.e = e, .opt = opt, .out = out, .start = clock_now()};
+    reading r = {.e = e, .shelf = s, .opt = opt, .out = out, .start = clock_now()};
     *out = (read_result){0};
-    cj_err err = run(&r, s, docs, n_docs, d);
+    shelf_unpause(s, opt->name);
+    cj_err err = run(&r, docs, n_docs, d);
     out->seconds = clock_now() - r.start;
+    if (!err) shelf_unpause(s, opt->name); /* too late */
+    const shelf_info *info = r.entry ? shelf_entry_info(r.entry) : NULL;
+    if (err == CJ_E_CANCELLED && out->paused)
+        err = diag_fail(d, CJ_E_CANCELLED, MSG_READ_PAUSED, "%s" ARG "%d", opt->name, info ? (int)(100 * info->tokens / info->tokens_total) : 0);
     session_close(&r.session);
     shelf_entry_close(&r.entry);
     book_deinit(&r.book);

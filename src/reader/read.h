@@ -32,7 +32,7 @@ typedef struct read_progress {
 } read_progress;
 
 typedef struct read_options {
-    const char *name;        /* of the entry */
+    const char *name;        /* of the entry; an older wish that it be paused is forgotten */
     const char *model_name;  /* as it was asked for */
     int64_t keep;            /* far pages that are looked at token by token (session_set_keep); 0: exact attention; READ_CHOOSE: 0 or ENGINE_KEEP */
     int64_t segment;         /* tokens after which what was read is acknowledged; 0: READ_SEGMENT */
@@ -47,6 +47,7 @@ typedef struct read_result {
     int64_t tokens, tokens_before, characters, bytes; /* bytes: on disk */
     int64_t keep;
     double seconds;
+    bool paused; /* somebody wished it (shelf_pause): CJ_E_CANCELLED, and a sentence that says how to go on */
 } read_result;
 
 CJ_NODISCARD cj_err read_documents(engine *e, shelf *s, document *const *docs, int n_docs, const read_options *opt, read_result *out, cj_diag *d);

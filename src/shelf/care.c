@@ -103,6 +103,7 @@ cj_err shelf_rm(shelf *s, const char *name, int64_t *freed, cj_diag *d)
     if (s->read_only) return diag_fail(d, CJ_E_IO, MSG_SHELF_READ_ONLY, "%s", s->folder);
     TRY(shelf_lock_name(s, name, &lock, d));
     cj_err e = remove_named(s, name, &any, d);
+    if (!e) shelf_unpause(s, name);
     folder_unlock(lock);
     if (!e && !any) e = diag_fail(d, CJ_E_NOT_FOUND, MSG_SHELF_NO_ENTRY, "%s", name);
     return e ? e : shelf_sweep(s, freed, d);

@@ -236,12 +236,13 @@ cj_err entry_load(shelf_entry *e, int64_t *damaged, cj_diag *d)
 
 /* ---- reading ---- */
 
-/* The row of a name: the complete one if there are two. */
-static cj_err find_row(shelf *s, const char *name, entry_row *out, cj_diag *d)
+/* The row of a name: the complete one if there are two, or the one that is not. */
+static cj_err find_row(shelf *s, const char *name, bool unfinished, entry_row *out, cj_diag *d)
 {
     query q;
     bool row = false, good = false;
-    TRY(query_open(&q, s, d, "SELECT " ENTRY_COLUMNS " FROM entries WHERE name=? ORDER BY complete DESC, id DESC", "t", name));
+    TRY(query_open(&q, s, d, "SELECT " ENTRY_COLUMNS " FROM entries WHERE name=? AND complete<=? ORDER BY complete DESC, id DESC", "ti", name,
+                   (int64_t)!unfinished));
     cj_err e = query_step(&q, &row, d);
     if (!e && !row) e = diag_fail(d, CJ_E_NOT_FOUND, MSG_SHELF_NO_ENTRY, "%s", name);
     if (!e) e = entry_row_read(&q, out, &good, d);
@@ -256,18 +257,18 @@ static cj_err find_row(shelf *s, const char *name, entry_row *out, cj_diag *d)
 cj_err shelf_peek(shelf *s, const char *name, const char *kind, buf *out, cj_diag *d)
 {
     entry_row row;
-    TRY(find_row(s, name, &row, d));
+    TRY(find_row(s, name, false, &row, d));
     cj_err e = index_blob_get(s, &row, kind, out, d);
     entry_row_deinit(&row);
     return e;
 }
 
-static cj_err read_once(shelf *s, shelf_entry **out, const char *name, cj_diag *d)
+static cj_err read_once(shelf *s, shelf_entry **out, const char *name, bool unfinished, cj_diag *d)
 {
     entry_row row;
     int64_t damaged = -1;
     shelf_entry *e = NULL;
-    TRY(find_row(s, name, &row, d));
+    TRY(find_row(s, name, unfinished, &row, d));
     cj_err err = entry_new(&e, s, &row, d);
     if (!err) err = entry_load(e, &damaged, d);
     if (!err && damaged >= 0) {
@@ -282,17 +283,20 @@ static cj_err read_once(shelf *s, shelf_entry **out, const char *name, cj_diag *
     return err;
 }
 
-cj_err shelf_read(shelf *s, shelf_entry **out, const char *name, cj_diag *d)
+static cj_err read_either(shelf *s, shelf_entry **out, const char *name, bool unfinished, cj_diag *d)
 {
     enum { TRIES = 3 }; /* between the index and a file, somebody may have put another entry in its place */
     cj_err err = CJ_E_INPUT;
     for (int i = 0; i < TRIES && err == CJ_E_INPUT; i++) {
         TRY(index_begin_read(s, d));
-        err = read_once(s, out, name, d);
+        err = read_once(s, out, name, unfinished, d);
         index_rollback(s);
     }
     return err;
 }
+
+cj_err shelf_read(shelf *s, shelf_entry **out, const char *name, cj_diag *d) { return read_either(s, out, name, false, d); }
+cj_err shelf_read_unfinished(shelf *s, shelf_entry **out, const char *name, cj_diag *d) { return read_either(s, out, name, true, d); }
 
 cj_err shelf_get(const shelf_entry *e, const char *kind, buf *out, cj_diag *d) { return index_blob_get(e->shelf, &e->row, kind, out, d); }
 const shelf_info *shelf_entry_info(const shelf_entry *e) { return &e->row.info; }

@@ -73,7 +73,16 @@ typedef struct shelf_plan {
 CJ_NODISCARD cj_err shelf_write(shelf *s, shelf_entry **out, const shelf_plan *plan, cj_diag *d);
 /* Opens an entry that is there, complete or not (of two the complete one), to read it. */
 CJ_NODISCARD cj_err shelf_read(shelf *s, shelf_entry **out, const char *name, cj_diag *d);
+/* The same for an entry that is not complete, whether or not there is a complete one of the name. */
+CJ_NODISCARD cj_err shelf_read_unfinished(shelf *s, shelf_entry **out, const char *name, cj_diag *d);
 void shelf_entry_close(shelf_entry **e); /* after every kv that has its pages */
+
+/* Whether a process is writing entries of this name now. */
+bool shelf_is_written(shelf *s, const char *name);
+/* The wish that whoever writes entries of this name stops as soon as it can. It stays until somebody takes it back. */
+CJ_NODISCARD cj_err shelf_pause(shelf *s, const char *name, cj_diag *d);
+void shelf_unpause(shelf *s, const char *name);
+bool shelf_is_paused(shelf *s, const char *name);
 
 /* Whether pages of this key are the entry's; else a sentence that names both models. */
 CJ_NODISCARD cj_err shelf_entry_fits(const shelf_entry *e, const shelf_key *key, const char *model_name, cj_diag *d);

@@ -99,14 +99,19 @@ char *shelf_files_path(shelf *s, int64_t entry)
     return path_of(s, name);
 }
 
-/* Two names with one hash only keep each other waiting. */
+/* Two names with one hash only keep each other waiting. Who only looks whether somebody writes (shelf_is_written) is gone in a moment. */
 cj_err shelf_lock_name(shelf *s, const char *name, int *fd, cj_diag *d)
 {
+    enum { TRIES = 4 }; /* of 10 ms */
     char file[64];
     snprintf(file, sizeof file, "locks/%016llx", (unsigned long long)hash_xxh3(name, strlen(name)));
     char *path = path_of(s, file);
     if (!path) return diag_nomem(d, sizeof file);
     cj_err e = folder_lock(path, fd, d);
+    for (int i = 1; !e && *fd < 0 && i < TRIES; i++) {
+        clock_sleep(0.01);
+        e = folder_lock(path, fd, d);
+    }
     mem_free(path);
     if (!e && *fd < 0) e = diag_fail(d, CJ_E_IO, MSG_SHELF_BUSY, "%s", name);
     return e;

@@ -1,0 +1,85 @@
+#!/usr/bin/env python3
+"""juan read: how it is read is chosen and said; in the background, paused, gone on with after the process was killed."""
+import os
+import signal
+import sys
+import time
+
+sys.path[:0] = [os.path.join(os.environ["CJ_SOURCE"], "tests", "support")]
+import juan
+
+home = juan.Home()
+TEXT = "".join(f"第{i}回说的是从前有座山，山里有座庙，庙里的老和尚讲第{i * 7}个故事。\n\n" for i in range(600))
+PATIENCE = 100
+
+
+def model():
+    return os.environ["CJ_TINY_WINDOWS"]
+
+
+def show(name):
+    return home.ok("shelf", "show", name, "--json").json()
+
+
+def until(name, what):
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        e = show(name)
+        if what(e):
+            return e
+        time.sleep(0.1)
+    raise AssertionError(f"waited in vain: {e}")
+
+
+def said():
+    short = home.write("short.txt", TEXT[:2000])
+    lines = home.ok("read", short, "--as", "short", "--model", model(), "--json").lines()
+    choice, = (line for line in lines if line["phase" if "phase" in line else "done"] == "estimate")
+    assert choice["mode"] == "exact" and choice["why"] == "same" and choice["tokens_total"] == lines[-1]["tokens"], choice
+    assert lines[-1]["done"] and lines[-1]["mode"] == "exact", lines[-1]
+    r = home.ok("read", short, "--as", "other", "--model", model(), "--lang", "zh")
+    assert "精确" in r.err, r
+    r = home.ok("read", short, "--as", "quick", "--fast", "--model", model(), "--json").lines()
+    assert r[-1]["mode"] == "fast" and show("quick")["mode"] == "fast", r
+    r = home.ok("read", short, "--as", "quick", "--model", model())
+    assert "fast" in r.err, r
+
+
+def paused():
+    path = home.write("long.txt", TEXT)
+    r = home.ok("read", path, "--as", "long", "--model", model(), "--exact", "--threads", "1", "--background", "--json").json()
+    assert r["background"] and r["name"] == "long", r
+    e = until("long", lambda e: e["tokens"] > 0)
+    assert e["state"] == "reading" and not e["complete"], e
+    home.fails(1, "read", path, "--as", "long", "--exact", "--model", model(), says="another process")
+    p = home.ok("read", "--pause", "long", "--json").json()
+    assert p["state"] == "paused" and e["tokens"] <= p["tokens"] < p["tokens_total"], p
+    assert show("long")["state"] == "paused" and "paused" in home.ok("shelf").out and "--resume long" in home.ok("shelf").out
+    assert home.ok("read", "--pause", "long", "--json").json()["tokens"] == p["tokens"]
+    os.unlink(path)  # its text is kept with the entry
+    r = home.ok("read", "--resume", "long", "--threads", "1", "--json").json()
+    assert r["background"], r
+    e = until("long", lambda e: e["tokens"] > p["tokens"])
+    os.kill(r["process"], signal.SIGKILL)
+    e = until("long", lambda e: e["state"] != "reading")
+    assert e["state"] == "interrupted" and e["tokens"] > p["tokens"], e
+    assert home.ok("read", "--resume", "long", "--json").json()["background"]
+    until("long", lambda e: e["complete"])
+    assert home.ok("read", "--pause", "long", "--json").json()["state"] == "complete"
+    assert home.ok("read", "--resume", "long", "--json").json()["state"] == "complete"
+    assert home.ok("shelf", "verify", "long", "--json").json() == {"damaged": []}
+
+
+def refused():
+    home.fails(2, "read", says="FILE")
+    home.fails(2, "read", "a.txt", "--pause", "long")
+    home.fails(2, "read", "--resume", "long", "--exact", says="--resume")
+    home.fails(3, "read", "--pause", "absent", says="absent")
+    home.fails(3, "read", "--resume", "absent", says="absent")
+    r = home.juan("read", home.path("absent.txt"), "--background", "--model", model())
+    assert r.code == 3 and "absent.txt" in r.err, r
+    r = home.juan("read", home.write("x.txt", TEXT), "--background", "--model", "no-such-model")
+    assert r.code == 3 and "no-such-model" in r.err, r
+
+
+juan.run([("the choice is said", said), ("background, pause, kill, resume", paused), ("refused", refused)], home)
