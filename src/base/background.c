@@ -14,6 +14,7 @@
 
 #include "base/file.h"
 #include "base/folder.h"
+#include "base/process.h"
 
 static void close_both(const int ends[2])
 {
@@ -43,9 +44,9 @@ cj_err background_begin(background *b, cj_diag *d)
         close_both(errors);
         return diag_errno(d, errno, "pipe");
     }
-    int pid = fork();
-    if (pid < 0) {
-        cj_err e = diag_errno(d, errno, "fork");
+    int pid;
+    cj_err e = process_divide(&pid, d);
+    if (e) {
         close_both(errors);
         close_both(settled);
         return e;

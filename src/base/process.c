@@ -387,3 +387,9 @@ cj_err process_run_fenced(const process_fence *f, const char *const argv[], cons
     close(given);
     return e;
 }
+
+cj_err process_divide(int *pid, cj_diag *d)
+{
+    *pid = fork();
+    return *pid < 0 ? diag_errno(d, errno, "fork") : CJ_OK;
+}

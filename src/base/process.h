@@ -32,6 +32,9 @@ void process_stop(process *p);
 /* The last line of the error output that says something, made printable; "" when there is none. */
 void process_last_words(const process *p, char *out, size_t size);
 
+/* Divides this process, which must have no threads; *pid is the other's here, 0 in the other. For background.h. */
+CJ_NODISCARD cj_err process_divide(int *pid, cj_diag *d);
+
 typedef struct process_fence {
     const char *about;          /* what is worked on, for messages */
     size_t memory, output;      /* most bytes */
