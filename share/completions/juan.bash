@@ -9,16 +9,16 @@ _juan() {
         return
     elif [ "${word#-}" != "$word" ]; then
         names=$(juan "$command" --help | sed -n 's/^  ...  *\(--[a-z-]*\).*/\1/p; s/^  -., \(--[a-z-]*\).*/\1/p')
-    elif [ "${COMP_WORDS[COMP_CWORD - 1]}" = --model ] || [ "${COMP_WORDS[COMP_CWORD - 1]}" = -m ] || [ "${COMP_WORDS[COMP_CWORD - 1]}" = --answerer ]; then
+    elif [[ " --model -m --answerer " == *" ${COMP_WORDS[COMP_CWORD - 1]} "* ]]; then
         names=$(_juan_models)
-    elif [ "${COMP_WORDS[COMP_CWORD - 1]}" = --pause ] || [ "${COMP_WORDS[COMP_CWORD - 1]}" = --resume ]; then
+    elif [[ " --pause --resume " == *" ${COMP_WORDS[COMP_CWORD - 1]} "* || " ask chat " == *" $command "* ]]; then
         names=$(_juan_entries)
     elif [ "$COMP_CWORD" = 3 ] && [ "$command" = eval ]; then
         names=$(_juan_models)
     elif [ "$COMP_CWORD" = 2 ]; then
         case $command in
         eval) names="needle stars ruler longbench agreement" ;;
-        ask | chat | outline) names=$(_juan_entries) ;;
+        outline) names=$(_juan_entries) ;;
         shelf) names="list show rm verify export import gc" ;;
         run | inspect | tokenize | detokenize | template | quantize | logits | perplexity | bench | rm | pull) names=$(_juan_models) ;;
         esac

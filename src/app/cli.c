@@ -64,7 +64,7 @@ void cli_print(const cli *c, msg_id id, const char *args, ...)
 void cli_say_unable(const cli *c, unsigned ability, msg_id alone, msg_id but, const char *about)
 {
     hub *h = NULL;
-    const hub_model *able = hub_open(&h, NULL, NULL, NULL) ? NULL : hub_able(h, ability);
+    const hub_model *able = hub_open(&h, NULL, NULL, NULL) ? NULL : hub_able(h, ability, cpu_memory_available());
     cli_say(c, able ? but : alone, "%s" ARG "%s", about, able ? able->name : "");
     hub_close(&h);
 }

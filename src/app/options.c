@@ -82,7 +82,7 @@ static void print_examples(const char *examples)
     hub *h = NULL;
     bool known = !hub_open(&h, NULL, NULL, NULL);
     const char *name = known ? hub_default(h) : NULL;
-    const hub_model *chats = known ? hub_able(h, HUB_CHATS) : NULL;
+    const hub_model *chats = known ? hub_able(h, HUB_CHATS, cpu_memory_available()) : NULL;
     char names[256];
     snprintf(names, sizeof names, "%s" ARG "%s", name ? name : "model.gguf", chats ? chats->name : "model.gguf");
     for (const char *s = examples; *s;) {

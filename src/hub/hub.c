@@ -179,10 +179,10 @@ cj_err hub_status_of(const hub *h, const char *name, hub_status *out, cj_diag *d
     return e;
 }
 
-const hub_model *hub_able(const hub *h, unsigned wanted)
+const hub_model *hub_able(const hub *h, unsigned wanted, int64_t memory)
 {
     const hub_model *all[CATALOGUE_MODELS_MAX], *best = NULL;
-    const size_t n = hub_recommend(h, INT64_MAX, all, CATALOGUE_MODELS_MAX);
+    const size_t n = hub_recommend(h, memory, all, CATALOGUE_MODELS_MAX);
     for (size_t i = 0; i < n; i++) {
         hub_status s;
         if ((all[i]->can & wanted) != wanted) continue;

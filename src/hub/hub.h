@@ -89,9 +89,9 @@ bool hub_model_verifiable(const hub_model *m); /* every file has a sha256 */
  * others, then what can chat and answer in Chinese, then the largest. Returns how many. */
 size_t hub_recommend(const hub *h, int64_t memory, const hub_model **out, size_t max);
 
-/* A model that is ready and has all these abilities, to be named where another lacks them: one that is here, else the most advisable.
- * NULL: the catalogue has none. */
-const hub_model *hub_able(const hub *h, unsigned wanted);
+/* A model that is ready, has all these abilities and runs in `memory` bytes, to be named where another lacks them: one that is here, else the most
+ * advisable. NULL: the catalogue has none. */
+const hub_model *hub_able(const hub *h, unsigned wanted, int64_t memory);
 
 typedef enum hub_state {
     HUB_ABSENT,

@@ -9,6 +9,7 @@
 /* What is said in one language. */
 typedef struct wording {
     const char *examples;              /* before the text, for a base model */
+    const char *pairs;                 /* the same without passages, for a question about a text that was read: every token of it looks at all of that */
     const char *text, *question, *answer; /* labels of its form */
     const char *instruction;           /* before the text, for a model that chats */
     const char *ask;                   /* between the text and the question */
@@ -27,6 +28,7 @@ static const wording chinese = {
                 "短文：那年冬天，赵先生托学生小林把一封信送到省城，信里夹着三张船票。\n"
                 "问题：信是谁送到省城的？\n"
                 "答案：学生小林\n\n",
+    .pairs = "问题：修表铺在什么日子歇业？\n答案：初一\n\n问题：信是谁送到省城的？\n答案：学生小林\n",
     .text = "短文：",
     .question = "\n问题：",
     .answer = "\n答案：",
@@ -47,6 +49,7 @@ static const wording english = {
                 "Passage: That winter the teacher gave a letter to his pupil Lin, who took it to the city. Three tickets lay in it.\n"
                 "Question: Who took the letter to the city?\n"
                 "Answer: his pupil Lin\n\n",
+    .pairs = "Question: On which day was the shop closed?\nAnswer: the first day of every month\n\nQuestion: Who took the letter to the city?\nAnswer: his pupil Lin\n",
     .text = "Passage: ",
     .question = "\nQuestion: ",
     .answer = "\nAnswer:",
@@ -251,7 +254,7 @@ cj_err prompt_turn(prompt *p, const engine *e, prompt_place place, const char *t
     p->stop = "\n";
     if (place == PROMPT_BEGINS && s->add_bos && s->bos >= 0) TRY(token_list_push(&p->tokens, s->bos, 0, 0, d));
     if (place != PROMPT_BEGINS) TRY(add(p, t, "\n\n", d));
-    if (place != PROMPT_GOES_ON) TRY(add(p, t, w->examples, d));
+    if (place != PROMPT_GOES_ON) TRY(add(p, t, bytes ? w->examples : w->pairs, d));
     if (bytes) {
         TRY(add(p, t, w->text, d));
         TRY(tokenizer_encode(t, text, bytes, TOKEN_VERBATIM, &p->tokens, d));

@@ -266,6 +266,11 @@ static void advice_fits_and_prefers(void **state)
     assert_int_equal(hub_recommend(h, INT64_C(16) << 30, got, 1), 1);
     assert_string_equal(got[0]->name, "large");
     assert_int_equal(hub_recommend(h, 1000, got, 8), 0);
+    assert_string_equal(hub_able(h, HUB_CHATS, INT64_C(4) << 30)->name, "middle");
+    assert_string_equal(hub_able(h, HUB_CHATS | HUB_ANSWERS, INT64_C(1) << 30)->name, "small");
+    assert_string_equal(hub_able(h, HUB_FINDS, INT64_C(4) << 30)->name, "coder");
+    assert_null(hub_able(h, HUB_TRANSLATES, INT64_MAX));
+    assert_null(hub_able(h, HUB_CHATS, 1000));
     hub_close(&h);
     assert_int_equal(folder_remove(own, NULL), CJ_OK);
 }
