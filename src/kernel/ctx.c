@@ -32,6 +32,7 @@ void kernel_close(kernel_ctx **pctx)
     pool_close(&ctx->pool);
     mem_free(ctx->linear.block);
     mem_free(ctx->attn.block);
+    mem_free(ctx->delta.block);
     mem_free(ctx->sparse.block);
     mem_free(ctx);
     *pctx = NULL;
@@ -58,10 +59,13 @@ cj_err kernel_reserve(kernel_ctx *ctx, const kernel_limits *l, cj_diag *d)
     kernel_limits want = {
         .rows = i64_max(have->rows, l->rows), .cols = i64_max(have->cols, l->cols),
         .heads = (int)i64_max(have->heads, l->heads), .dk = (int)i64_max(have->dk, l->dk), .dv = (int)i64_max(have->dv, l->dv),
+        .channels = i64_max(have->channels, l->channels),
         .sparse_pages = i64_max(have->sparse_pages, l->sparse_pages),
     };
     TRY(kernel_scratch_reserve(&ctx->linear, op_linear_scratch(ctx, &want), d));
     TRY(kernel_scratch_reserve(&ctx->attn, op_attn_scratch(ctx, &want), d));
+    TRY(kernel_scratch_reserve(&ctx->delta, (size_t)want.channels * sizeof(float), d));
+    if (want.channels) memset(ctx->delta.block, 0, ctx->delta.bytes);
     TRY(kernel_scratch_reserve(&ctx->sparse, op_attn_sparse_scratch(ctx, &want), d));
     *have = want;
     return CJ_OK;

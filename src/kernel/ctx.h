@@ -17,6 +17,7 @@ struct kernel_ctx {
     kernel_limits limits;
     kernel_scratch linear; /* shared and per-thread memory of op_linear (op_linear.c) */
     kernel_scratch attn;   /* of op_attention (op_attn.c) */
+    kernel_scratch delta;  /* zeros, as many as a delta layer has channels */
     kernel_scratch sparse; /* of op_attention_sparse (op_attn_sparse.c) */
 };
 

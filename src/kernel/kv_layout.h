@@ -25,7 +25,9 @@
 
 enum { KV_PAGE = 128, KV_GROUP = 16, KV_BLOCK = 32, KV_DIMS_MAX = 1024 /* of dk, of dv */, KV_LAYOUT_VERSION = 2 };
 
-typedef enum kv_type { KV_F32, KV_BF16, KV_Q8, KV_TYPES } kv_type;
+/* KV_STATE is no kind of page that a user can ask for: it is what a recurrent layer keeps, see delta.h. Its "page" is the layer's state after so
+ * many tokens, heads of [dk][dv] float32. */
+typedef enum kv_type { KV_F32, KV_BF16, KV_Q8, KV_TYPES, KV_STATE = KV_TYPES } kv_type;
 
 /* "f32", "bf16", "q8": NULL for a number that is none; false, and *out untouched, for a name that is none. */
 static inline const char *kv_type_name(int t) { return t == KV_F32 ? "f32" : t == KV_BF16 ? "bf16" : t == KV_Q8 ? "q8" : NULL; }
@@ -54,7 +56,10 @@ static inline size_t kv_k_scales(const kv_layout *l) { return kv_v_offset(l) + (
 static inline int kv_blocks(const kv_layout *l) { return (l->dk + KV_BLOCK - 1) / KV_BLOCK; }
 static inline size_t kv_v_scales(const kv_layout *l) { return kv_k_scales(l) + (size_t)KV_PAGE * (size_t)kv_blocks(l) * sizeof(uint16_t); }
 static inline size_t kv_head_bytes(const kv_layout *l) { return l->type == KV_Q8 ? kv_v_scales(l) + KV_PAGE * sizeof(float) : kv_k_scales(l); }
-static inline size_t kv_page_bytes(const kv_layout *l) { return kv_head_bytes(l) * (size_t)l->heads; }
+static inline size_t kv_page_bytes(const kv_layout *l)
+{
+    return (l->type == KV_STATE ? (size_t)l->dk * (size_t)l->dv * sizeof(float) : kv_head_bytes(l)) * (size_t)l->heads;
+}
 
 /* Element index (in elements of the type) of key element c of token t, of value element c of token t, inside their parts. */
 static inline size_t kv_k_index(const kv_layout *l, int t, int c)

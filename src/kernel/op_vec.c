@@ -10,6 +10,7 @@ typedef struct vec_job {
     const float *x, *x2;
     int64_t cols;
     float f;
+    vec_act act;
 } vec_job;
 
 static void norm_rows(void *arg, int64_t begin, int64_t end)
@@ -55,6 +56,22 @@ static void run_slices(kernel_ctx *ctx, kernel_rows_fn fn, vec_job *j)
 void op_softcap(kernel_ctx *ctx, float *x, float cap, int64_t n)
 {
     run_slices(ctx, softcap_slices, &(vec_job){.t = &ctx->table.vec, .y = x, .cols = n, .f = cap});
+}
+
+static void glu_slices(void *arg, int64_t begin, int64_t end)
+{
+    vec_job *j = arg;
+    for (int64_t r = begin; r < end; r++) j->t->glu(j->y + r * SLICE, j->x + r * SLICE, j->x2 + r * SLICE, slice_len(j, r), j->act);
+}
+
+void op_glu(kernel_ctx *ctx, float *y, const float *gate, const float *up, int64_t n, vec_act act)
+{
+    run_slices(ctx, glu_slices, &(vec_job){.t = &ctx->table.vec, .y = y, .x = gate, .x2 = up, .cols = n, .act = act});
+}
+
+void op_sigmoid(kernel_ctx *ctx, float *x, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) x[i] = 1.0f / (1.0f + expf(-x[i]));
 }
 
 /* Slice by slice, so that the sum of a long row is taken in double. */

@@ -35,6 +35,7 @@ typedef struct kernel_limits {
     int64_t cols;      /* widest input of a linear */
     int heads;         /* query heads */
     int dk, dv;        /* largest head sizes */
+    int64_t channels;  /* columns of q, k and v of a delta layer */
     int64_t sparse_pages; /* pages of the longest sequence that op_attention_sparse is called with; 0: it is not */
 } kernel_limits;
 CJ_NODISCARD cj_err kernel_reserve(kernel_ctx *ctx, const kernel_limits *l, cj_diag *d);
@@ -73,6 +74,11 @@ void op_log_sum_exp(kernel_ctx *ctx, float *y, const float *x, int64_t rows, int
 void op_gather(kernel_ctx *ctx, float *y, const float *x, const int32_t *idx, int64_t rows, int64_t cols);
 /* y[idx[r]] += weights[r] * x[r]; no index twice. */
 void op_scatter_add(kernel_ctx *ctx, float *y, const float *x, const int32_t *idx, const float *weights, int64_t rows, int64_t cols);
+
+/* y[n] = act(gate) * up; y may be one of them. */
+void op_glu(kernel_ctx *ctx, float *y, const float *gate, const float *up, int64_t n, vec_act act);
+/* x[n] = 1 / (1 + e^-x), of a few numbers. */
+void op_sigmoid(kernel_ctx *ctx, float *x, int64_t n);
 
 /* The `used` likeliest experts of every row by softmax of its router logits (overwritten), likeliest first. */
 typedef struct moe_choice {
@@ -128,6 +134,26 @@ typedef struct op_sparse {
 /* The same for one sequence, in fast mode: pages that are not looked at stand in as their means. Work per row: keep + near pages, the
  * repeats and a part in KV_PAGE of the rest. Exact where keep is as many as there are. */
 void op_attention_sparse(kernel_ctx *ctx, const op_attn_args *a, const op_sparse *s);
+
+/* One sequence's part of a batch of a delta layer: rows [row, row + count), the state before them and where the state after them goes. */
+typedef struct delta_seq {
+    int64_t row, count;
+    const float *from; /* NULL: the rows are the sequence's first */
+    float *to;         /* not `from` */
+} delta_seq;
+
+typedef struct op_delta_args {
+    const delta_shape *shape;
+    const delta_seq *seqs;
+    int n_seqs;
+    float *gates; /* [rows][2][heads]: betas, then decays */
+} op_delta_args;
+/* y[rows][channels] = silu of the convolution of x with w[taps][channels], each sequence's own; y is not x. Keeps its last inputs. */
+void op_short_conv(kernel_ctx *ctx, const op_delta_args *a, const float *x, const float *w, float *y);
+/* gates hold what the projections gave: beta = sigmoid of it, decay = e^(rate softplus(it + dt)); rate and dt are [heads]. */
+void op_delta_gates(kernel_ctx *ctx, const op_delta_args *a, const float *rate, const float *dt, int64_t rows);
+/* out[rows][heads][dv] from qkv[rows][channels], whose queries and keys are brought to unit length there. */
+void op_delta_rule(kernel_ctx *ctx, const op_delta_args *a, float *qkv, float *out, int64_t rows);
 
 /* Which attention is added up, and into what. */
 typedef struct op_mass {

@@ -53,11 +53,13 @@ void kernel_table_fill(kernel_table *t, kernel_level level, const cpu_info *cpu)
     vec_fill_ref(&t->vec);
     gemm_fill_ref(&t->gemm);
     attn_fill_ref(&t->attn);
+    delta_fill_ref(&t->delta);
     ceiling_fill_ref(&t->ceiling);
 #if defined(__x86_64__)
     if (level >= KERNEL_AVX2 && level <= KERNEL_AMX) {
         vec_fill_avx2(&t->vec);
         attn_fill_avx2(&t->attn);
+        delta_fill_avx2(&t->delta);
         gemm_fill_avx2(&t->gemm);
         ceiling_fill_avx2(&t->ceiling);
         if (cpu->avx_vnni) {
@@ -69,6 +71,7 @@ void kernel_table_fill(kernel_table *t, kernel_level level, const cpu_info *cpu)
     if (level >= KERNEL_AVX512 && level <= KERNEL_AMX) {
         vec_fill_avx512(&t->vec);
         attn_fill_avx512(&t->attn);
+        delta_fill_avx512(&t->delta);
         gemm_fill_avx512(&t->gemm);
         ceiling_fill_avx512(&t->ceiling);
         if (cpu->avx512_vnni) {
@@ -87,6 +90,7 @@ void kernel_table_fill(kernel_table *t, kernel_level level, const cpu_info *cpu)
     if (level == KERNEL_NEON) {
         vec_fill_neon(&t->vec);
         attn_fill_neon(&t->attn);
+        delta_fill_neon(&t->delta);
         gemm_fill_neon(&t->gemm);
         ceiling_fill_neon(&t->ceiling);
     }

@@ -3,7 +3,7 @@
  * kernel_table_fill starts from the C reference and lets each instruction set that this processor has (and the chosen level
  * permits) override entries, upwards: avx2 -> avx512 -> amx, or neon. A table entry is a single-threaded function with no
  * state: preconditions are asserted, nothing is allocated. Threads, scratch and memory belong to kernel_ctx (ops.h).
- * The families are declared beside their kernels: vec.h (rows), gemm.h (weights), attn.h (attention on pages); ceiling_table.h has the
+ * The families are declared beside their kernels: vec.h (rows), gemm.h (weights), attn.h (attention on pages), delta.h (the gated delta rule); ceiling_table.h has the
  * loops that the others are measured by.
  */
 #ifndef KERNEL_TABLE_H
@@ -12,6 +12,7 @@
 #include "base/cpu.h"
 #include "kernel/attn.h"
 #include "kernel/ceiling_table.h"
+#include "kernel/delta.h"
 #include "kernel/gemm.h"
 #include "kernel/vec.h"
 
@@ -22,6 +23,7 @@ typedef struct kernel_table {
     vec_table vec;
     gemm_table gemm;
     attn_table attn;
+    delta_table delta;
     ceiling_table ceiling;
 } kernel_table;
 

@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-typedef enum vec_act { VEC_SILU, VEC_GELU_TANH, VEC_GELU_ERF, VEC_RELU } vec_act;
+typedef enum vec_act { VEC_SILU, VEC_GELU_TANH, VEC_GELU_ERF, VEC_RELU, VEC_SIGMOID } vec_act;
 
 typedef struct vec_table {
     /* y[i] = x[i] * w[i] / sqrt(mean(x^2) + eps); y may be x; w NULL means ones. RMSNorm, Zhang & Sennrich 2019. */
@@ -19,7 +19,7 @@ typedef struct vec_table {
     void (*add)(float *y, const float *x, int64_t n);              /* y += x */
     void (*scale)(float *x, float by, int64_t n);                  /* x *= by */
     void (*axpy)(float *y, const float *x, float by, int64_t n);   /* y += by * x */
-    /* y[i] = act(gate[i]) * up[i]; y may be gate. */
+    /* y[i] = act(gate[i]) * up[i]; y may be gate or up. */
     void (*glu)(float *y, const float *gate, const float *up, int64_t n, vec_act act);
     /* x[i] = cap * tanh(x[i] / cap) */
     void (*softcap)(float *x, float cap, int64_t n);

@@ -115,7 +115,7 @@ static void check_rows(kernel_level level, bool exact, bool end)
         v->add(y, x, n);
         v->scale(y, 0.5f, n);
         v->axpy(y, x, 0.5f, n);
-        for (int act = VEC_SILU; act <= VEC_RELU; act++) v->glu(y, x, w, n, (vec_act)act);
+        for (int act = VEC_SILU; act <= VEC_SIGMOID; act++) v->glu(y, x, w, n, (vec_act)act);
         v->softcap(y, 30, n);
         v->softmax_part(y, n, &max);
         if (n % 2) continue;

@@ -119,6 +119,7 @@ static double act(double v, vec_act a)
     case VEC_GELU_TANH: return v / (1 + exp(-2 * sqrt(2 / acos(-1)) * v * (1 + 0.044715 * v * v)));
     case VEC_GELU_ERF: return 0.5 * v * erfc(-v / sqrt(2));
     case VEC_RELU: return v > 0 ? v : 0;
+    case VEC_SIGMOID: return 1 / (1 + exp(-v));
     }
     return v;
 }
@@ -128,7 +129,7 @@ static void activations(void **state)
     const subject *s = *state;
     vec_table t = table_of(s);
     static const float edges[] = {0, -0.0f, 1e-30f, -1e-30f, 20, -20, 88, -88, 100, -100, 1e4f, -1e4f};
-    for (int a = VEC_SILU; a <= VEC_RELU; a++)
+    for (int a = VEC_SILU; a <= VEC_SIGMOID; a++)
         for (int l = 0; l < LENGTHS; l++) {
             int64_t n = lengths[l];
             fill(x, n, 1, 4), fill(w, n, 2, 1), fill(y, n, 3, 1);

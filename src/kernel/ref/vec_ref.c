@@ -45,6 +45,7 @@ static float act_of(float x, vec_act act)
     case VEC_GELU_TANH: return 0.5f * x * (1.0f + tanhf(root_2_over_pi * x * (1.0f + 0.044715f * x * x)));
     case VEC_GELU_ERF: return 0.5f * x * (1.0f + erff(x * 0.70710678118654752440f));
     case VEC_RELU: return x > 0 ? x : 0;
+    case VEC_SIGMOID: return 1.0f / (1.0f + expf(-x));
     }
     return x;
 }

@@ -1,0 +1,7 @@
+/* The gated delta rule for NEON. */
+#if !defined(__aarch64__) || !defined(__ARM_NEON)
+#error "compile this file for 64-bit Arm"
+#endif
+
+#define ISA(name) name##_neon
+#include "kernel/simd/delta.inc"
