@@ -21,10 +21,19 @@ static uint8_t *page_new(const kv_layout *l)
     return (uint8_t *)(h + 1);
 }
 
+static void page_release(uint8_t *page, uint8_t whose)
+{
+    if (page && whose == PAGE_OURS && atomic_fetch_sub_explicit(&head_of(page)->refs, 1, memory_order_acq_rel) == 1) mem_free(head_of(page));
+}
+
+static void page_share(uint8_t *page, uint8_t whose)
+{
+    if (page && whose == PAGE_OURS) atomic_fetch_add_explicit(&head_of(page)->refs, 1, memory_order_relaxed);
+}
+
 static void page_drop(layer_pages *l, int64_t p)
 {
-    uint8_t *page = l->page[p];
-    if (page && l->whose[p] == PAGE_OURS && atomic_fetch_sub_explicit(&head_of(page)->refs, 1, memory_order_acq_rel) == 1) mem_free(head_of(page));
+    page_release(l->page[p], l->whose[p]);
     l->unchecked -= l->whose[p] == PAGE_UNCHECKED;
     l->page[p] = NULL;
     l->whose[p] = PAGE_OURS;
@@ -32,13 +41,101 @@ static void page_drop(layer_pages *l, int64_t p)
 
 static int64_t pages_for(int64_t tokens) { return i64_ceil_div(tokens, KV_PAGE); }
 
+/* ---- recurrent layers ---- */
+
+/* The entry of the state after `count` tokens. */
+static int64_t state_entry(int64_t count) { return i64_max(count - 1, 0) / KV_PAGE; }
+
+const float *kv_state(const kv_cache *kv, int layer)
+{
+    return kv->count ? (const float *)(const void *)kv->layer[layer].page[state_entry(kv->count)] : NULL;
+}
+
+float *kv_next_state(const kv_cache *kv, int layer) { return (float *)(void *)kv->layer[layer].next; }
+
+static void mark_drop(kv_cache *kv, int m)
+{
+    for (int i = 0; kv->mark_at[m] && i < kv->n_layers; i++) {
+        marked_state *s = &kv->layer[i].mark[m];
+        page_release(s->page, s->whose);
+        *s = (marked_state){0};
+    }
+    kv->mark_at[m] = 0;
+}
+
+void kv_mark(kv_cache *kv)
+{
+    int m = 0;
+    if (!kv->recurrent || !kv->count) return;
+    for (int i = 0; i < KV_MARKS; i++)
+        if (kv->mark_at[i] == kv->count) return;
+    for (int i = 1; i < KV_MARKS && kv->mark_at[m]; i++)
+        if (!kv->mark_at[i] || kv->mark_used[i] < kv->mark_used[m]) m = i;
+    mark_drop(kv, m);
+    for (int i = 0; i < kv->n_layers; i++) {
+        layer_pages *l = &kv->layer[i];
+        if (!is_recurrent(l)) continue;
+        const int64_t p = state_entry(kv->count);
+        l->mark[m] = (marked_state){l->page[p], l->whose[p]};
+        page_share(l->mark[m].page, l->mark[m].whose);
+    }
+    kv->mark_at[m] = kv->count;
+    kv->mark_used[m] = ++kv->turn;
+}
+
+/* The mark at the last position not after n; -1: none. */
+static int mark_before(const kv_cache *kv, int64_t n)
+{
+    int best = -1;
+    for (int m = 0; m < KV_MARKS; m++)
+        if (kv->mark_at[m] && kv->mark_at[m] <= n && (best < 0 || kv->mark_at[m] > kv->mark_at[best])) best = m;
+    return best;
+}
+
+/* The states of mark m (-1: none, as before the first token) are the context's; marks behind position n are of another text now. */
+static void states_restore(kv_cache *kv, int m, int64_t n)
+{
+    for (int i = 0; i < kv->n_layers; i++) {
+        layer_pages *l = &kv->layer[i];
+        if (!is_recurrent(l)) continue;
+        for (int64_t p = l->first; p < l->cap; p++) page_drop(l, p);
+        l->first = state_entry(n);
+        if (m < 0) continue;
+        l->page[l->first] = l->mark[m].page;
+        l->whose[l->first] = l->mark[m].whose;
+        page_share(l->mark[m].page, l->mark[m].whose);
+    }
+    if (m >= 0) kv->mark_used[m] = ++kv->turn;
+    for (int i = 0; i < KV_MARKS; i++)
+        if (kv->mark_at[i] > n) mark_drop(kv, i);
+}
+
+/* The state that was written takes the place of the one before, whose memory takes the next if nobody else has it. */
+static void state_advance(layer_pages *l, int64_t before, int64_t count)
+{
+    const int64_t p = state_entry(before), to = state_entry(count);
+    uint8_t *old = before ? l->page[p] : NULL;
+    const bool spare = old && l->whose[p] == PAGE_OURS && atomic_load_explicit(&head_of(old)->refs, memory_order_acquire) == 1;
+    if (spare) l->page[p] = NULL;
+    else if (before) page_drop(l, p);
+    l->page[to] = l->next;
+    l->whose[to] = PAGE_OURS;
+    l->first = to;
+    l->next = spare ? old : NULL;
+}
+
+/* ---- */
+
 cj_err kv_open(kv_cache **out, const kv_layer *layers, int n_layers, cj_diag *d)
 {
     size_t bytes = sizeof(kv_cache) + (size_t)n_layers * sizeof(layer_pages);
     kv_cache *kv = mem_zalloc(bytes);
     if (!kv) return diag_nomem(d, bytes);
     kv->n_layers = n_layers;
-    for (int i = 0; i < n_layers; i++) kv->layer[i].spec = layers[i];
+    for (int i = 0; i < n_layers; i++) {
+        kv->layer[i].spec = layers[i];
+        kv->recurrent |= is_recurrent(&kv->layer[i]);
+    }
     *out = kv;
     return CJ_OK;
 }
@@ -47,8 +144,10 @@ void kv_close(kv_cache **pkv)
 {
     kv_cache *kv = *pkv;
     if (!kv) return;
+    for (int m = 0; m < KV_MARKS; m++) mark_drop(kv, m);
     for (int i = 0; i < kv->n_layers; i++) {
         layer_pages *l = &kv->layer[i];
+        page_release(l->next, PAGE_OURS);
         for (int64_t p = 0; p < l->cap; p++) page_drop(l, p);
         mem_free(l->page);
         mem_free(l->whose);
@@ -124,6 +223,11 @@ cj_err kv_extend(kv_cache *kv, int64_t tokens, cj_diag *d)
     for (int i = 0; i < kv->n_layers; i++) {
         layer_pages *l = &kv->layer[i];
         TRY(table_grow(l, pages_for(end), d));
+        if (is_recurrent(l)) {
+            if (!l->next) l->next = page_new(&l->spec.layout);
+            if (!l->next) return diag_nomem(d, kv_page_bytes(&l->spec.layout));
+            continue;
+        }
         for (int64_t p = i64_max(l->first, kv->count / KV_PAGE); p < pages_for(end); p++) TRY(page_own(kv, i, p, d));
     }
     return CJ_OK;
@@ -132,9 +236,10 @@ cj_err kv_extend(kv_cache *kv, int64_t tokens, cj_diag *d)
 void kv_advance(kv_cache *kv, int64_t tokens)
 {
     kv->count += tokens;
-    for (int i = 0; i < kv->n_layers; i++) {
+    for (int i = 0; tokens && i < kv->n_layers; i++) {
         layer_pages *l = &kv->layer[i];
-        if (!l->spec.window) continue;
+        if (is_recurrent(l)) state_advance(l, kv->count - tokens, kv->count);
+        if (is_recurrent(l) || !l->spec.window) continue;
         int64_t keep = kv->count - l->spec.window - KV_SLACK;
         for (; (l->first + 1) * KV_PAGE <= keep; l->first++) page_drop(l, l->first);
     }
@@ -143,10 +248,14 @@ void kv_advance(kv_cache *kv, int64_t tokens)
 int64_t kv_cut(kv_cache *kv, int64_t n)
 {
     n = i64_min(n, kv->count);
+    const bool back = kv->recurrent && n != kv->count;
+    int mark = back ? mark_before(kv, n) : -1;
+    if (back) n = mark < 0 ? 0 : kv->mark_at[mark];
     for (int i = 0; i < kv->n_layers; i++) {
         const layer_pages *l = &kv->layer[i];
-        if (l->first && l->first * KV_PAGE > i64_max(0, n - l->spec.window)) n = 0;
+        if (!is_recurrent(l) && l->first && l->first * KV_PAGE > i64_max(0, n - l->spec.window)) n = 0;
     }
+    if (back) states_restore(kv, n ? mark : -1, n);
     for (int i = 0; i < kv->n_layers; i++) {
         layer_pages *l = &kv->layer[i];
         for (int64_t p = pages_for(n); p < l->cap; p++) page_drop(l, p);
@@ -164,6 +273,10 @@ cj_err kv_fork(kv_cache **out, const kv_cache *kv, cj_diag *d)
     copy->n_layers = kv->n_layers;
     copy->count = kv->count;
     copy->source = kv->source;
+    copy->recurrent = kv->recurrent;
+    copy->turn = kv->turn;
+    memcpy(copy->mark_at, kv->mark_at, sizeof copy->mark_at);
+    memcpy(copy->mark_used, kv->mark_used, sizeof copy->mark_used);
     for (int i = 0; i < kv->n_layers; i++) {
         const layer_pages *from = &kv->layer[i];
         layer_pages *to = &copy->layer[i];
@@ -177,8 +290,10 @@ cj_err kv_fork(kv_cache **out, const kv_cache *kv, cj_diag *d)
         for (int64_t p = from->first; p < pages_for(kv->count); p++) {
             to->page[p] = from->page[p];
             to->whose[p] = from->whose[p];
-            if (to->page[p] && to->whose[p] == PAGE_OURS) atomic_fetch_add_explicit(&head_of(to->page[p])->refs, 1, memory_order_relaxed);
+            page_share(to->page[p], to->whose[p]);
         }
+        memcpy(to->mark, from->mark, sizeof to->mark);
+        for (int m = 0; m < KV_MARKS; m++) page_share(to->mark[m].page, to->mark[m].whose);
         to->unchecked = from->unchecked;
         const kv_layout y = summary_layout(&to->spec.layout);
         if (to->summary) memcpy(to->summary, from->summary, (size_t)pages_for(pages_for(kv->count)) * kv_page_bytes(&y));

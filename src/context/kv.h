@@ -6,7 +6,10 @@
  *  3. A layer with a window drops pages that lie more than window + KV_SLACK tokens behind; their entries are NULL.
  *     Layers without a window keep everything.
  *  4. Nothing is allocated before it is needed: a long context costs nothing until its tokens are there.
- *  5. A page may be attached: it then lies in somebody else's memory (a mapped file), is only read, and is copied before a write.
+ *  5. A recurrent layer (layout KV_STATE, window 1) keeps no tokens but a state: the entry of the newest token's page is the state after
+ *     `count` tokens, all others are NULL. A forward pass reads kv_state and writes kv_next_state, which takes its place in kv_advance: a pass
+ *     that is dropped has changed nothing. What a state was can only be had back where it was marked (kv_mark).
+ *  6. A page may be attached: it then lies in somebody else's memory (a mapped file), is only read, and is copied before a write.
  * A context belongs to one thread at a time; pages may be shared between threads.
  */
 #ifndef CONTEXT_KV_H
@@ -15,6 +18,7 @@
 #include "base/file.h"
 #include "kernel/summary.h"
 
+enum { KV_MARKS = 4 }; /* states that a context remembers beside its own */
 enum { KV_SLACK = 4096 }; /* how far back a context with windows can be cut without reading again */
 
 typedef struct kv_layer {
@@ -41,8 +45,16 @@ size_t kv_bytes(const kv_cache *kv);
 CJ_NODISCARD cj_err kv_extend(kv_cache *kv, int64_t tokens, cj_diag *d);
 /* The slots have been written in every layer: count += tokens, and windows move on. */
 void kv_advance(kv_cache *kv, int64_t tokens);
-/* Forgets everything from position n on. Returns how many tokens are left: n, or 0 when a window has already left n behind. */
+/* Forgets everything from position n on. Returns how many tokens are left: n, or 0 when a window has already left n behind; with recurrent
+ * layers the last marked position not after n, or 0. */
 int64_t kv_cut(kv_cache *kv, int64_t n);
+
+/* The state of a recurrent layer after kv_count tokens, NULL before the first; and where that after the tokens of kv_extend goes. */
+const float *kv_state(const kv_cache *kv, int layer);
+float *kv_next_state(const kv_cache *kv, int layer);
+/* Remembers the states where the context stands, in place of those that were marked, or cut to, the longest time ago. Without recurrent layers
+ * there is nothing to remember: every position can be cut to. */
+void kv_mark(kv_cache *kv);
 
 /* Who checks attached pages. */
 typedef struct kv_source {

@@ -97,6 +97,7 @@ static bool read_heads(kv_cache *kv, reader *r, int64_t *count)
         if (memcmp(&l, &mine, sizeof l) || l.first < 0 || l.first > h.count / KV_PAGE) return false;
         /* what a window still sees must be there */
         if (l.first && (!l.window || l.first * KV_PAGE > h.count - l.window)) return false;
+        if (is_recurrent(&kv->layer[i]) && l.first != kv_first_needed(&kv->layer[i].spec, h.count)) return false;
         kv->layer[i].first = l.first;
     }
     *count = h.count;
@@ -134,7 +135,8 @@ cj_err kv_load(kv_cache *kv, const uint8_t *data, size_t size, size_t *used, con
         size_t bytes = kv_page_bytes(&l->spec.layout);
         for (int64_t p = l->first; good && p < i64_ceil_div(count, KV_PAGE); p++) {
             uint64_t sum;
-            good = take(&r, &sum, sizeof sum) && take(&r, l->page[p], bytes) && sum == hash_xxh3(l->page[p], bytes);
+            uint8_t *page = is_recurrent(l) ? l->next : l->page[p];
+            good = take(&r, &sum, sizeof sum) && take(&r, page, bytes) && sum == hash_xxh3(page, bytes);
         }
     }
     if (good && !e) {

@@ -115,6 +115,8 @@ cj_err session_eval(session *s, const int32_t *ids, int64_t n, const session_cal
     int64_t pos;
     TRY(session_cut(s, common_prefix(s, ids, n, call), &pos, d));
     if (reused) *reused = pos;
+    const bool prompt = n - pos > 1; /* where one begins and ends, the next call may want to go on from */
+    if (prompt) kv_mark(s->kv);
     repeats_cut(&s->repeats, s->ids, pos);
     memmove(s->ids + pos, ids + pos, (size_t)(n - pos) * sizeof *ids);
     if (s->keep) TRY(repeats_link(&s->repeats, s->ids, n, model_spec_of(s->engine->model)->vocab, d));
@@ -125,5 +127,6 @@ cj_err session_eval(session *s, const int32_t *ids, int64_t n, const session_cal
         if (call->on_progress && !call->on_progress(call->arg, pos, n) && pos < n)
             return diag_fail(d, CJ_E_CANCELLED, MSG_CANCELLED, "%s", "");
     }
+    if (prompt) kv_mark(s->kv);
     return CJ_OK;
 }
