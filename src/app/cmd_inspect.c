@@ -6,6 +6,7 @@
 #include "base/utf8.h"
 #include "hub/hub.h"
 #include "model/vocab_gguf.h"
+#include "token/tokenizer_json.h"
 
 enum { LABEL = 14, LENGTHS = 3 };
 static const int64_t lengths[LENGTHS] = {10000, 100000, 1000000}; /* characters */
@@ -28,33 +29,38 @@ typedef struct facts {
     const cli *cli;
     const char *argument;
     char *path;
-    gguf *file;           /* ours until a model takes it */
+    model_source *source; /* ours until a model takes it */
     kernel_ctx *ctx;
     model *model;         /* NULL: cannot be run, why_not says why */
     cj_diag why_not;
     kv_cache *kv;
+    kv_type type;
     tokenizer *vocabulary; /* NULL: none */
     hub *hub;
     const hub_model *entry; /* of the catalogue, NULL: none */
 } facts;
 
-static const gguf *file_of(const facts *f) { return f->model ? model_file(f->model) : f->file; }
+static const model_source *source_of(const facts *f) { return f->model ? model_source_of(f->model) : f->source; }
 
 /* ---- figures ---- */
 
 static int64_t weight_bytes(const facts *f)
 {
     int64_t sum = 0;
-    for (int64_t i = 0; i < gguf_tensor_count(file_of(f)); i++) sum += (int64_t)gguf_tensor_at(file_of(f), i)->bytes;
+    for (int64_t i = 0; i < source_tensor_count(source_of(f)); i++) sum += (int64_t)source_tensor_at(source_of(f), i).bytes;
     return sum;
 }
 
-/* Keys and values of n tokens: whole pages; layers with a window drop what lies behind it. */
+/* Keys and values of n tokens: whole pages; layers with a window drop what lies behind it. A recurrent layer has its state. */
 static int64_t context_bytes(const facts *f, int64_t n)
 {
     int64_t sum = 0;
     for (int i = 0; i < kv_layers(f->kv); i++) {
         const kv_layer *l = kv_layer_at(f->kv, i);
+        if (l->layout.type == KV_STATE) {
+            sum += (int64_t)kv_page_bytes(&l->layout);
+            continue;
+        }
         int64_t held = l->window ? i64_min(n, l->window + KV_SLACK + KV_PAGE) : n;
         sum += i64_ceil_div(held, KV_PAGE) * (int64_t)kv_page_bytes(&l->layout);
     }
@@ -73,12 +79,16 @@ static double characters_per_token(const facts *f, const char *text)
     return ratio;
 }
 
-/* The string value of a key, cut to what is valid UTF-8; "" when it is absent. Copied into out. */
+/* The string value of a key (of a folder: name and architecture), cut to what is valid UTF-8; "" when it is absent. Copied into out. */
 static const char *key_text(const facts *f, const char *key, char *out, size_t size)
 {
+    const gguf *g = source_gguf(source_of(f));
     gguf_str s = {0};
     out[0] = 0;
-    if (gguf_string(file_of(f), key, GGUF_OPTIONAL, &s, NULL) || !s.len) return out;
+    if (g && gguf_string(g, key, GGUF_OPTIONAL, &s, NULL)) return out;
+    if (!g && !strcmp(key, "general.name")) s = source_name(source_of(f));
+    if (!g && !strcmp(key, "general.architecture")) s = source_arch(source_of(f));
+    if (!s.len) return out;
     size_t n = utf8_valid_prefix(s.data, s.len < size - 1 ? s.len : size - 1);
     memcpy(out, s.data, n);
     out[n] = 0;
@@ -90,6 +100,7 @@ static const char *key_text(const facts *f, const char *key, char *out, size_t s
 /* Layers of one kind in a row. */
 typedef struct layer_run {
     int first, count;
+    mixer_kind mixer;
     int64_t window;
     int experts;
 } layer_run;
@@ -97,12 +108,20 @@ typedef struct layer_run {
 static layer_run run_from(const model_spec *m, int first)
 {
     const layer_spec *a = &m->layers[first];
-    layer_run r = {first, 1, a->gqa.window, a->ffn == FFN_MOE ? a->moe.experts : 0};
+    layer_run r = {first, 1, a->mixer, a->gqa.window, a->ffn == FFN_MOE ? a->moe.experts : 0};
     for (int i = first + 1; i < m->n_layers; i++, r.count++) {
         const layer_spec *b = &m->layers[i];
-        if (b->gqa.window != r.window || (b->ffn == FFN_MOE ? b->moe.experts : 0) != r.experts) break;
+        if (b->mixer != r.mixer || b->gqa.window != r.window || (b->ffn == FFN_MOE ? b->moe.experts : 0) != r.experts) break;
     }
     return r;
+}
+
+/* The first layer that attends: what heads it has is said of the model. */
+static const gqa_spec *attention_of(const model_spec *m)
+{
+    int i = 0;
+    while (i < m->n_layers - 1 && m->layers[i].mixer != MIXER_GQA) i++;
+    return &m->layers[i].gqa;
 }
 
 /* ---- JSON ---- */
@@ -114,7 +133,10 @@ static json_object *types_json(const facts *f)
 {
     json_object *o = json_object_new_object();
     int64_t count[QUANT_TYPE_END] = {0};
-    for (int64_t i = 0; i < gguf_tensor_count(file_of(f)); i++) count[gguf_tensor_at(file_of(f), i)->type]++;
+    for (int64_t i = 0; i < source_tensor_count(source_of(f)); i++) {
+        int type = source_tensor_at(source_of(f), i).type;
+        if (type >= 0) count[type]++;
+    }
     for (int t = 0; t < QUANT_TYPE_END; t++)
         if (count[t]) add_int(o, quant_info_get(t)->name, count[t]);
     return o;
@@ -123,13 +145,13 @@ static json_object *types_json(const facts *f)
 static void add_model(json_object *o, const facts *f)
 {
     const model_spec *m = model_spec_of(f->model);
-    const gqa_spec *a = &m->layers[0].gqa;
+    const gqa_spec *a = attention_of(m);
     json_object *runs = json_object_new_array(), *memory = json_object_new_array();
     for (int i = 0; i < m->n_layers;) {
         layer_run r = run_from(m, i);
         json_object *run = json_object_new_object();
         add_int(run, "layers", r.count);
-        add_text(run, "mixer", "attention");
+        add_text(run, "mixer", r.mixer == MIXER_DELTA ? "gated delta" : "attention");
         json_object_object_add(run, "window", r.window ? json_object_new_int64(r.window) : NULL);
         json_object_object_add(run, "experts", r.experts ? json_object_new_int(r.experts) : NULL);
         json_object_array_add(runs, run);
@@ -144,7 +166,7 @@ static void add_model(json_object *o, const facts *f)
     add_int(o, "head_size", a->dk);
     add_int(o, "context", m->context);
     add_int(o, "vocabulary", m->vocab);
-    add_int(o, "context_bytes_per_token", model_token_bytes(f->model, kv_layer_at(f->kv, 0)->layout.type));
+    add_int(o, "context_bytes_per_token", model_token_bytes(f->model, f->type));
     double ratio = characters_per_token(f, classical); /* the dearer of the two */
     for (int i = 0; i < LENGTHS && ratio > 0; i++) {
         json_object *row = json_object_new_object();
@@ -172,7 +194,7 @@ static void print_json(const facts *f)
         add_text(o, "why_not", why);
     }
     add_int(o, "weight_bytes", weight_bytes(f));
-    add_int(o, "tensors", gguf_tensor_count(file_of(f)));
+    add_int(o, "tensors", source_tensor_count(source_of(f)));
     json_object_object_add(o, "types", types_json(f));
     if (f->vocabulary) {
         json_object_object_add(ratio, "zh", cli_json_number(characters_per_token(f, modern)));
@@ -196,7 +218,7 @@ static void label(const facts *f, msg_id id)
     fputs(term_style_code(stdout, TERM_PLAIN), stdout);
 }
 
-/* One square a layer: light where attention sees a window, full where it sees everything. */
+/* One square a layer: light where attention sees a window, full where it sees everything, between them where a state is kept instead. */
 static void draw_layers(const facts *f)
 {
     const model_spec *m = model_spec_of(f->model);
@@ -206,7 +228,7 @@ static void draw_layers(const facts *f)
             printf("\n%*s", LABEL, "");
             column = 0;
         }
-        fputs(m->layers[i].gqa.window ? "░" : "█", stdout);
+        fputs(m->layers[i].mixer == MIXER_DELTA ? "▒" : m->layers[i].gqa.window ? "░" : "█", stdout);
     }
     putchar('\n');
 }
@@ -216,15 +238,17 @@ static void print_runs(const facts *f)
 {
     const model_spec *m = model_spec_of(f->model);
     int64_t window = 0;
-    int windows = 0, experts = 0, used = 0;
+    int windows = 0, states = 0, experts = 0, used = 0;
     for (int i = 0; i < m->n_layers; i++) {
         const layer_spec *l = &m->layers[i];
+        states += l->mixer == MIXER_DELTA;
         if (l->gqa.window) windows++, window = l->gqa.window;
         if (l->ffn == FFN_MOE) experts = l->moe.experts, used = l->moe.used;
     }
     layer_run a = run_from(m, 0);
     printf("%*s", LABEL, "");
-    if (!windows) cli_print(f->cli, MSG_INSPECT_ALL_FULL, "%s", "");
+    if (states) cli_print(f->cli, MSG_INSPECT_STATES, "%d" ARG "%d", states, m->n_layers - states);
+    else if (!windows) cli_print(f->cli, MSG_INSPECT_ALL_FULL, "%s", "");
     else if (a.count == m->n_layers) cli_print(f->cli, MSG_INSPECT_ALL_WINDOW, "%lld", (long long)window);
     else cli_print(f->cli, MSG_INSPECT_MIXED, "%d" ARG "%lld" ARG "%d", windows, (long long)window, m->n_layers - windows);
     if (!experts) return;
@@ -235,7 +259,7 @@ static void print_runs(const facts *f)
 static void print_structure(const facts *f)
 {
     const model_spec *m = model_spec_of(f->model);
-    const gqa_spec *a = &m->layers[0].gqa;
+    const gqa_spec *a = attention_of(m);
     char text[TERM_TEXT];
     label(f, MSG_INSPECT_LAYERS);
     printf("%d\n%*s", m->n_layers, LABEL, "");
@@ -317,15 +341,18 @@ static void print_drawing(const facts *f)
 static cj_err gather(facts *f, const engine_options *opt, cj_diag *d)
 {
     if (hub_open(&f->hub, NULL, NULL, NULL) == CJ_OK) f->entry = hub_find(f->hub, f->argument);
-    TRY(gguf_open(&f->file, f->path, d));
-    if (vocab_gguf_present(f->file)) TRY(vocab_gguf_open(&f->vocabulary, f->file, d));
+    TRY(source_open(&f->source, f->path, d));
+    const gguf *g = source_gguf(f->source);
+    if (g && vocab_gguf_present(g)) TRY(vocab_gguf_open(&f->vocabulary, g, d));
+    if (!g && tokenizer_json_here(f->path)) TRY(tokenizer_json_open(&f->vocabulary, f->path, d));
     TRY(kernel_open(&f->ctx, &(kernel_options){opt->level, 1, false}, d));
-    if (model_open_gguf(&f->model, f->ctx, f->file, &f->why_not)) { /* shown, unless it is our own trouble */
+    if (model_open_source(&f->model, f->ctx, f->source, &f->why_not)) { /* shown, unless it is our own trouble */
         if (f->why_not.code != CJ_E_NOMEM) return CJ_OK;
         *d = f->why_not;
         return CJ_E_NOMEM;
     }
-    f->file = NULL;
+    f->source = NULL;
+    f->type = opt->kv;
     return model_kv_open(f->model, opt->kv, &f->kv, d);
 }
 
@@ -335,7 +362,7 @@ static void let_go(facts *f)
     model_close(&f->model);
     kernel_close(&f->ctx);
     tokenizer_close(&f->vocabulary);
-    gguf_close(&f->file);
+    source_close(&f->source);
     hub_close(&f->hub);
     mem_free(f->path);
 }

@@ -5,12 +5,14 @@
 
 #include "engine/inner.h"
 #include "model/vocab_gguf.h"
+#include "token/tokenizer_json.h"
 
 enum { TEMPLATE_MAX = 1 << 20 };
 
 static cj_err load_template(engine *e, cj_diag *d)
 {
     gguf_str s = {0};
+    if (!model_file(e->model)) return CJ_OK;
     TRY(gguf_string(model_file(e->model), "tokenizer.chat_template", GGUF_OPTIONAL, &s, d));
     if (!s.len) return CJ_OK;
     if (s.len > TEMPLATE_MAX) return diag_fail(d, CJ_E_LIMIT, MSG_LIMIT, "%s" ARG "%d", "tokenizer.chat_template", TEMPLATE_MAX);
@@ -21,8 +23,9 @@ static cj_err load_template(engine *e, cj_diag *d)
 /* A vocabulary of another size than the embedding would make ids that the model does not have. */
 static cj_err load_vocabulary(engine *e, cj_diag *d)
 {
-    if (!vocab_gguf_present(model_file(e->model))) return CJ_OK;
-    TRY(vocab_gguf_open(&e->tokenizer, model_file(e->model), d));
+    const gguf *g = model_file(e->model);
+    if (g ? !vocab_gguf_present(g) : !tokenizer_json_here(e->opt.path)) return CJ_OK;
+    TRY(g ? vocab_gguf_open(&e->tokenizer, g, d) : tokenizer_json_open(&e->tokenizer, e->opt.path, d));
     int64_t rows = model_spec_of(e->model)->vocab;
     if (tokenizer_size(e->tokenizer) > rows)
         return diag_fail(d, CJ_E_INPUT, MSG_VOCAB_SIZE, "%s" ARG "%d" ARG "%lld", e->opt.path, tokenizer_size(e->tokenizer), (long long)rows);
@@ -75,7 +78,7 @@ const char *engine_template(const engine *e) { return e->chat_template; }
 
 cj_err engine_need_tokenizer(const engine *e, const tokenizer **out, cj_diag *d)
 {
-    if (!e->tokenizer) return diag_fail(d, CJ_E_UNSUPPORTED, MSG_NO_VOCAB, "%s", gguf_path(model_file(e->model)));
+    if (!e->tokenizer) return diag_fail(d, CJ_E_UNSUPPORTED, MSG_NO_VOCAB, "%s", model_path(e->model));
     *out = e->tokenizer;
     return CJ_OK;
 }

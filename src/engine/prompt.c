@@ -200,7 +200,7 @@ static cj_err render_and_encode(chat_work *w, json_object *request, const sessio
 {
     const char *text = engine_template(w->engine);
     size_t kept = 0;
-    if (!text) return diag_fail(d, CJ_E_UNSUPPORTED, MSG_PROMPT_NO_TEMPLATE, "%s", gguf_path(model_file(engine_model(w->engine))));
+    if (!text) return diag_fail(d, CJ_E_UNSUPPORTED, MSG_PROMPT_NO_TEMPLATE, "%s", model_path(engine_model(w->engine)));
     TRY(make_variables(w, request, d));
     TRY(template_render_request(text, strlen(text), w->variables, NULL, &w->text, d));
     if (held && w->text.len) TRY(keep_held(w, held, out, &kept, d));

@@ -46,8 +46,9 @@ static double matrix_ops(const kernel_weight *w) { return 2.0 * (double)w->rows 
 static void layer_ops(const layer_spec *y, double *kv, double *rest)
 {
     const gqa_spec *a = &y->gqa;
-    *kv = matrix_ops(&a->k.w) + matrix_ops(&a->v.w);
-    *rest = matrix_ops(&a->q.w) + matrix_ops(&a->o.w);
+    const delta_spec *r = &y->delta;
+    *kv = matrix_ops(&a->k.w) + matrix_ops(&a->v.w) + matrix_ops(&r->qkv.w) + matrix_ops(&r->z.w) + matrix_ops(&r->beta.w) + matrix_ops(&r->alpha.w);
+    *rest = matrix_ops(&a->q.w) + matrix_ops(&a->gate.w) + matrix_ops(&a->o.w) + matrix_ops(&r->out.w);
     if (y->ffn == FFN_MOE) *rest += y->moe.used * 3 * matrix_ops(&y->moe.gate[0]) + matrix_ops(&y->moe.router.w);
     else *rest += 3 * matrix_ops(&y->dense.gate.w);
 }

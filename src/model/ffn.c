@@ -79,6 +79,24 @@ static int64_t rows_of_expert(struct moe_room *r, const moe_spec *f, int e, int6
     return n;
 }
 
+/* y += what the shared expert makes of every row, times its gate. */
+static void add_shared(model_job *job, const moe_spec *f, const float *norm, int64_t rows, float *y)
+{
+    struct moe_room *r = job->moe;
+    const dense_spec *s = &f->shared;
+    const gated shared = {&s->gate.w, &s->up.w, &s->down.w, s->gate.bias, s->up.bias, s->down.bias, s->width, s->act};
+    if (!f->shared_gate.w.data) {
+        run_gated(job, &shared, norm, rows, y, true);
+        return;
+    }
+    const int64_t h = job->spec->hidden;
+    op_linear(job->ctx, &(op_linear_out){.w = &f->shared_gate.w, .bias = f->shared_gate.bias, .y = r->row_weights, .ldy = 1}, 1, norm, h, rows);
+    op_sigmoid(job->ctx, r->row_weights, rows);
+    run_gated(job, &shared, norm, rows, r->out, false);
+    for (int64_t i = 0; i < rows; i++) r->rows[i] = (int32_t)i;
+    op_scatter_add(job->ctx, y, r->out, r->rows, r->row_weights, rows, h);
+}
+
 void ffn_moe(model_job *job, const moe_spec *f, const float *norm, int64_t rows, float *y, bool add)
 {
     struct moe_room *r = job->moe;
@@ -86,6 +104,7 @@ void ffn_moe(model_job *job, const moe_spec *f, const float *norm, int64_t rows,
     op_linear(job->ctx, &(op_linear_out){.w = &f->router.w, .bias = f->router.bias, .y = r->logits, .ldy = f->experts}, 1, norm, h, rows);
     op_moe_choose(job->ctx, &(moe_choice){f->experts, f->used, f->normalise, f->scale, r->logits, r->idx, r->weights}, rows);
     if (!add) op_zero(job->ctx, y, rows * h);
+    if (f->shared.width) add_shared(job, f, norm, rows, y);
     for (int e = 0; e < f->experts; e++) {
         int64_t n = rows_of_expert(r, f, e, rows);
         if (!n) continue;

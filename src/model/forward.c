@@ -6,26 +6,38 @@
 
 /* Largest sizes over the layers. */
 typedef struct widths {
-    int64_t q, k, v, mixed, ffn, cols;
+    int64_t q, k, v, mixed, gate, cols, channels;
     int heads, dk, dv;
 } widths;
+
+static int64_t ffn_width(const layer_spec *y) { return y->ffn == FFN_MOE ? i64_max(y->moe.width, y->moe.shared.width) : y->dense.width; }
+
+/* Of a layer of the delta rule, see delta.c for what lies where. */
+static void widen_delta(widths *w, const delta_shape *s)
+{
+    w->channels = i64_max(w->channels, delta_channels(s));
+    w->q = i64_max(w->q, i64_max(delta_channels(s), (int64_t)s->heads * s->dv));
+    w->k = i64_max(w->k, delta_channels(s));
+    w->v = i64_max(w->v, 2 * (int64_t)s->heads);
+    w->mixed = i64_max(w->mixed, (int64_t)s->heads * s->dv);
+}
 
 static widths widths_of(const model_spec *m)
 {
     widths w = {.cols = m->hidden};
     for (int i = 0; i < m->n_layers; i++) {
         const gqa_spec *a = &m->layers[i].gqa;
-        int64_t ffn = m->layers[i].ffn == FFN_MOE ? m->layers[i].moe.width : m->layers[i].dense.width;
         w.q = i64_max(w.q, (int64_t)a->heads * a->dk);
         w.k = i64_max(w.k, (int64_t)a->kv_heads * a->dk);
         w.v = i64_max(w.v, (int64_t)a->kv_heads * a->dv);
         w.mixed = i64_max(w.mixed, (int64_t)a->heads * a->dv);
-        w.ffn = i64_max(w.ffn, ffn);
+        if (m->layers[i].mixer == MIXER_DELTA) widen_delta(&w, &m->layers[i].delta.shape);
+        w.gate = i64_max(w.gate, i64_max(ffn_width(&m->layers[i]), w.mixed));
         w.heads = (int)i64_max(w.heads, a->heads);
         w.dk = (int)i64_max(w.dk, a->dk);
         w.dv = (int)i64_max(w.dv, a->dv);
     }
-    w.cols = i64_max(w.cols, i64_max(w.mixed, w.ffn));
+    w.cols = i64_max(w.cols, i64_max(w.mixed, w.gate));
     return w;
 }
 
@@ -40,7 +52,7 @@ static bool alloc_activations(model_job *job, const widths *w)
     int64_t h = job->spec->hidden;
     bool ok = alloc_rows(job, &job->x, h) && alloc_rows(job, &job->norm, h) && alloc_rows(job, &job->half, h) &&
               alloc_rows(job, &job->q, w->q) && alloc_rows(job, &job->k, w->k) && alloc_rows(job, &job->v, w->v) &&
-              alloc_rows(job, &job->mixed, w->mixed) && alloc_rows(job, &job->gate, w->ffn);
+              alloc_rows(job, &job->mixed, w->mixed) && alloc_rows(job, &job->gate, w->gate);
     for (int i = 0; ok && i < job->spec->n_ropes; i++) {
         const rope_spec *r = &job->spec->ropes[i];
         for (int set = 0; ok && set < 2; set++) ok = alloc_rows(job, &job->near[set][i], (int64_t)rope_near(r) * r->dims);
@@ -49,9 +61,10 @@ static bool alloc_activations(model_job *job, const widths *w)
     return ok;
 }
 
-static bool alloc_lists(model_job *job)
+static bool alloc_lists(model_job *job, bool delta)
 {
     size_t n = (size_t)job->max_rows;
+    if (delta && !(job->states = mem_array(n, sizeof *job->states))) return false;
     job->ids = mem_array(n, sizeof *job->ids);
     job->positions = mem_array(n, sizeof *job->positions);
     job->wanted_idx = mem_array(n, sizeof *job->wanted_idx);
@@ -75,10 +88,10 @@ cj_err model_job_open(model_job **out, const model *m, int64_t max_rows, cj_diag
     job->max_rows = i64_min(max_rows, MODEL_ROWS_MAX);
     widths w = widths_of(job->spec);
     cj_err e = CJ_OK;
-    if (!alloc_activations(job, &w) || !alloc_lists(job))
-        e = diag_nomem(d, (size_t)(job->max_rows * (3 * job->spec->hidden + w.q + w.k + w.v + w.mixed + 2 * w.ffn)) * sizeof(float));
+    if (!alloc_activations(job, &w) || !alloc_lists(job, w.channels > 0))
+        e = diag_nomem(d, (size_t)(job->max_rows * (3 * job->spec->hidden + w.q + w.k + w.v + w.mixed + w.gate)) * sizeof(float));
     if (!e) e = moe_room_open(job, d);
-    if (!e) e = kernel_reserve(job->ctx, &(kernel_limits){.rows = job->max_rows, .cols = w.cols, .heads = w.heads, .dk = w.dk, .dv = w.dv}, d);
+    if (!e) e = kernel_reserve(job->ctx, &(kernel_limits){.rows = job->max_rows, .cols = w.cols, .heads = w.heads, .dk = w.dk, .dv = w.dv, .channels = w.channels}, d);
     if (e) {
         model_job_close(&job);
         return e;
@@ -99,7 +112,7 @@ void model_job_close(model_job **pjob)
         kernel_free(job->ctx, job->near[1][i]);
         kernel_free(job->ctx, job->far[i]);
     }
-    void *lists[] = {job->ids, job->positions, job->wanted_idx, job->all.seqs, job->all.kv, job->all.of,
+    void *lists[] = {job->states, job->ids, job->positions, job->wanted_idx, job->all.seqs, job->all.kv, job->all.of,
                      job->wanted.seqs, job->wanted.kv, job->wanted.of};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) mem_free(lists[i]);
     mem_free(job);
@@ -211,17 +224,20 @@ static cj_err run_layer(model_job *job, cj_diag *d)
 {
     int i = job->layer;
     const layer_spec *y = &job->spec->layers[i];
-    bool last = i == job->spec->n_layers - 1, probed = has_probe(job, i);
+    bool last = i == job->spec->n_layers - 1, delta = y->mixer == MIXER_DELTA, probed = !delta && has_probe(job, i);
     op_rms_norm(job->ctx, job->norm, job->x, y->mixer_norm, job->all.rows, job->spec->hidden, job->spec->norm_eps);
-    gqa_project(job, &y->gqa, i, job->norm, !last || probed);
+    if (delta) delta_mix(job, &y->delta, i, job->norm);
+    else gqa_project(job, &y->gqa, i, job->norm, !last || probed);
     if (probed) TRY(gqa_probe(job, &y->gqa, i, d));
     row_set *set = last ? &job->wanted : &job->all;
     if (!set->rows) return CJ_OK;
     if (last) {
         keep_wanted(job);
-        gqa_query(job, &y->gqa, job->norm, set->rows);
+        if (!delta) gqa_query(job, &y->gqa, job->norm, set->rows);
     }
-    TRY(gqa_attend(job, &y->gqa, i, set, y->mixer_post_norm ? job->half : job->x, !y->mixer_post_norm, d));
+    float *to = y->mixer_post_norm ? job->half : job->x;
+    if (delta) delta_out(job, &y->delta, set, to, !y->mixer_post_norm);
+    else TRY(gqa_attend(job, &y->gqa, i, set, job->norm, to, !y->mixer_post_norm, d));
     add_half(job, y->mixer_post_norm, set->rows);
     run_ffn(job, y, set->rows);
     return CJ_OK;

@@ -98,12 +98,17 @@ static void attend(model_job *job, const gqa_spec *a, int layer, row_set *set)
     }
 }
 
-cj_err gqa_attend(model_job *job, const gqa_spec *a, int layer, row_set *set, float *y, bool add, cj_diag *d)
+cj_err gqa_attend(model_job *job, const gqa_spec *a, int layer, row_set *set, const float *norm, float *y, bool add, cj_diag *d)
 {
     bind_pages(set, layer);
     TRY(check_pages(set, layer, d));
     attend(job, a, layer, set);
+    const int64_t mixed = (int64_t)a->heads * a->dv;
+    if (a->gate.w.data) {
+        op_linear(job->ctx, &(op_linear_out){.w = &a->gate.w, .bias = a->gate.bias, .y = job->gate, .ldy = mixed}, 1, norm, job->spec->hidden, set->rows);
+        op_glu(job->ctx, job->mixed, job->gate, job->mixed, set->rows * mixed, VEC_SIGMOID);
+    }
     op_linear(job->ctx, &(op_linear_out){.w = &a->o.w, .bias = a->o.bias, .y = y, .ldy = job->spec->hidden, .add = add}, 1, job->mixed,
-              (int64_t)a->heads * a->dv, set->rows);
+              mixed, set->rows);
     return CJ_OK;
 }

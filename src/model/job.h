@@ -33,6 +33,7 @@ struct model_job {
     float *q, *k, *v, *mixed;   /* heads * dk, kv_heads * dk, kv_heads * dv, heads * dv */
     float *gate;                /* widest feed-forward */
     float *near[2][MODEL_ROPES_MAX], *far[MODEL_ROPES_MAX]; /* rotary rows: near[0] of all rows, near[1] of the wanted */
+    delta_seq *states;          /* [max_rows] of the sequences, in a layer of the delta rule; NULL without such layers */
     struct moe_room *moe;       /* NULL without experts */
 };
 
@@ -42,8 +43,14 @@ void gqa_project(model_job *job, const gqa_spec *a, int layer, const float *norm
 CJ_NODISCARD cj_err gqa_probe(model_job *job, const gqa_spec *a, int layer, cj_diag *d);
 /* The queries of some rows only, from norm [rows][hidden]. */
 void gqa_query(model_job *job, const gqa_spec *a, const float *norm, int64_t rows);
-/* Attention of the rows in `set`, whose queries are in job->q; y [rows][hidden] gets (=, += when add) its output projection. */
-CJ_NODISCARD cj_err gqa_attend(model_job *job, const gqa_spec *a, int layer, row_set *set, float *y, bool add, cj_diag *d);
+/* Attention of the rows in `set`, whose queries are in job->q and whose normed rows (for a gate) in norm; y [rows][hidden] gets (=, += when add) its output projection. */
+CJ_NODISCARD cj_err gqa_attend(model_job *job, const gqa_spec *a, int layer, row_set *set, const float *norm, float *y, bool add,
+                                cj_diag *d);
+
+/* The delta rule of all rows, from norm [all rows][hidden], into job->mixed; then its output projection for the rows of a set: y [rows][hidden]
+ * gets (=, += when add) it. */
+void delta_mix(model_job *job, const delta_spec *r, int layer, const float *norm);
+void delta_out(model_job *job, const delta_spec *r, const row_set *set, float *y, bool add);
 
 /* y [rows][hidden] (=, or += when add) feed-forward of norm [rows][hidden]. */
 void ffn_dense(model_job *job, const dense_spec *f, const float *norm, int64_t rows, float *y, bool add);

@@ -8,70 +8,66 @@
 
 enum { NAME_MAX_BYTES = 256 };
 
-/* "attention.head_count" -> ".attention.head_count": gguf puts the architecture in front. */
-static const char *dotted(const char *key, char out[NAME_MAX_BYTES])
-{
-    snprintf(out, NAME_MAX_BYTES, ".%s", key);
-    return out;
-}
-
 cj_err load_int(model_load *l, const char *key, gguf_need need, int64_t layer, int64_t lo, int64_t hi, int64_t *out, cj_diag *d)
 {
-    char name[NAME_MAX_BYTES];
-    return gguf_int_at(l->file, dotted(key, name), need, layer, lo, hi, out, d);
+    return source_int(l->source, key, need, layer, lo, hi, out, d);
 }
 
-cj_err load_float(model_load *l, const char *key, gguf_need need, float *out, cj_diag *d)
-{
-    char name[NAME_MAX_BYTES];
-    return gguf_float(l->file, dotted(key, name), need, out, d);
-}
+cj_err load_float(model_load *l, const char *key, gguf_need need, float *out, cj_diag *d) { return source_float(l->source, key, need, out, d); }
 
 bool load_string_is(model_load *l, const char *key, const char *value)
 {
-    char name[NAME_MAX_BYTES];
     gguf_str s = {0};
-    return !gguf_string(l->file, dotted(key, name), GGUF_OPTIONAL, &s, NULL) && s.data && s.len == strlen(value) &&
-           !memcmp(s.data, value, s.len);
+    return !source_text(l->source, key, GGUF_OPTIONAL, 0, &s, NULL) && s.data && s.len == strlen(value) && !memcmp(s.data, value, s.len);
 }
 
-/* Finds a tensor of exactly this shape (dims beyond those given must be 1); NULL in *out when an optional one is absent. */
-static cj_err find(model_load *l, const gguf_tensor **out, gguf_need need, const int64_t dims[3], const char *name, cj_diag *d)
+/* Finds a tensor of exactly this shape (dims beyond those given must be 1); *found is false when an optional one is absent. */
+static cj_err find(model_load *l, source_tensor *t, bool *found, gguf_need need, const int64_t dims[3], const char *name, cj_diag *d)
 {
-    const gguf_tensor *t = gguf_tensor_find(l->file, name);
-    *out = t;
-    if (!t) return need == GGUF_OPTIONAL ? CJ_OK : diag_fail(d, CJ_E_INPUT, MSG_TENSOR_MISSING, "%s" ARG "%s", gguf_path(l->file), name);
+    const char *path = source_path(l->source);
+    TRY(source_tensor_find(l->source, name, found, t, d));
+    if (!*found) return need == GGUF_OPTIONAL ? CJ_OK : diag_fail(d, CJ_E_INPUT, MSG_TENSOR_MISSING, "%s" ARG "%s", path, name);
     if (t->dims[0] != dims[0] || t->dims[1] != dims[1] || t->dims[2] != dims[2] || t->dims[3] != 1)
-        return diag_fail(d, CJ_E_INPUT, MSG_TENSOR_SHAPE, "%s" ARG "%s" ARG "%lldx%lldx%lld" ARG "%lldx%lldx%lld", gguf_path(l->file), name,
+        return diag_fail(d, CJ_E_INPUT, MSG_TENSOR_SHAPE, "%s" ARG "%s" ARG "%lldx%lldx%lld" ARG "%lldx%lldx%lld", path, t->name,
                          (long long)t->dims[0], (long long)t->dims[1], (long long)t->dims[2], (long long)dims[0], (long long)dims[1],
                          (long long)dims[2]);
     return CJ_OK;
 }
 
-static kernel_weight weight_of(const gguf_tensor *t, int64_t first_row, int64_t rows)
+static kernel_weight weight_of(const source_tensor *t, int64_t first_row, int64_t rows)
 {
     kernel_weight w = {.type = (quant_type)t->type, .rows = rows, .cols = t->dims[0]};
     w.data = (const char *)t->data + (size_t)first_row * quant_row_bytes(t->type, t->dims[0]);
     return w;
 }
 
-static cj_err vector_named(model_load *l, float **out, gguf_need need, int64_t n, const char *name, cj_diag *d)
+static float meant(float x, source_form form) { return form == SOURCE_PLUS_ONE ? 1 + x : form == SOURCE_NEG_EXP ? -expf(x) : x; }
+
+/* The numbers of a tensor [rows][cols] as they are meant, as floats [cols][rows], in device memory. */
+static cj_err floats_of(model_load *l, float **out, const source_tensor *t, int64_t rows, int64_t cols, cj_diag *d)
 {
-    const gguf_tensor *t;
-    TRY(find(l, &t, need, (int64_t[]){n, 1, 1}, name, d));
-    if (!t) return CJ_OK;
-    float *host = mem_array((size_t)n, sizeof *host);
-    float *v = kernel_alloc(l->ctx, (size_t)n * sizeof *v);
+    size_t n = (size_t)(rows * cols);
+    float *host = mem_array(2 * n, sizeof *host), *turned = host + n, *v = kernel_alloc(l->ctx, n * sizeof *v);
     if (!host || !v) {
         mem_free(host);
         kernel_free(l->ctx, v);
-        return diag_nomem(d, (size_t)n * sizeof *v);
+        return diag_nomem(d, 3 * n * sizeof *v);
     }
-    quant_info_get(t->type)->decode(t->data, host, n);
-    kernel_upload(l->ctx, v, host, (size_t)n * sizeof *v);
+    quant_info_get(t->type)->decode(t->data, host, (int64_t)n);
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t c = 0; c < cols; c++) turned[c * rows + r] = meant(host[r * cols + c], t->form);
+    kernel_upload(l->ctx, v, turned, n * sizeof *v);
     mem_free(host);
     *out = v;
     return CJ_OK;
+}
+
+static cj_err vector_named(model_load *l, float **out, gguf_need need, int64_t n, const char *name, cj_diag *d)
+{
+    source_tensor t;
+    bool found;
+    TRY(find(l, &t, &found, need, (int64_t[]){n, 1, 1}, name, d));
+    return found ? floats_of(l, out, &t, 1, n, d) : CJ_OK;
 }
 
 #define FORMAT_NAME(name, fmt)                   \
@@ -89,30 +85,81 @@ cj_err load_vector(model_load *l, float **out, gguf_need need, int64_t n, cj_dia
     return vector_named(l, out, need, n, name, d);
 }
 
+cj_err load_turned(model_load *l, float **out, int64_t rows, int64_t cols, cj_diag *d, const char *fmt, ...)
+{
+    char name[NAME_MAX_BYTES];
+    source_tensor t;
+    bool found;
+    FORMAT_NAME(name, fmt);
+    TRY(find(l, &t, &found, GGUF_REQUIRED, (int64_t[]){cols, rows, 1}, name, d));
+    return floats_of(l, out, &t, rows, cols, d);
+}
+
 cj_err load_linear(model_load *l, model_linear *out, gguf_need need, int64_t rows, int64_t cols, cj_diag *d, const char *fmt, ...)
 {
     char base[NAME_MAX_BYTES - 16], name[NAME_MAX_BYTES];
-    const gguf_tensor *t;
+    source_tensor t;
+    bool found;
     FORMAT_NAME(base, fmt);
     snprintf(name, sizeof name, "%s.weight", base);
-    TRY(find(l, &t, need, (int64_t[]){cols, rows, 1}, name, d));
-    if (!t) return CJ_OK;
-    out->w = weight_of(t, 0, rows);
+    TRY(find(l, &t, &found, need, (int64_t[]){cols, rows, 1}, name, d));
+    if (!found) return CJ_OK;
+    out->w = weight_of(&t, 0, rows);
     snprintf(name, sizeof name, "%s.bias", base);
     return vector_named(l, &out->bias, GGUF_OPTIONAL, rows, name, d);
 }
 
-cj_err load_experts(model_load *l, kernel_weight **out, int experts, int64_t rows, int64_t cols, cj_diag *d, const char *fmt, ...)
+/* Rows of `bytes` bytes each, as picked. */
+static void pick_rows(char *to, const char *from, const row_pick *picks, int n_picks, size_t bytes)
+{
+    for (int i = 0; i < n_picks; i++) {
+        const row_pick *p = &picks[i];
+        const size_t part = (size_t)p->count * bytes;
+        for (int64_t g = 0; g < p->groups; g++, to += part) memcpy(to, from + (size_t)(g * p->group + p->first) * bytes, part);
+    }
+}
+
+cj_err load_rows(model_load *l, model_linear *out, const row_pick *picks, int n_picks, int64_t cols, cj_diag *d, const char *fmt, ...)
 {
     char base[NAME_MAX_BYTES - 16], name[NAME_MAX_BYTES];
-    const gguf_tensor *t;
+    const int64_t stored = picks[0].groups * picks[0].group;
+    int64_t rows = 0;
+    source_tensor t;
+    bool found;
     FORMAT_NAME(base, fmt);
+    snprintf(name, sizeof name, "%s.bias", base);
+    if (source_tensor_here(l->source, name))
+        return diag_fail(d, CJ_E_UNSUPPORTED, MSG_CONFIG_UNSUPPORTED, "%s" ARG "%s" ARG "%s", source_path(l->source), name, "bias");
     snprintf(name, sizeof name, "%s.weight", base);
-    TRY(find(l, &t, GGUF_REQUIRED, (int64_t[]){cols, rows, experts}, name, d));
-    kernel_weight *w = arena_alloc(l->mem, (size_t)experts * sizeof *w);
+    TRY(find(l, &t, &found, GGUF_REQUIRED, (int64_t[]){cols, stored, 1}, name, d));
+    for (int i = 0; i < n_picks; i++) rows += picks[i].groups * picks[i].count;
+    const size_t bytes = quant_row_bytes(t.type, cols);
+    char *copy = arena_alloc(l->mem, (size_t)rows * bytes);
+    if (!copy) return diag_nomem(d, (size_t)rows * bytes);
+    pick_rows(copy, t.data, picks, n_picks, bytes);
+    out->w = (kernel_weight){.type = (quant_type)t.type, .rows = rows, .cols = cols, .data = copy};
+    return CJ_OK;
+}
+
+cj_err load_experts(model_load *l, kernel_weight **out, int experts, int64_t rows, int64_t cols, int layer, const char *stem, cj_diag *d)
+{
+    char name[NAME_MAX_BYTES], one[NAME_MAX_BYTES];
+    source_tensor t;
+    bool found;
+    kernel_weight *w = *out = arena_alloc(l->mem, (size_t)experts * sizeof *w);
     if (!w) return diag_nomem(d, (size_t)experts * sizeof *w);
-    for (int e = 0; e < experts; e++) w[e] = weight_of(t, e * rows, rows);
-    *out = w;
+    snprintf(name, sizeof name, "blk.%d.%s_exps.weight", layer, stem);
+    snprintf(one, sizeof one, "blk.%d.%s.0.weight", layer, stem);
+    if (source_tensor_here(l->source, name) || !source_tensor_here(l->source, one)) {
+        TRY(find(l, &t, &found, GGUF_REQUIRED, (int64_t[]){cols, rows, experts}, name, d));
+        for (int e = 0; e < experts; e++) w[e] = weight_of(&t, e * rows, rows);
+        return CJ_OK;
+    }
+    for (int e = 0; e < experts; e++) {
+        snprintf(name, sizeof name, "blk.%d.%s.%d.weight", layer, stem, e);
+        TRY(find(l, &t, &found, GGUF_REQUIRED, (int64_t[]){cols, rows, 1}, name, d));
+        w[e] = weight_of(&t, 0, rows);
+    }
     return CJ_OK;
 }
 
@@ -128,8 +175,10 @@ cj_err load_frame(model_load *l, cj_diag *d)
     TRY(load_float(l, "attention.layer_norm_rms_epsilon", GGUF_REQUIRED, &m->norm_eps, d));
     m->n_layers = (int)layers;
     m->embed_scale = 1;
-    const gguf_tensor *e = gguf_tensor_find(l->file, "token_embd.weight");
-    m->vocab = e ? e->dims[1] : 0; /* the tensor is the truth; the key may be absent */
+    source_tensor e;
+    bool found;
+    TRY(source_tensor_find(l->source, "token_embd.weight", &found, &e, d));
+    m->vocab = found ? e.dims[1] : 0; /* the tensor is the truth; the key may be absent */
     if (m->vocab > INT32_MAX) return diag_fail(d, CJ_E_INPUT, MSG_LIMIT, "%s" ARG "%d", "vocabulary", INT32_MAX);
     model_linear embed = {0};
     TRY(load_linear(l, &embed, GGUF_REQUIRED, m->vocab, m->hidden, d, "token_embd"));
@@ -141,11 +190,10 @@ cj_err load_frame(model_load *l, cj_diag *d)
     return m->layers ? CJ_OK : diag_nomem(d, (size_t)m->n_layers * sizeof *m->layers);
 }
 
-cj_err load_gqa(model_load *l, int i, cj_diag *d)
+cj_err load_heads(model_load *l, int i, cj_diag *d)
 {
     const model_spec *m = l->spec;
-    layer_spec *y = &l->spec->layers[i];
-    gqa_spec *a = &y->gqa;
+    gqa_spec *a = &l->spec->layers[i].gqa;
     int64_t heads = 0, kv_heads, dk, dv;
     TRY(load_int(l, "attention.head_count", GGUF_REQUIRED, i, 1, 4096, &heads, d));
     kv_heads = heads;
@@ -155,22 +203,50 @@ cj_err load_gqa(model_load *l, int i, cj_diag *d)
     dv = dk;
     TRY(load_int(l, "attention.value_length", GGUF_OPTIONAL, i, 4, ROPE_DIMS_MAX, &dv, d));
     if (heads % kv_heads || dk < 4 || dk > ROPE_DIMS_MAX || dk % 4 || dv % 4)
-        return diag_fail(d, CJ_E_UNSUPPORTED, MSG_HEADS_ODD, "%s" ARG "%d" ARG "%lld" ARG "%lld" ARG "%lld", gguf_path(l->file), i,
+        return diag_fail(d, CJ_E_UNSUPPORTED, MSG_HEADS_ODD, "%s" ARG "%d" ARG "%lld" ARG "%lld" ARG "%lld", source_path(l->source), i,
                          (long long)heads, (long long)kv_heads, (long long)dk);
     a->heads = (int)heads;
     a->kv_heads = (int)kv_heads;
     a->dk = (int)dk;
     a->dv = (int)dv;
     a->scale = 1.0f / sqrtf((float)dk);
-    TRY(load_float(l, "attention.scale", GGUF_OPTIONAL, &a->scale, d));
-    TRY(load_linear(l, &a->q, GGUF_REQUIRED, heads * dk, m->hidden, d, "blk.%d.attn_q", i));
-    TRY(load_linear(l, &a->k, GGUF_REQUIRED, kv_heads * dk, m->hidden, d, "blk.%d.attn_k", i));
-    TRY(load_linear(l, &a->v, GGUF_REQUIRED, kv_heads * dv, m->hidden, d, "blk.%d.attn_v", i));
-    TRY(load_linear(l, &a->o, GGUF_REQUIRED, m->hidden, heads * dv, d, "blk.%d.attn_output", i));
-    TRY(load_vector(l, &a->q_norm, GGUF_OPTIONAL, dk, d, "blk.%d.attn_q_norm.weight", i));
-    TRY(load_vector(l, &a->k_norm, GGUF_OPTIONAL, dk, d, "blk.%d.attn_k_norm.weight", i));
+    return load_float(l, "attention.scale", GGUF_OPTIONAL, &a->scale, d);
+}
+
+/* What follows q. */
+static cj_err load_kv_and_norms(model_load *l, int i, cj_diag *d)
+{
+    const int64_t hidden = l->spec->hidden;
+    layer_spec *y = &l->spec->layers[i];
+    gqa_spec *a = &y->gqa;
+    TRY(load_linear(l, &a->k, GGUF_REQUIRED, (int64_t)a->kv_heads * a->dk, hidden, d, "blk.%d.attn_k", i));
+    TRY(load_linear(l, &a->v, GGUF_REQUIRED, (int64_t)a->kv_heads * a->dv, hidden, d, "blk.%d.attn_v", i));
+    TRY(load_linear(l, &a->o, GGUF_REQUIRED, hidden, (int64_t)a->heads * a->dv, d, "blk.%d.attn_output", i));
+    TRY(load_vector(l, &a->q_norm, GGUF_OPTIONAL, a->dk, d, "blk.%d.attn_q_norm.weight", i));
+    return load_vector(l, &a->k_norm, GGUF_OPTIONAL, a->dk, d, "blk.%d.attn_k_norm.weight", i);
+}
+
+cj_err load_gqa(model_load *l, int i, cj_diag *d)
+{
+    const model_spec *m = l->spec;
+    layer_spec *y = &l->spec->layers[i];
+    TRY(load_heads(l, i, d));
+    TRY(load_linear(l, &y->gqa.q, GGUF_REQUIRED, (int64_t)y->gqa.heads * y->gqa.dk, m->hidden, d, "blk.%d.attn_q", i));
+    TRY(load_kv_and_norms(l, i, d));
     TRY(load_vector(l, &y->mixer_norm, GGUF_REQUIRED, m->hidden, d, "blk.%d.attn_norm.weight", i));
     return load_vector(l, &y->ffn_norm, GGUF_REQUIRED, m->hidden, d, "blk.%d.ffn_norm.weight", i);
+}
+
+cj_err load_gqa_gated(model_load *l, int i, cj_diag *d)
+{
+    gqa_spec *a = &l->spec->layers[i].gqa;
+    TRY(load_heads(l, i, d));
+    row_pick pick = {.groups = a->heads, .group = a->dk + a->dv, .first = 0, .count = a->dk};
+    TRY(load_rows(l, &a->q, &pick, 1, l->spec->hidden, d, "blk.%d.attn_q", i));
+    pick.first = a->dk;
+    pick.count = a->dv;
+    TRY(load_rows(l, &a->gate, &pick, 1, l->spec->hidden, d, "blk.%d.attn_q", i));
+    return load_kv_and_norms(l, i, d);
 }
 
 cj_err load_dense(model_load *l, int i, vec_act act, cj_diag *d)
@@ -183,6 +259,23 @@ cj_err load_dense(model_load *l, int i, vec_act act, cj_diag *d)
     TRY(load_linear(l, &f->gate, GGUF_REQUIRED, f->width, m->hidden, d, "blk.%d.ffn_gate", i));
     TRY(load_linear(l, &f->up, GGUF_REQUIRED, f->width, m->hidden, d, "blk.%d.ffn_up", i));
     return load_linear(l, &f->down, GGUF_REQUIRED, m->hidden, f->width, d, "blk.%d.ffn_down", i);
+}
+
+/* An expert that every row goes through, where there is one, with a gate of its own. */
+static cj_err load_shared(model_load *l, int i, vec_act act, cj_diag *d)
+{
+    const int64_t hidden = l->spec->hidden;
+    moe_spec *f = &l->spec->layers[i].moe;
+    dense_spec *s = &f->shared;
+    char name[NAME_MAX_BYTES];
+    snprintf(name, sizeof name, "blk.%d.ffn_gate_shexp.weight", i);
+    if (!source_tensor_here(l->source, name)) return CJ_OK;
+    s->act = act;
+    TRY(load_int(l, "expert_shared_feed_forward_length", GGUF_REQUIRED, 0, 1, 1 << 24, &s->width, d));
+    TRY(load_linear(l, &s->gate, GGUF_REQUIRED, s->width, hidden, d, "blk.%d.ffn_gate_shexp", i));
+    TRY(load_linear(l, &s->up, GGUF_REQUIRED, s->width, hidden, d, "blk.%d.ffn_up_shexp", i));
+    TRY(load_linear(l, &s->down, GGUF_REQUIRED, hidden, s->width, d, "blk.%d.ffn_down_shexp", i));
+    return load_linear(l, &f->shared_gate, GGUF_OPTIONAL, 1, hidden, d, "blk.%d.ffn_gate_inp_shexp", i);
 }
 
 cj_err load_moe(model_load *l, int i, vec_act act, cj_diag *d)
@@ -202,7 +295,8 @@ cj_err load_moe(model_load *l, int i, vec_act act, cj_diag *d)
     f->used = (int)used;
     f->normalise = normalise != 0;
     TRY(load_linear(l, &f->router, GGUF_REQUIRED, experts, m->hidden, d, "blk.%d.ffn_gate_inp", i));
-    TRY(load_experts(l, &f->gate, f->experts, f->width, m->hidden, d, "blk.%d.ffn_gate_exps", i));
-    TRY(load_experts(l, &f->up, f->experts, f->width, m->hidden, d, "blk.%d.ffn_up_exps", i));
-    return load_experts(l, &f->down, f->experts, m->hidden, f->width, d, "blk.%d.ffn_down_exps", i);
+    TRY(load_experts(l, &f->gate, f->experts, f->width, m->hidden, i, "ffn_gate", d));
+    TRY(load_experts(l, &f->up, f->experts, f->width, m->hidden, i, "ffn_up", d));
+    TRY(load_experts(l, &f->down, f->experts, m->hidden, f->width, i, "ffn_down", d));
+    return load_shared(l, i, act, d);
 }

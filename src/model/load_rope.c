@@ -19,7 +19,7 @@ static cj_err scale_yarn(model_load *l, rope_spec *r, float base, cj_diag *d)
     TRY(load_float(l, "rope.scaling.yarn_beta_slow", GGUF_OPTIONAL, &slow, d));
     TRY(load_float(l, "rope.scaling.yarn_ext_factor", GGUF_OPTIONAL, &extension, d));
     TRY(load_int(l, "rope.scaling.original_context_length", GGUF_OPTIONAL, 0, 1, (int64_t)1 << 32, &original, d));
-    if (!(factor >= 1) || !(fast > 0) || !(slow > 0)) return diag_fail(d, CJ_E_INPUT, MSG_ROPE_BAD, "%s", gguf_path(l->file));
+    if (!(factor >= 1) || !(fast > 0) || !(slow > 0)) return diag_fail(d, CJ_E_INPUT, MSG_ROPE_BAD, "%s", source_path(l->source));
     double low = floor(yarn_dim(fast, r->dims, base, (double)original)), high = ceil(yarn_dim(slow, r->dims, base, (double)original));
     low = fmax(low, 0);
     high = fmin(high, r->dims - 1);
@@ -36,7 +36,7 @@ static cj_err scale_linear(model_load *l, rope_spec *r, cj_diag *d)
 {
     float factor = 1;
     TRY(load_float(l, "rope.scaling.factor", GGUF_OPTIONAL, &factor, d));
-    if (!(factor > 0)) return diag_fail(d, CJ_E_INPUT, MSG_ROPE_BAD, "%s", gguf_path(l->file));
+    if (!(factor > 0)) return diag_fail(d, CJ_E_INPUT, MSG_ROPE_BAD, "%s", source_path(l->source));
     for (int i = 0; i < r->dims / 2; i++) r->inv_freq[i] /= factor;
     return CJ_OK;
 }
@@ -44,22 +44,34 @@ static cj_err scale_linear(model_load *l, rope_spec *r, cj_diag *d)
 /* rope_freqs.weight divides each frequency. */
 static cj_err divide_by_table(model_load *l, rope_spec *r, cj_diag *d)
 {
-    const gguf_tensor *t = gguf_tensor_find(l->file, "rope_freqs.weight");
-    if (!t) return CJ_OK;
-    if (t->type != QUANT_F32 || t->n_dims != 1 || t->dims[0] != r->dims / 2)
-        return diag_fail(d, CJ_E_INPUT, MSG_ROPE_BAD, "%s", gguf_path(l->file));
+    source_tensor t;
+    bool found;
+    TRY(source_tensor_find(l->source, "rope_freqs.weight", &found, &t, d));
+    if (!found) return CJ_OK;
+    if (t.type != QUANT_F32 || t.dims[0] != r->dims / 2 || t.dims[1] * t.dims[2] * t.dims[3] != 1)
+        return diag_fail(d, CJ_E_INPUT, MSG_ROPE_BAD, "%s", source_path(l->source));
     for (int i = 0; i < r->dims / 2; i++) {
-        float by = ((const float *)t->data)[i];
-        if (!(by > 0)) return diag_fail(d, CJ_E_INPUT, MSG_ROPE_BAD, "%s", gguf_path(l->file));
+        float by = ((const float *)t.data)[i];
+        if (!(by > 0)) return diag_fail(d, CJ_E_INPUT, MSG_ROPE_BAD, "%s", source_path(l->source));
         r->inv_freq[i] /= (double)by;
     }
     return CJ_OK;
 }
 
+/* A folder names its scaling: one that is not known here must not be left out silently. */
+static cj_err known_scaling(model_load *l, cj_diag *d)
+{
+    gguf_str type = {0};
+    if (!source_is_folder(l->source)) return CJ_OK;
+    TRY(source_text(l->source, "rope.scaling.type", GGUF_OPTIONAL, 0, &type, d));
+    if (!type.data || load_string_is(l, "rope.scaling.type", "default")) return CJ_OK;
+    return diag_fail(d, CJ_E_UNSUPPORTED, MSG_CONFIG_UNSUPPORTED, "%s" ARG "%s" ARG "%.40s", source_path(l->source), "rope_type", type.data);
+}
+
 cj_err load_rope(model_load *l, rope_spec *r, const rope_options *o, cj_diag *d)
 {
     if (o->dims < 0 || o->dims % 2 || o->dims > ROPE_DIMS_MAX || !(o->base > 0))
-        return diag_fail(d, CJ_E_INPUT, MSG_ROPE_BAD, "%s", gguf_path(l->file));
+        return diag_fail(d, CJ_E_INPUT, MSG_ROPE_BAD, "%s", source_path(l->source));
     *r = (rope_spec){.dims = o->dims, .interleaved = o->interleaved, .magnitude = 1};
     /* Three quarters of the window are a chunk of keys; the rest is what a query sees of the chunk before at true distance. */
     r->window = i64_max(l->spec->context, 2 * KV_PAGE);
@@ -69,5 +81,5 @@ cj_err load_rope(model_load *l, rope_spec *r, const rope_options *o, cj_diag *d)
     TRY(divide_by_table(l, r, d));
     if (load_string_is(l, "rope.scaling.type", "yarn")) return scale_yarn(l, r, o->base, d);
     if (load_string_is(l, "rope.scaling.type", "linear")) return scale_linear(l, r, d);
-    return CJ_OK;
+    return known_scaling(l, d);
 }

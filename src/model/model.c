@@ -8,7 +8,7 @@
 #include "model/family/family.h"
 
 struct model {
-    gguf *file;
+    model_source *source;
     kernel_ctx *ctx;
     arena mem;
     model_spec spec;
@@ -16,16 +16,20 @@ struct model {
     uint64_t fingerprint;
 };
 
-enum { SPEC_MEMORY_MAX = 1 << 28, SAMPLE = 4096 };
+enum { SAMPLE = 4096 };
+static const size_t spec_memory_max = (size_t)1 << 40; /* rows put in order are as large as the weights they come from */
 
 static void free_linear(kernel_ctx *ctx, model_linear *l) { kernel_free(ctx, l->bias); }
 
 static void free_layer(kernel_ctx *ctx, layer_spec *y)
 {
     gqa_spec *a = &y->gqa;
-    model_linear *linears[] = {&a->q, &a->k, &a->v, &a->o, &y->dense.gate, &y->dense.up, &y->dense.down, &y->moe.router};
+    delta_spec *r = &y->delta;
+    dense_spec *shared = &y->moe.shared;
+    model_linear *linears[] = {&a->q, &a->k, &a->v, &a->o, &a->gate, &y->dense.gate, &y->dense.up, &y->dense.down, &y->moe.router, &shared->gate,
+                               &shared->up, &shared->down, &y->moe.shared_gate, &r->qkv, &r->z, &r->beta, &r->alpha, &r->out};
     for (size_t i = 0; i < sizeof linears / sizeof *linears; i++) free_linear(ctx, linears[i]);
-    float *vectors[] = {a->q_norm, a->k_norm, y->mixer_norm, y->ffn_norm, y->mixer_post_norm, y->ffn_post_norm};
+    float *vectors[] = {a->q_norm, a->k_norm, y->mixer_norm, y->ffn_norm, y->mixer_post_norm, y->ffn_post_norm, r->conv, r->a, r->dt, r->norm};
     for (size_t i = 0; i < sizeof vectors / sizeof *vectors; i++) kernel_free(ctx, vectors[i]);
 }
 
@@ -37,63 +41,62 @@ static void free_spec(kernel_ctx *ctx, model_spec *m)
 }
 
 /* Samples of every tensor: cheap, and no two sets of weights agree in all of them. */
-static uint64_t fingerprint(const gguf *g, int64_t *bytes)
+static uint64_t fingerprint(const model_source *source, int64_t *bytes)
 {
     uint64_t sum = 0;
-    for (int64_t i = 0; i < gguf_tensor_count(g); i++) {
-        const gguf_tensor *t = gguf_tensor_at(g, i);
-        size_t n = t->bytes < SAMPLE ? t->bytes : SAMPLE;
-        uint64_t parts[] = {sum, hash_xxh3(t->name, strlen(t->name)), (uint64_t)t->type, t->bytes, hash_xxh3(t->data, n),
-                            hash_xxh3((const char *)t->data + (t->bytes - n) / 2, n)};
+    for (int64_t i = 0; i < source_tensor_count(source); i++) {
+        const source_tensor t = source_tensor_at(source, i);
+        size_t n = t.bytes < SAMPLE ? t.bytes : SAMPLE;
+        uint64_t parts[] = {sum, hash_xxh3(t.name, strlen(t.name)), (uint64_t)t.type, t.bytes, hash_xxh3(t.data, n),
+                            hash_xxh3((const char *)t.data + (t.bytes - n) / 2, n)};
         sum = hash_xxh3(parts, sizeof parts);
-        *bytes += (int64_t)t->bytes;
+        *bytes += (int64_t)t.bytes;
     }
     return sum;
 }
 
 static cj_err load_spec(model *m, cj_diag *d)
 {
-    gguf_str arch = {0}, name = {0};
-    TRY(gguf_string(m->file, "general.architecture", GGUF_REQUIRED, &arch, d));
-    TRY(gguf_string(m->file, "general.name", GGUF_OPTIONAL, &name, d));
-    const family *f = family_find(arch.data, arch.len);
+    gguf_str arch = source_arch(m->source), name = source_name(m->source);
+    if (source_gguf(m->source)) TRY(gguf_string(source_gguf(m->source), "general.architecture", GGUF_REQUIRED, &arch, d));
+    const family *f = source_is_known(m->source) ? family_find(arch.data, arch.len) : NULL;
     if (!f) {
         char known[256];
         family_names(known, sizeof known);
-        return diag_fail(d, CJ_E_UNSUPPORTED, MSG_FAMILY_UNKNOWN, "%s" ARG "%.*s" ARG "%s", gguf_path(m->file),
+        return diag_fail(d, CJ_E_UNSUPPORTED, MSG_FAMILY_UNKNOWN, "%s" ARG "%.*s" ARG "%s", source_path(m->source),
                          (int)(arch.len < 64 ? arch.len : 64), arch.data, known);
     }
     size_t n = name.len < sizeof m->spec.name ? name.len : sizeof m->spec.name - 1;
     if (n) memcpy(m->spec.name, name.data, n);
     m->spec.family = f->arch;
-    model_load l = {.file = m->file, .ctx = m->ctx, .mem = &m->mem, .spec = &m->spec};
+    model_load l = {.source = m->source, .ctx = m->ctx, .mem = &m->mem, .spec = &m->spec};
     return f->load(&l, d);
 }
 
-cj_err model_open_gguf(model **out, kernel_ctx *ctx, gguf *g, cj_diag *d)
+cj_err model_open_source(model **out, kernel_ctx *ctx, model_source *source, cj_diag *d)
 {
     model *m = mem_zalloc(sizeof *m);
     if (!m) return diag_nomem(d, sizeof *m);
-    m->file = g;
+    m->source = source;
     m->ctx = ctx;
-    arena_init(&m->mem, SPEC_MEMORY_MAX);
+    arena_init(&m->mem, spec_memory_max);
     cj_err e = load_spec(m, d);
     if (e) {
-        m->file = NULL; /* still the caller's */
+        m->source = NULL; /* still the caller's */
         model_close(&m);
         return e;
     }
-    m->fingerprint = fingerprint(g, &m->weight_bytes);
+    m->fingerprint = fingerprint(source, &m->weight_bytes);
     *out = m;
     return CJ_OK;
 }
 
 cj_err model_open(model **out, kernel_ctx *ctx, const char *path, cj_diag *d)
 {
-    gguf *g = NULL;
-    TRY(gguf_open(&g, path, d));
-    cj_err e = model_open_gguf(out, ctx, g, d);
-    if (e) gguf_close(&g);
+    model_source *source = NULL;
+    TRY(source_open(&source, path, d));
+    cj_err e = model_open_source(out, ctx, source, d);
+    if (e) source_close(&source);
     return e;
 }
 
@@ -103,19 +106,22 @@ void model_close(model **pm)
     if (!m) return;
     free_spec(m->ctx, &m->spec);
     arena_deinit(&m->mem);
-    gguf_close(&m->file);
+    source_close(&m->source);
     mem_free(m);
     *pm = NULL;
 }
 
 const model_spec *model_spec_of(const model *m) { return &m->spec; }
-const gguf *model_file(const model *m) { return m->file; }
+const model_source *model_source_of(const model *m) { return m->source; }
+const gguf *model_file(const model *m) { return source_gguf(m->source); }
+const char *model_path(const model *m) { return source_path(m->source); }
 kernel_ctx *model_kernel(const model *m) { return m->ctx; }
 int64_t model_weight_bytes(const model *m) { return m->weight_bytes; }
 uint64_t model_fingerprint(const model *m) { return m->fingerprint; }
 
 static kv_layer kv_layer_of(const layer_spec *y, kv_type type)
 {
+    if (y->mixer == MIXER_DELTA) return (kv_layer){.layout = delta_layout(&y->delta.shape), .window = 1};
     return (kv_layer){.layout = {.type = type, .heads = y->gqa.kv_heads, .dk = y->gqa.dk, .dv = y->gqa.dv}, .window = y->gqa.window};
 }
 

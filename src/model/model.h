@@ -1,19 +1,22 @@
-/* A model: a file, its spec and its weights. Read-only once open; any number of sessions may use it through one kernel_ctx. */
+/* A model: where it comes from, its spec and its weights. Read-only once open; any number of sessions may use it through one kernel_ctx. */
 #ifndef MODEL_MODEL_H
 #define MODEL_MODEL_H
 
-#include "format/gguf.h"
+#include "model/source.h"
 #include "model/spec.h"
 
 typedef struct model model;
 
+/* path: a GGUF file or a folder (source.h). */
 CJ_NODISCARD cj_err model_open(model **out, kernel_ctx *ctx, const char *path, cj_diag *d);
-/* The same over a file that is open already; g is taken (closed with the model) on success. */
-CJ_NODISCARD cj_err model_open_gguf(model **out, kernel_ctx *ctx, gguf *g, cj_diag *d);
+/* The same over a source that is open already; it is taken (closed with the model) on success. */
+CJ_NODISCARD cj_err model_open_source(model **out, kernel_ctx *ctx, model_source *source, cj_diag *d);
 void model_close(model **m);
 
 const model_spec *model_spec_of(const model *m);
-const gguf *model_file(const model *m);
+const model_source *model_source_of(const model *m);
+const gguf *model_file(const model *m); /* NULL: it came from a folder */
+const char *model_path(const model *m);
 kernel_ctx *model_kernel(const model *m);
 /* Bytes of all weights as stored. */
 int64_t model_weight_bytes(const model *m);

@@ -15,7 +15,7 @@ typedef struct model_linear {
     float *bias; /* [w.rows] or NULL */
 } model_linear;
 
-typedef enum mixer_kind { MIXER_GQA } mixer_kind;
+typedef enum mixer_kind { MIXER_GQA, MIXER_DELTA } mixer_kind;
 typedef enum ffn_kind { FFN_DENSE, FFN_MOE } ffn_kind;
 
 /* Grouped-query attention, Ainslie et al. 2023. Heads are [heads][dk] along a row. */
@@ -25,8 +25,22 @@ typedef struct gqa_spec {
     int64_t window;       /* 0: all */
     int rope;             /* index into model_spec.ropes; -1: no positions */
     model_linear q, k, v, o;
+    model_linear gate;    /* what attention gives is multiplied by sigmoid(gate x); absent: not */
     float *q_norm, *k_norm; /* [dk] RMSNorm of every head before rotation; NULL: none */
 } gqa_spec;
+
+/* The gated delta rule over a short convolution, Yang et al. 2024. A head of values keeps a state S[dk][dv], and a token does
+ *     S *= e^(a softplus(alpha x + dt)),   S += k (beta (v - S^T k))^T,   out = norm(S^T q) * silu(z x)
+ * where q, k, v are what the convolution makes of qkv x, q and k are of length one (q then divided by sqrt(dk)), and beta = sigmoid(beta x). */
+typedef struct delta_spec {
+    delta_shape shape;
+    model_linear qkv;     /* [q of key_heads * dk, k alike, v of heads * dv][hidden] */
+    model_linear z;       /* [heads * dv][hidden] */
+    model_linear beta, alpha; /* [heads][hidden] */
+    model_linear out;
+    float *conv;          /* [taps][rows of qkv] */
+    float *a, *dt, *norm; /* [heads], [heads], [dv] */
+} delta_spec;
 
 /* Gated feed-forward: down(act(gate x) * up x). Shazeer 2020. */
 typedef struct dense_spec {
@@ -44,12 +58,15 @@ typedef struct moe_spec {
     vec_act act;
     model_linear router;
     kernel_weight *gate, *up, *down; /* [experts] */
+    dense_spec shared;        /* an expert that every row goes through; absent when its width is 0 */
+    model_linear shared_gate; /* what it gives is multiplied by sigmoid(shared_gate x); absent: not */
 } moe_spec;
 
 typedef struct layer_spec {
     mixer_kind mixer;
     ffn_kind ffn;
-    gqa_spec gqa;
+    gqa_spec gqa;       /* of MIXER_GQA; all zeros otherwise */
+    delta_spec delta;   /* of MIXER_DELTA */
     dense_spec dense;
     moe_spec moe;
     float *mixer_norm, *ffn_norm;           /* [hidden] before each half */

@@ -166,7 +166,7 @@ static cj_err chat(prompt *p, const engine *e, const wording *w, const char *tex
     if (!err && !request) err = diag_nomem(d, content.len);
     if (!err) err = prompt_chat(e, request, NULL, &rendered, &p->tokens, d);
     const char *at = err ? NULL : memmem(rendered.data, rendered.len, content.data, shown);
-    if (!err && !at) err = diag_fail(d, CJ_E_UNSUPPORTED, MSG_ASK_TEMPLATE, "%s", gguf_path(model_file(engine_model(e))));
+    if (!err && !at) err = diag_fail(d, CJ_E_UNSUPPORTED, MSG_ASK_TEMPLATE, "%s", model_path(engine_model(e)));
     if (!err) {
         size_t from = (size_t)(at - rendered.data);
         place_text(p, from + before, bytes, from + shown + strlen(w->ask), strlen(question));

@@ -150,7 +150,7 @@ static cj_err open_entry(reading *r, cj_diag *d)
     r->out->keep = choice.keep;
     if (r->opt->on_choice) r->opt->on_choice(r->opt->arg, &choice);
     const shelf_plan plan = {
-        .name = r->opt->name, .key = session_shelf_key(r->session), .model_name = r->opt->model_name, .model_path = gguf_path(model_file(m)),
+        .name = r->opt->name, .key = session_shelf_key(r->session), .model_name = r->opt->model_name, .model_path = model_path(m),
         .ids = r->book.tokens.ids, .n = (int64_t)r->book.tokens.count, .cuts = r->cuts, .n_cuts = r->book.n_docs,
         .characters = book_chars(&r->book), .documents = r->book.n_docs,
     };

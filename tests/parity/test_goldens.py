@@ -21,6 +21,7 @@ CASES = sorted(n for n in os.listdir(GOLDEN) if os.path.isdir(os.path.join(GOLDE
 SPLITS = ([], ["--chunk", "1"], ["--chunk", "7"], ["--chunk", "16"], ["--chunk", "33"], ["--decode", "12"])
 LEVELS = ("ref", "avx2", "avx512", "amx", "neon")
 VOCAB = 320
+DELTA = ("qwen3_5", "qwen3_next")  # the reference computes the delta rule in float32
 
 
 def tensors(path):
@@ -36,7 +37,8 @@ def logits(case, *options):
     with tempfile.TemporaryDirectory() as d:
         with open(d + "/ids", "wb") as f:
             f.write(tensors(folder + "/golden.safetensors")["input_ids"])
-        r = subprocess.run([JUAN, "logits", folder + "/model.gguf", "--ids", d + "/ids", "--out", d + "/out", "--lang", "en", *options],
+        model = folder + "/model.gguf" if os.path.exists(folder + "/model.gguf") else folder
+        r = subprocess.run([JUAN, "logits", model, "--ids", d + "/ids", "--out", d + "/out", "--lang", "en", *options],
                            capture_output=True, text=True)
         if "cannot run the level" in r.stderr:
             return None
@@ -57,7 +59,8 @@ def exact_at(case, level):
                 raise tap.Skip(f"this processor has no {level}")
             assert len(got) == len(want), f"{len(got)} values, {len(want)} wanted"
             e = error(got, want)
-            assert e <= 1e-5, f"{' '.join(split) or 'whole'}: normalised error {e:.1e}, at most 1e-5"
+            most = 1e-4 if case in DELTA else 1e-5
+            assert e <= most, f"{' '.join(split) or 'whole'}: normalised error {e:.1e}, at most {most}"
     return test
 
 
@@ -82,7 +85,7 @@ def fast_is_close(kv):
                 kl = list(divergences(logits(case, "--kv", kv, *split), want))
                 # A router with random weights stands on the edge between two experts at some positions, and any rounding tips it
                 # over there: what a mixture is held to is the median.
-                middle = statistics.median(kl) if "moe" in case else statistics.mean(kl)
+                middle = statistics.median(kl) if "moe" in case or "next" in case else statistics.mean(kl)
                 assert middle <= 1e-3, f"{case} {' '.join(split)}: KL {middle:.1e}, at most 1e-3"
     return test
 

@@ -7,6 +7,7 @@
 static const family families[] = {
     {"llama", family_llama_load},   {"qwen2", family_qwen2_load},   {"qwen3", family_qwen3_load},
     {"qwen3moe", family_qwen3moe_load}, {"gemma3", family_gemma3_load},
+    {"qwen3next", family_qwen3next_load}, {"qwen35", family_qwen35_load}, {"qwen35moe", family_qwen35_load},
 };
 enum { FAMILIES = sizeof families / sizeof *families };
 

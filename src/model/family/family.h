@@ -18,6 +18,8 @@ cj_err family_llama_load(model_load *l, cj_diag *d);
 cj_err family_qwen2_load(model_load *l, cj_diag *d);
 cj_err family_qwen3_load(model_load *l, cj_diag *d);
 cj_err family_qwen3moe_load(model_load *l, cj_diag *d);
+cj_err family_qwen3next_load(model_load *l, cj_diag *d);
+cj_err family_qwen35_load(model_load *l, cj_diag *d);
 cj_err family_gemma3_load(model_load *l, cj_diag *d);
 
 #endif

@@ -7,10 +7,11 @@
 /* Whether layer i sees everything: sliding_window_pattern is a period, or one flag a layer. */
 static cj_err layer_is_full(model_load *l, int i, bool *full, cj_diag *d)
 {
-    const gguf_key *k = gguf_key_find(l->file, ".attention.sliding_window_pattern");
+    const gguf *g = source_gguf(l->source);
+    const gguf_key *k = g ? gguf_key_find(g, ".attention.sliding_window_pattern") : NULL;
     if (k && k->type == GGUF_ARRAY) {
         bool sliding = false;
-        TRY(gguf_bool_at(l->file, ".attention.sliding_window_pattern", GGUF_REQUIRED, i, &sliding, d));
+        TRY(source_bool(l->source, "attention.sliding_window_pattern", GGUF_REQUIRED, i, &sliding, d));
         *full = !sliding;
         return CJ_OK;
     }

@@ -24,7 +24,7 @@ static cj_err need_norms(model_load *l, int i, cj_diag *d)
 {
     const gqa_spec *a = &l->spec->layers[i].gqa;
     if (a->q_norm && a->k_norm) return CJ_OK;
-    return diag_fail(d, CJ_E_INPUT, MSG_TENSOR_MISSING, "%s" ARG "blk.%d.attn_%s_norm.weight", gguf_path(l->file), i, a->q_norm ? "k" : "q");
+    return diag_fail(d, CJ_E_INPUT, MSG_TENSOR_MISSING, "%s" ARG "blk.%d.attn_%s_norm.weight", source_path(l->source), i, a->q_norm ? "k" : "q");
 }
 
 cj_err family_qwen3_load(model_load *l, cj_diag *d)

@@ -1,0 +1,23 @@
+/* What makers call the settings and tensors of their folders. */
+#ifndef MODEL_FAMILY_DIALECT_H
+#define MODEL_FAMILY_DIALECT_H
+
+#include "model/source.h"
+
+typedef struct source_dialect {
+    const char *model_type; /* of config.json */
+    const char *arch;       /* what GGUF calls it */
+    bool norms_from_one;    /* norms are stored as the difference from 1 */
+} source_dialect;
+
+/* NULL: no dialect for this model_type. */
+const source_dialect *source_dialect_of(const char *model_type);
+
+/* The maker's name for a setting; NULL: it has none. */
+const char *source_key_name(const char *key);
+/* The maker's name for a tensor, without what goes in front of "layers.": false when it has none (or is too long). */
+bool source_tensor_name(const char *name, char *out, size_t size);
+/* The form in which a dialect stores the tensor of this name (ours). */
+source_form source_tensor_form(const source_dialect *d, const char *name);
+
+#endif

@@ -1,0 +1,437 @@
+/* Models with recurrent layers, from their makers' folders: the states of a context, sessions that are cut, cancelled, saved and kept on a
+ * shelf and still compute what a cold one computes, and folders that cannot be. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/folder.h"
+#include "engine/engine.h"
+
+static char folder[] = "/tmp/test_hybrid.XXXXXX";
+
+static const char *in_folder(const char *name)
+{
+    static char path[256];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    return path;
+}
+
+/* ---- contexts ---- */
+
+static const kv_layer layers[] = {
+    {.layout = {KV_STATE, 2, 4, 16}, .window = 1},
+    {.layout = {KV_F32, 1, 4, 4}, .window = 0},
+};
+
+static kv_cache *open_cache(void)
+{
+    kv_cache *kv = NULL;
+    assert_int_equal(kv_open(&kv, layers, 2, NULL), CJ_OK);
+    return kv;
+}
+
+/* Adds n tokens, after which the state is full of `value`. */
+static void add(kv_cache *kv, int64_t n, float value)
+{
+    assert_int_equal(kv_extend(kv, n, NULL), CJ_OK);
+    float *next = kv_next_state(kv, 0);
+    for (int i = 0; i < 2 * 4 * 16; i++) next[i] = value;
+    for (int64_t p = kv_count(kv); p < kv_count(kv) + n; p++) kv_pages(kv, 1)[p / KV_PAGE][p % KV_PAGE] = (uint8_t)p;
+    kv_advance(kv, n);
+}
+
+static float state_of(const kv_cache *kv)
+{
+    const float *s = kv_state(kv, 0);
+    for (int i = 1; s && i < 2 * 4 * 16; i++) assert_true(s[i] == s[0]);
+    return s ? s[0] : -1;
+}
+
+static void states_move_on(void **state)
+{
+    (void)state;
+    kv_cache *kv = open_cache();
+    assert_null(kv_state(kv, 0));
+    add(kv, 100, 1);
+    assert_true(state_of(kv) == 1);
+    assert_int_equal(kv_extend(kv, 50, NULL), CJ_OK);
+    kv_next_state(kv, 0)[0] = 99; /* a pass that is dropped */
+    assert_true(state_of(kv) == 1);
+    add(kv, 28, 2); /* to the end of a page */
+    assert_true(state_of(kv) == 2);
+    assert_int_equal(kv_first_needed(kv_layer_at(kv, 0), 128), 0);
+    add(kv, 1, 3);
+    assert_true(state_of(kv) == 3);
+    assert_null(kv_pages(kv, 0)[0]); /* one state at a time */
+    add(kv, 1000, 4);
+    assert_true(state_of(kv) == 4);
+    assert_int_equal(kv_bytes(kv), kv_page_bytes(&layers[0].layout) + (1129 / KV_PAGE + 1) * kv_page_bytes(&layers[1].layout));
+    assert_int_equal(kv_cut(kv, 1129), 1129); /* where it stands */
+    assert_int_equal(kv_cut(kv, 1128), 0);    /* nothing was marked */
+    assert_null(kv_state(kv, 0));
+    add(kv, 10, 5);
+    assert_true(state_of(kv) == 5);
+    kv_close(&kv);
+}
+
+static void marks_can_be_cut_to(void **state)
+{
+    (void)state;
+    kv_cache *kv = open_cache(), *fork = NULL;
+    for (int i = 1; i <= 6; i++) { /* more than are remembered */
+        add(kv, 100, (float)i);
+        kv_mark(kv);
+        kv_mark(kv); /* once is enough */
+    }
+    add(kv, 50, 7);
+    assert_int_equal(kv_fork(&fork, kv, NULL), CJ_OK);
+    assert_int_equal(kv_cut(kv, 599), 500);
+    assert_true(state_of(kv) == 5);
+    assert_int_equal(kv_count(kv), 500);
+    add(kv, 150, 8); /* another text: what was marked at 600 is not its own */
+    assert_int_equal(kv_cut(kv, 640), 500);
+    assert_true(state_of(kv) == 5);
+    assert_int_equal(kv_cut(kv, 300), 300);
+    assert_true(state_of(kv) == 3);
+    assert_int_equal(kv_cut(kv, 299), 0); /* 200 has been forgotten */
+    kv_close(&kv);
+    assert_true(state_of(fork) == 7); /* the fork has all of its own */
+    add(fork, 1, 9);
+    assert_int_equal(kv_cut(fork, 650), 600);
+    assert_true(state_of(fork) == 6);
+    assert_int_equal(kv_cut(fork, 450), 400);
+    assert_true(state_of(fork) == 4);
+    kv_close(&fork);
+}
+
+static void snapshots_hold_the_state(void **state)
+{
+    (void)state;
+    kv_cache *kv = open_cache(), *back = open_cache();
+    file_out f;
+    file_map m;
+    size_t used;
+    add(kv, 300, 6);
+    assert_int_equal(file_out_open(&f, in_folder("snapshot"), NULL), CJ_OK);
+    assert_int_equal(kv_save(kv, &f, NULL), CJ_OK);
+    assert_int_equal(file_out_commit(&f, NULL), CJ_OK);
+    assert_int_equal(file_map_open(&m, in_folder("snapshot"), NULL), CJ_OK);
+    add(back, 1000, 1);
+    kv_mark(back);
+    assert_int_equal(kv_load(back, m.data, m.size, &used, "-", NULL), CJ_OK);
+    assert_int_equal(kv_count(back), 300);
+    assert_true(state_of(back) == 6);
+    add(back, 1, 7);
+    assert_true(state_of(back) == 7);
+    for (size_t n = 0; n < m.size; n += 97) assert_int_equal(kv_load(back, m.data, n, &used, "-", NULL), CJ_E_INPUT);
+    file_map_close(&m);
+    kv_close(&kv);
+    kv_close(&back);
+}
+
+static void no_memory_changes_nothing(void **state)
+{
+    (void)state;
+    kv_cache *kv = open_cache();
+    add(kv, 100, 1);
+    kv_mark(kv);
+    cj_err e = CJ_E_NOMEM;
+    for (int64_t n = 0; e; n++) {
+        mem_fail_after(n);
+        e = kv_extend(kv, 400, NULL);
+        mem_fail_after(-1);
+        assert_true(!e || e == CJ_E_NOMEM);
+        assert_true(state_of(kv) == 1);
+        assert_int_equal(kv_count(kv), 100);
+    }
+    add(kv, 400, 2);
+    assert_int_equal(kv_cut(kv, 200), 100);
+    kv_close(&kv);
+}
+
+/* ---- sessions ---- */
+
+enum { N = 300, VOCAB = 320 };
+static int32_t ids[N];
+static const char *const models[] = {"qwen3_5", "qwen3_next"};
+
+static const char *golden(const char *name)
+{
+    static char path[512];
+    snprintf(path, sizeof path, "%s/tests/golden/%s", getenv("CJ_SOURCE"), name);
+    return path;
+}
+
+static engine *open_engine(const char *path, int64_t chunk)
+{
+    engine *e = NULL;
+    cj_diag d = {0};
+    if (engine_open(&e, &(engine_options){.path = path, .level = KERNEL_AUTO, .threads = 1, .exact = true, .kv = KV_F32, .chunk = chunk}, &d)) {
+        char text[1024];
+        cj_diag_text(&d, CJ_LANG_EN, text, sizeof text);
+        fail_msg("%s", text);
+    }
+    return e;
+}
+
+static void last_logits(session *s, const int32_t *t, int64_t n, int64_t *reused, float *out)
+{
+    session_call call = {.want = WANT_LAST};
+    assert_int_equal(session_eval(s, t, n, &call, reused, NULL), CJ_OK);
+    assert_int_equal(session_count(s), n);
+    memcpy(out, session_logits(s), VOCAB * sizeof *out);
+}
+
+static void cold(engine *e, const int32_t *t, int64_t n, float *out)
+{
+    session *s = NULL;
+    assert_int_equal(session_open(&s, e, 0, NULL), CJ_OK);
+    last_logits(s, t, n, NULL, out);
+    session_close(&s);
+}
+
+/* Exact mode computes the same bits however a session came to where it stands. */
+static void cut_sessions_are_cold(void **state)
+{
+    (void)state;
+    float got[VOCAB], want[VOCAB];
+    int64_t reused;
+    for (int m = 0; m < 2; m++) {
+        engine *e = open_engine(golden(models[m]), 33);
+        session *s = NULL;
+        int32_t other[N];
+        assert_int_equal(session_open(&s, e, 0, NULL), CJ_OK);
+        last_logits(s, ids, 150, &reused, got);
+        last_logits(s, ids, 250, &reused, got); /* goes on */
+        assert_int_equal(reused, 150);
+        cold(e, ids, 250, want);
+        assert_memory_equal(got, want, sizeof got);
+        memcpy(other, ids, sizeof ids);
+        other[200] = (other[200] + 1) % VOCAB; /* back behind the prompt that was marked */
+        last_logits(s, other, 280, &reused, got);
+        assert_int_equal(reused, 150);
+        cold(e, other, 280, want);
+        assert_memory_equal(got, want, sizeof got);
+        last_logits(s, ids, 120, &reused, got); /* and before it */
+        assert_int_equal(reused, 0);
+        cold(e, ids, 120, want);
+        assert_memory_equal(got, want, sizeof got);
+        last_logits(s, ids, 120, &reused, got); /* the same once more */
+        assert_memory_equal(got, want, sizeof got);
+        session_close(&s);
+        engine_close(&e);
+    }
+}
+
+/* Words are written one by one behind a prompt; the next prompt begins with the same one. */
+static void the_prompt_is_had_back(void **state)
+{
+    (void)state;
+    float got[VOCAB], want[VOCAB];
+    int64_t reused;
+    engine *e = open_engine(golden("qwen3_5"), 64);
+    session *s = NULL;
+    int32_t other[N];
+    assert_int_equal(session_open(&s, e, 0, NULL), CJ_OK);
+    last_logits(s, ids, 140, NULL, got);
+    for (int64_t n = 141; n < 160; n++) last_logits(s, ids, n, NULL, got);
+    memcpy(other, ids, sizeof ids);
+    for (int i = 145; i < N; i++) other[i] = (ids[i] + 7) % VOCAB;
+    last_logits(s, other, 200, &reused, got);
+    assert_int_equal(reused, 140);
+    cold(e, other, 200, want);
+    assert_memory_equal(got, want, sizeof got);
+    session_close(&s);
+    engine_close(&e);
+}
+
+static bool cancel_at(void *arg, int64_t done, int64_t total)
+{
+    int *left = arg;
+    (void)done;
+    (void)total;
+    return (*left)-- > 0;
+}
+
+/* A pass that is cancelled in the middle of the layers has changed no state. */
+static void a_cancel_leaves_a_good_session(void **state)
+{
+    (void)state;
+    float got[VOCAB], want[VOCAB];
+    engine *e = open_engine(golden("qwen3_5"), 50);
+    cold(e, ids, 200, want);
+    for (int after = 0; after < 40; after += 3) {
+        session *s = NULL;
+        int left = after;
+        session_call call = {.want = WANT_LAST, .on_progress = cancel_at, .arg = &left};
+        assert_int_equal(session_open(&s, e, 0, NULL), CJ_OK);
+        (void)!session_eval(s, ids, 200, &call, NULL, NULL);
+        last_logits(s, ids, 200, NULL, got);
+        assert_memory_equal(got, want, sizeof got);
+        session_close(&s);
+    }
+    engine_close(&e);
+}
+
+/* What was read onto a shelf, and gone on with, is what a cold session computes; at an open segment's end and at a closed one's. */
+static void the_shelf_gives_back_the_state(void **state)
+{
+    (void)state;
+    float got[VOCAB], want[VOCAB];
+    engine *e = open_engine(golden("qwen3_next"), 64);
+    session *s = NULL, *back = NULL;
+    shelf *sh = NULL;
+    shelf_entry *entry = NULL, *read = NULL;
+    int64_t count;
+    cold(e, ids, 280, want);
+    assert_int_equal(session_open(&s, e, 0, NULL), CJ_OK);
+    assert_int_equal(session_open(&back, e, 0, NULL), CJ_OK);
+    assert_int_equal(shelf_open(&sh, in_folder("shelf"), NULL), CJ_OK);
+    shelf_plan plan = {.name = "book", .key = session_shelf_key(s), .model_name = "tiny", .model_path = "-", .ids = ids, .n = 250};
+    assert_int_equal(shelf_write(sh, &entry, &plan, NULL), CJ_OK);
+    const int64_t ends[] = {130, 250};
+    for (int i = 0; i < 2; i++) {
+        last_logits(s, ids, ends[i], NULL, got);
+        assert_int_equal(session_keep(s, entry, NULL), CJ_OK);
+        if (i) assert_int_equal(shelf_finish(entry, NULL), CJ_OK);
+        assert_int_equal(shelf_read(sh, &read, "book", NULL), CJ_OK);
+        assert_int_equal(session_attach(back, read, ends[i], &count, NULL), CJ_OK);
+        assert_int_equal(count, ends[i]);
+        last_logits(back, ids, 280, NULL, got);
+        assert_memory_equal(got, want, sizeof got);
+        int32_t other[N];
+        memcpy(other, ids, sizeof ids);
+        other[ends[i] + 3] = (other[ends[i] + 3] + 1) % VOCAB; /* the next question */
+        int64_t reused;
+        last_logits(back, other, 290, &reused, got);
+        assert_int_equal(reused, ends[i]);
+        float cold_other[VOCAB];
+        cold(e, other, 290, cold_other);
+        assert_memory_equal(got, cold_other, sizeof got);
+        session_close(&back);
+        assert_int_equal(session_open(&back, e, 0, NULL), CJ_OK);
+        shelf_entry_close(&read);
+    }
+    int64_t damages = -1;
+    const shelf_watch watch = {0};
+    assert_int_equal(shelf_verify(sh, NULL, &watch, &damages, NULL), CJ_OK);
+    assert_int_equal(damages, 0);
+    session_close(&back);
+    session_close(&s);
+    shelf_entry_close(&entry);
+    shelf_close(&sh);
+    engine_close(&e);
+}
+
+/* ---- folders ---- */
+
+/* Copies a golden folder with one text of its config exchanged, and opens it. */
+static cj_err open_changed(const char *from, const char *to, char *sentence, size_t size)
+{
+    static const char *const files[] = {"config.json", "model.safetensors"};
+    assert_int_equal(file_make_dirs(in_folder("model"), NULL), CJ_OK);
+    for (int i = 0; i < 2; i++) {
+        buf text = {0}, changed;
+        char *source = file_join(golden("qwen3_5"), files[i]), *target = file_join(in_folder("model"), files[i]);
+        file_out f;
+        assert_int_equal(file_read(source, 1 << 24, &text, NULL), CJ_OK);
+        buf_init(&changed, 1 << 24);
+        char *at = i ? NULL : strstr(text.data, from);
+        if (!i) assert_non_null(at);
+        size_t before = at ? (size_t)(at - text.data) : text.len, after = at ? before + strlen(from) : text.len;
+        assert_int_equal(buf_append(&changed, text.data, before, NULL), CJ_OK);
+        if (at) assert_int_equal(buf_puts(&changed, to, NULL), CJ_OK);
+        assert_int_equal(buf_append(&changed, text.data + after, text.len - after, NULL), CJ_OK);
+        assert_int_equal(file_out_open(&f, target, NULL), CJ_OK);
+        assert_int_equal(file_out_write(&f, changed.data, changed.len, NULL), CJ_OK);
+        assert_int_equal(file_out_commit(&f, NULL), CJ_OK);
+        buf_deinit(&text);
+        buf_deinit(&changed);
+        mem_free(source);
+        mem_free(target);
+    }
+    engine *e = NULL;
+    cj_diag d = {0};
+    cj_err err = engine_open(&e, &(engine_options){.path = in_folder("model"), .level = KERNEL_REF, .threads = 1}, &d);
+    *sentence = 0;
+    if (err) cj_diag_text(&d, CJ_LANG_EN, sentence, size);
+    engine_close(&e);
+    return err;
+}
+
+static void contradictions_are_told(void **state)
+{
+    (void)state;
+    static const struct { const char *from, *to, *said; } cases[] = {
+        {"\"model_type\": \"qwen3_5_text\"", "\"model_type\": \"llama\"", "\"llama\""},
+        {"\"model_type\": \"qwen3_5_text\"", "\"type\": \"qwen3_5_text\"", "model_type"},
+        {"\"hidden_size\": 64", "\"hidden_size\": 65", "embed_tokens"},
+        {"\"hidden_size\": 64", "\"hidden_size\": \"64\"", "hidden_size"},
+        {"\"hidden_size\": 64", "\"hidden_size\": -1", "hidden_size"},
+        {"\"hidden_size\": 64", "\"hidden_size\": null", "hidden_size"},
+        {"\"num_hidden_layers\": 8", "\"num_hidden_layers\": 9", "blk.8."},
+        {"\"linear_value_head_dim\": 24", "\"linear_value_head_dim\": 26", "heads"},
+        {"\"linear_value_head_dim\": 24", "\"linear_value_head_dim\": 20", "in_proj_qkv"},
+        {"\"linear_num_key_heads\": 2", "\"linear_num_key_heads\": 3", "heads"},
+        {"\"linear_conv_kernel_dim\": 4", "\"linear_conv_kernel_dim\": 1000000", "linear_conv_kernel_dim"},
+        {"\"linear_attention\",\n    \"linear_attention\",\n    \"linear_attention\",\n    \"full_attention\"",
+         "\"sliding_attention\",\n    \"linear_attention\",\n    \"linear_attention\",\n    \"full_attention\"", "sliding_attention"},
+        {"\"hidden_act\": \"silu\"", "\"hidden_act\": \"relu2\"", "relu2"},
+        {"\"rope_type\": \"default\"", "\"rope_type\": \"longrope\"", "longrope"},
+        {"\"partial_rotary_factor\": 0.25", "\"partial_rotary_factor\": 7.5", "rotary"},
+        {"{", "[", "config.json"},
+    };
+    char text[2048];
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        if (!open_changed(cases[i].from, cases[i].to, text, sizeof text)) fail_msg("taken: %s", cases[i].to);
+        if (!strstr(text, cases[i].said) || strstr(text, "{0}")) fail_msg("%s: %s", cases[i].to, text);
+    }
+    assert_int_equal(open_changed("\"use_cache\": true", "\"text_config\": null", text, sizeof text), CJ_OK);
+}
+
+static void no_memory_is_an_error(void **state)
+{
+    (void)state;
+    cj_err e = CJ_E_NOMEM;
+    int64_t n = 0;
+    for (; e; n += n < 60 ? 1 : 7) {
+        engine *got = NULL;
+        mem_fail_after(n);
+        e = engine_open(&got, &(engine_options){.path = golden("qwen3_next"), .level = KERNEL_REF, .threads = 1, .chunk = 8}, NULL);
+        mem_fail_after(-1);
+        assert_true(!e || e == CJ_E_NOMEM);
+        engine_close(&got);
+    }
+    assert_true(n > 60);
+}
+
+static int begin(void **state)
+{
+    (void)state;
+    for (int i = 0; i < N; i++) ids[i] = (i * 37 + i * i * 5 + 11) % VOCAB;
+    return mkdtemp(folder) ? 0 : -1;
+}
+
+static int end(void **state)
+{
+    (void)state;
+    return folder_remove(folder, NULL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(states_move_on), cmocka_unit_test(marks_can_be_cut_to), cmocka_unit_test(snapshots_hold_the_state),
+        cmocka_unit_test(no_memory_changes_nothing), cmocka_unit_test(cut_sessions_are_cold), cmocka_unit_test(the_prompt_is_had_back),
+        cmocka_unit_test(a_cancel_leaves_a_good_session), cmocka_unit_test(the_shelf_gives_back_the_state), cmocka_unit_test(contradictions_are_told),
+        cmocka_unit_test(no_memory_is_an_error),
+    };
+    return cmocka_run_group_tests(tests, begin, end);
+}
