@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "app/term.h"
+#include "base/mapped.h"
 #include "hub/hub.h"
 #include "model/vocab_gguf.h"
 #include "token/tokenizer_json.h"
@@ -197,6 +198,8 @@ int cli_engine_options(const cli *c, engine_options *out)
     out->level = kernel_level_by_name(c->cpu);
     if (out->level == KERNEL_LEVELS) return cli_usage(c, MSG_CLI_BAD_VALUE, "--cpu");
     if (c->threads < 0 || c->threads > 256) return cli_usage(c, MSG_CLI_BAD_VALUE, "--threads");
+    if (c->ram < 0) return cli_usage(c, MSG_CLI_BAD_VALUE, "--ram");
+    mapped_limit(c->ram);
     out->threads = (int)c->threads;
     out->exact = c->exact_math;
     out->kv = c->exact_math ? KV_F32 : KV_BF16;

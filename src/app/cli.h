@@ -22,6 +22,7 @@ struct cli {
     bool terminal;        /* standard error is one, so progress may be drawn */
     /* options that every command takes */
     int64_t threads, seed; /* seed: -1 when none was given */
+    int64_t ram;           /* bytes to stay within; 0: no limit */
     const char *cpu, *kv;
     bool exact_math;
 };

@@ -9,6 +9,7 @@
 
 #include "app/commands.h"
 #include "app/term.h"
+#include "base/mapped.h"
 
 static const struct {
     const char *name;
@@ -88,6 +89,7 @@ static int run_command(cli *c, const char *name, int argc, char **argv)
         c->argc = argc;
         c->argv = argv;
         cli_catch_interrupt();
+        mapped_guard();
         int code = commands[i].run(c);
         return flush_output(c, code < 0 ? EXIT_DONE : code);
     }

@@ -224,7 +224,7 @@ static int parse(cli *c, const cli_help *help, const cli_option *options, int n,
     const cli_option common[] = {
         {"threads", 't', CLI_INT, &c->threads, "N", MSG_OPT_THREADS}, {"cpu", 0, CLI_TEXT, &c->cpu, "LEVEL", MSG_OPT_CPU},
         {"seed", 0, CLI_INT, &c->seed, "N", MSG_OPT_SEED},            {"kv", 0, CLI_TEXT, &c->kv, "TYPE", MSG_OPT_KV},
-        {"exact-math", 0, CLI_FLAG, &c->exact_math, NULL, MSG_OPT_EXACT},
+        {"exact-math", 0, CLI_FLAG, &c->exact_math, NULL, MSG_OPT_EXACT}, {"ram", 0, CLI_SIZE, &c->ram, "SIZE", MSG_OPT_RAM},
         {"json", 0, CLI_FLAG, &c->json, NULL, MSG_OPT_JSON},          {"quiet", 'q', CLI_FLAG, &c->quiet, NULL, MSG_OPT_QUIET},
         {"lang", 0, CLI_TEXT, &lang, "zh|en", MSG_OPT_LANG},          {"help", 'h', CLI_FLAG, &want_help, NULL, MSG_OPT_HELP},
     };

@@ -1,5 +1,6 @@
 /* Files. A file_out keeps this invariant: until commit, path is as it was; after commit or abort, temp is gone. */
 #include "base/file.h"
+#include "base/mapped.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -51,6 +52,22 @@ static int open_read(const char *path, int flags)
     return fd;
 }
 
+static void unmap(const file_map *m)
+{
+    size_t skip = (uintptr_t)m->data % (size_t)sysconf(_SC_PAGESIZE); /* of a part */
+    munmap((void *)(m->data - skip), m->size + skip);
+}
+
+static cj_err begin_map(file_map *m, file_map fresh, bool whole, cj_diag *d)
+{
+    if (!mapped_add(&fresh, whole)) {
+        unmap(&fresh);
+        return diag_nomem(d, sizeof fresh);
+    }
+    *m = fresh;
+    return CJ_OK;
+}
+
 cj_err file_map_open(file_map *m, const char *path, cj_diag *d)
 {
     int fd = open_read(path, O_NONBLOCK);
@@ -64,9 +81,7 @@ cj_err file_map_open(file_map *m, const char *path, cj_diag *d)
     else if (st.st_size == 0) e = diag_fail(d, CJ_E_INPUT, MSG_FILE_EMPTY, "%s", path);
     else if ((p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0)) == MAP_FAILED) e = diag_errno(d, errno, path);
     close(fd);
-    if (e) return e;
-    *m = (file_map){p, (size_t)st.st_size};
-    return CJ_OK;
+    return e ? e : begin_map(m, (file_map){p, (size_t)st.st_size}, true, d);
 }
 
 cj_err file_map_part(file_map *m, const char *path, int64_t at, size_t n, cj_diag *d)
@@ -82,15 +97,15 @@ cj_err file_map_part(file_map *m, const char *path, int64_t at, size_t n, cj_dia
     else if (at > st.st_size || n > (size_t)(st.st_size - at)) e = diag_fail(d, CJ_E_INPUT, MSG_FILE_SHORT, "%s", path);
     else if ((p = mmap(NULL, n + skip, PROT_READ, MAP_SHARED, fd, (off_t)at - (off_t)skip)) == MAP_FAILED) e = diag_errno(d, errno, path);
     close(fd);
-    if (e) return e;
-    *m = (file_map){(uint8_t *)p + skip, n};
-    return CJ_OK;
+    return e ? e : begin_map(m, (file_map){(uint8_t *)p + skip, n}, false, d);
 }
 
 void file_map_close(file_map *m)
 {
-    size_t skip = (uintptr_t)m->data % (size_t)sysconf(_SC_PAGESIZE); /* of a part */
-    if (m->data) munmap((void *)(m->data - skip), m->size + skip);
+    if (m->data) {
+        mapped_remove(m);
+        unmap(m);
+    }
     *m = (file_map){0};
 }
 

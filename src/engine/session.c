@@ -1,6 +1,7 @@
 /* Sessions: prefix reuse and the chunk loop. Invariant: ids[0..kv_count) are the tokens whose keys and values kv holds. */
 #include <string.h>
 
+#include "base/mapped.h"
 #include "engine/inner.h"
 
 cj_err session_open(session **out, engine *e, int64_t context, cj_diag *d)
@@ -78,6 +79,31 @@ static int batch_probes(const session_call *call, int64_t pos, int64_t count, mo
     return n;
 }
 
+/* Whether what was mapped is still there, and memory is enough: before what was computed counts. */
+static cj_err look_after(const session *s, cj_diag *d)
+{
+    const gguf *file = model_file(s->engine->model);
+    if (gguf_is_cut(file)) return diag_fail(d, CJ_E_INPUT, MSG_FILE_CUT, "%s", gguf_path(file));
+    if (s->entry) TRY(shelf_entry_sound(s->entry, d));
+    const int64_t needs = mapped_needs() >> 20;
+    if (!needs) return CJ_OK;
+    return diag_fail(d, CJ_E_NOMEM, MSG_RAM_SMALL, "%lld" ARG "%lld" ARG "%lld", (long long)(mapped_limit_now() >> 20), (long long)needs, (long long)needs);
+}
+
+/* Exact attention goes through all pages of a layer: with little memory the disk begins with the next layer's while this one is computed. */
+static void read_ahead(const session *s, int layer, int64_t pos, int64_t count)
+{
+    enum { MANY = 64, SHARE = 8 };
+    const int n = kv_layers(s->kv);
+    if (!mapped_limit_now() || !s->entry || s->keep || count < MANY) return;
+    for (int i = 1; i <= n; i++) {
+        int next = (layer + i) % n;
+        if (kv_layer_at(s->kv, next)->window) continue;
+        shelf_entry_ahead(s->entry, next, pos, mapped_limit_now() / SHARE);
+        return;
+    }
+}
+
 /* One chunk: count tokens from pos on. */
 static cj_err run_chunk(session *s, int64_t pos, int64_t count, int64_t total, bool last, const session_call *call, cj_diag *d)
 {
@@ -92,6 +118,7 @@ static cj_err run_chunk(session *s, int64_t pos, int64_t count, int64_t total, b
     int layers = model_spec_of(s->engine->model)->n_layers;
     bool done = false;
     for (int layer = 1; !done; layer++) {
+        if (!kv_layer_at(s->kv, layer - 1)->window) read_ahead(s, layer - 1, pos, count);
         TRY(model_job_step(job, &done, d));
         if (!done && call->on_progress && !call->on_progress(call->arg, pos + count * layer / layers, total))
             return diag_fail(d, CJ_E_CANCELLED, MSG_CANCELLED, "%s", "");
@@ -122,7 +149,12 @@ cj_err session_eval(session *s, const int32_t *ids, int64_t n, const session_cal
     if (s->keep) TRY(repeats_link(&s->repeats, s->ids, n, model_spec_of(s->engine->model)->vocab, d));
     while (pos < n) {
         int64_t count = i64_min(chunk, n - pos);
-        TRY(run_chunk(s, pos, count, n, pos + count == n, call, d));
+        cj_err err = run_chunk(s, pos, count, n, pos + count == n, call, d);
+        if (!err) err = look_after(s, d);
+        if (err) {
+            kv_cut(s->kv, pos);
+            return err;
+        }
         pos += count;
         if (call->on_progress && !call->on_progress(call->arg, pos, n) && pos < n)
             return diag_fail(d, CJ_E_CANCELLED, MSG_CANCELLED, "%s", "");

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/file.h"
+#include "base/mapped.h"
 #include "base/mem.h"
 #include "base/utf8.h"
 #include "quant/quant.h"
@@ -500,6 +500,13 @@ cj_err gguf_open_memory(gguf **out, const void *bytes, size_t n, cj_diag *d)
     p->size = n;
     p->path = arena_strndup(&g->arena, "(memory)", 8);
     return gguf_finish(out, g, p->path ? part_parse(p, &g->arena, d) : diag_nomem(d, 9), d);
+}
+
+bool gguf_is_cut(const gguf *g)
+{
+    for (int i = 0; mapped_any_cut() && g->parts && i < g->n_parts; i++)
+        if (mapped_is_cut(&g->parts[i].map)) return true;
+    return false;
 }
 
 void gguf_close(gguf **gp)

@@ -69,6 +69,8 @@ CJ_NODISCARD cj_err gguf_open(gguf **out, const char *path, cj_diag *d);
 /* Reads bytes[0..n), aligned to 8, which must outlive the gguf. A part of a split model is refused. */
 CJ_NODISCARD cj_err gguf_open_memory(gguf **out, const void *bytes, size_t n, cj_diag *d);
 void gguf_close(gguf **g); /* NULL inside is allowed */
+/* Whether somebody cut the file short since it was opened (mapped_guard): nothing of it can be believed then. */
+bool gguf_is_cut(const gguf *g);
 const char *gguf_path(const gguf *g);
 int gguf_parts(const gguf *g);
 

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/folder.h"
+#include "base/mapped.h"
 #include "shelf/inner.h"
 
 static int64_t pages_for(int64_t tokens) { return i64_ceil_div(tokens, KV_PAGE); }
@@ -314,6 +315,46 @@ cj_err shelf_entry_fits(const shelf_entry *e, const shelf_key *key, const char *
     return diag_fail(d, CJ_E_UNSUPPORTED, MSG_SHELF_MODEL, "%s" ARG "%s" ARG "%s", i->name, i->model_name, model_name);
 }
 
+/* ---- files that changed under us ---- */
+
+/* Which segment is cut: the one in which the first page lies that the mapping holds. */
+static const segment_row *row_of_map(const shelf_entry *e, const file_map *m)
+{
+    const segment_row *row = &e->segment[0].row;
+    for (int i = 0; i < e->n_layers; i++)
+        for (int64_t p = 0; p < e->layer[i].cap; p++) {
+            const uint8_t *bytes = e->layer[i].page[p].bytes;
+            if (!bytes || bytes < m->data || bytes >= m->data + m->size) continue;
+            for (int64_t k = 0; k < e->n_segments && e->segment[k].row.start <= p * KV_PAGE; k++) row = &e->segment[k].row;
+            return row;
+        }
+    return e->n_segments ? &e->segment[e->n_segments - 1].row : row; /* a tail */
+}
+
+cj_err shelf_entry_sound(shelf_entry *e, cj_diag *d)
+{
+    for (int64_t i = 0; mapped_any_cut() && e->n_segments && i < e->n_maps; i++) {
+        if (!mapped_is_cut(&e->map[i])) continue;
+        const segment_row *row = row_of_map(e, &e->map[i]);
+        if (e->damage < 0) shelf_note_damage(e, row->start);
+        return diag_fail(d, CJ_E_INPUT, MSG_SHELF_FILE_CUT, "%s" ARG "%016llx.seg" ARG "%lld", e->row.info.name, (unsigned long long)row->file,
+                         (long long)row->start);
+    }
+    return CJ_OK;
+}
+
+void shelf_entry_ahead(const shelf_entry *e, int layer, int64_t end, int64_t bytes)
+{
+    const layer_refs *l = &e->layer[layer];
+    const int64_t page = (int64_t)kv_page_bytes(&e->row.shape.layers[layer].layout);
+    const int64_t last = i64_min(l->cap, pages_for(i64_min(end, e->row.info.tokens)));
+    for (int64_t p = i64_max(0, last - bytes / page), first = p; p < last; p++) { /* pages that lie one behind the other at once */
+        if (p + 1 < last && l->page[p + 1].bytes == l->page[p].bytes + page) continue;
+        if (l->page[first].bytes) mapped_ahead(l->page[first].bytes, (size_t)((p + 1 - first) * page));
+        first = p + 1;
+    }
+}
+
 /* ---- attaching ---- */
 
 /* The segment that a token lies in. */
@@ -401,6 +442,7 @@ cj_err shelf_attach(shelf_entry *e, kv_cache *kv, int64_t most, int64_t *count, 
     cj_err err = kv_resume(kv, n, &source, d);
     for (int l = 0; !err && n && l < e->row.shape.n_layers; l++)
         err = e->row.shape.layers[l].window ? attach_window(e, kv, l, at, d) : attach_full(e, kv, l, n, d);
+    if (!err) err = shelf_entry_sound(e, d);
     if (err) kv_cut(kv, 0);
     else *count = n;
     return err;

@@ -117,6 +117,12 @@ const int32_t *shelf_entry_ids(const shelf_entry *e); /* [tokens_total] */
  * written and nobody else writes the entry): shelf_write goes on at it. */
 int64_t shelf_entry_damage(const shelf_entry *e);
 
+/* CJ_OK unless a file of the entry was cut short while it was open (mapped_guard): what was computed over its pages since the last time must
+ * not be used. The entry is then cut back to there, as by a damaged page. */
+CJ_NODISCARD cj_err shelf_entry_sound(shelf_entry *e, cj_diag *d);
+/* Has the disk begin to read a layer's pages up to position `end`, the newest `bytes` of them. */
+void shelf_entry_ahead(const shelf_entry *e, int layer, int64_t end, int64_t bytes);
+
 /* ---- looking after it ---- */
 
 /* Every entry by name, complete ones first; of a damaged one only the name is known. False from visit ends it. */

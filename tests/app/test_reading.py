@@ -9,7 +9,7 @@ sys.path[:0] = [os.path.join(os.environ["CJ_SOURCE"], "tests", "support")]
 import juan
 
 home = juan.Home()
-TEXT = "".join(f"第{i}回说的是从前有座山，山里有座庙，庙里的老和尚讲第{i * 7}个故事。\n\n" for i in range(600))
+TEXT = "".join(f"第{i}回说的是从前有座山，山里有座庙，庙里的老和尚讲第{i * 7}个故事。\n\n" for i in range(400))
 PATIENCE = 100
 
 
@@ -70,6 +70,17 @@ def paused():
     assert home.ok("shelf", "verify", "long", "--json").json() == {"damaged": []}
 
 
+def within_memory():
+    path = home.write("again.txt", TEXT[5000:13000])
+    plain = home.ok("read", path, "--as", "plain", "--model", model(), "--fast", "--json").lines()[-1]
+    home.ok("shelf", "rm", "plain")
+    r = home.ok("read", path, "--as", "small", "--model", model(), "--fast", "--ram", "48M", "--json").lines()[-1]
+    assert r["tokens"] == plain["tokens"] and r["ram_bytes"] <= 48 << 20, r
+    assert home.ok("ask", "small", "第7个故事讲了什么", "--ram", "48M", "--json").json()["evidence"]
+    home.fails(4, "ask", "small", "第7个故事讲了什么", "--ram", "2M", says="--ram")
+    home.fails(2, "read", path, "--ram", "much")
+
+
 def refused():
     home.fails(2, "read", says="FILE")
     home.fails(2, "read", "a.txt", "--pause", "long")
@@ -82,4 +93,4 @@ def refused():
     assert r.code == 3 and "no-such-model" in r.err, r
 
 
-juan.run([("the choice is said", said), ("background, pause, kill, resume", paused), ("refused", refused)], home)
+juan.run([("the choice is said", said), ("background, pause, kill, resume", paused), ("memory", within_memory), ("refused", refused)], home)

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/folder.h"
+#include "base/mapped.h"
 #include "reader/ask.h"
 #include "reader/read.h"
 
@@ -195,6 +196,55 @@ static void chooses_how_to_read(void **state)
     assert_true(c.exact_seconds > 0 && c.exact_seconds <= READ_PATIENCE && c.fast_seconds > 0 && c.tokens > 17152);
     document_close(&text);
     document_close(&longer);
+}
+
+static bool cut_segment(void *user, const char *path, bool is_dir)
+{
+    if (is_dir || !strstr(path, ".seg") || file_size(path) < *(int64_t *)user) return true;
+    assert_int_equal(truncate(path, file_size(path) / 3), 0);
+    return true;
+}
+
+/* Somebody cuts a file that is being used: a sentence, and what is missing is read again. */
+static void a_file_is_cut_in_use(void **state)
+{
+    document *doc = make("cut.txt", 90, 3);
+    read_result r;
+    shelf_entry *entry = NULL;
+    session *s = NULL;
+    cj_diag d = {0};
+    const int64_t vocab = model_spec_of(engine_model(e))->vocab;
+    char *folder = file_join(home, "segments");
+    float *whole = mem_array((size_t)vocab, sizeof *whole), *again = mem_array((size_t)vocab, sizeof *again);
+    mapped_guard();
+    assert_int_equal(read_as("cut", &doc, 1, 0, 512, 0, &r), CJ_OK);
+    fingerprint("cut", whole, vocab);
+    assert_int_equal(shelf_read(books, &entry, "cut", NULL), CJ_OK);
+    const int64_t n = shelf_entry_info(entry)->tokens;
+    assert_int_equal(session_open(&s, e, n + 8, NULL), CJ_OK);
+    assert_int_equal(session_attach(s, entry, n, NULL, NULL), CJ_OK);
+    int32_t *ids = mem_array((size_t)n + 3, sizeof *ids);
+    memcpy(ids, shelf_entry_ids(entry), (size_t)n * sizeof *ids);
+    for (int i = 0; i < 3; i++) ids[n + i] = 5 + i;
+    assert_int_equal(session_eval(s, ids, n + 1, &(session_call){.want = WANT_LAST}, NULL, NULL), CJ_OK);
+    int64_t least = shelf_entry_info(entry)->bytes; /* of the one segment */
+    assert_int_equal(folder_each(folder, cut_segment, &least, NULL), CJ_OK);
+    for (int i = 0; i < 2; i++) { /* and again: it is not forgotten */
+        assert_int_equal(session_eval(s, ids, n + 3, &(session_call){.want = WANT_LAST}, NULL, &d), CJ_E_INPUT);
+        assert_int_equal(d.message, MSG_SHELF_FILE_CUT);
+    }
+    assert_int_equal(shelf_entry_damage(entry), 0);
+    session_close(&s);
+    shelf_entry_close(&entry);
+    assert_int_equal(read_as("cut", &doc, 1, 0, 512, 0, &r), CJ_OK);
+    assert_true(r.tokens_before < n);
+    fingerprint("cut", again, vocab);
+    assert_memory_equal(whole, again, (size_t)vocab * sizeof *whole);
+    mem_free(folder);
+    mem_free(ids);
+    mem_free(whole);
+    mem_free(again);
+    document_close(&doc);
 }
 
 /* Several documents; what a longer book shares with a shorter one is not read again. */
@@ -401,7 +451,7 @@ static void no_memory_is_an_error(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_is_kept_is_what_was_read), cmocka_unit_test(stopped_reading_goes_on), cmocka_unit_test(chooses_how_to_read), cmocka_unit_test(books_share_their_beginning),
+        cmocka_unit_test(what_is_kept_is_what_was_read), cmocka_unit_test(stopped_reading_goes_on), cmocka_unit_test(chooses_how_to_read), cmocka_unit_test(a_file_is_cut_in_use), cmocka_unit_test(books_share_their_beginning),
         cmocka_unit_test(finds_again_and_again), cmocka_unit_test(an_unfinished_book_is_asked), cmocka_unit_test(all_in_order_and_another_answerer),
         cmocka_unit_test(exact_mode_keeps_everything),
         cmocka_unit_test(nothing_found_nothing_answered), cmocka_unit_test(no_memory_is_an_error),
