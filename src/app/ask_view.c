@@ -102,7 +102,7 @@ static json_object *evidence_json(const ask_view *v, const ask_evidence *e)
 
 /* ---- steps ---- */
 
-static const char *const step_names[ASK_STEPS] = {"neutral", "look", "index", "begin", "reread", "text", "write"};
+static const char *const step_names[ASK_STEPS] = {"read", "neutral", "look", "index", "begin", "reread", "text", "write"};
 
 static void print_part(const ask_view *v, msg_id id, const char *args)
 {
@@ -113,7 +113,7 @@ static void print_part(const ask_view *v, msg_id id, const char *args)
 
 static void print_step(const ask_view *v, const ask_step *s)
 {
-    static const msg_id texts[ASK_STEPS] = {MSG_EXPLAIN_NEUTRAL, MSG_EXPLAIN_LOOK, MSG_EXPLAIN_INDEX, MSG_EXPLAIN_BEGIN, MSG_EXPLAIN_REREAD, MSG_EXPLAIN_TEXT, MSG_EXPLAIN_WRITE};
+    static const msg_id texts[ASK_STEPS] = {MSG_EXPLAIN_READ, MSG_EXPLAIN_NEUTRAL, MSG_EXPLAIN_LOOK, MSG_EXPLAIN_INDEX, MSG_EXPLAIN_BEGIN, MSG_EXPLAIN_REREAD, MSG_EXPLAIN_TEXT, MSG_EXPLAIN_WRITE};
     const bool kept = s->kind == ASK_STEP_NEUTRAL && !s->tokens;
     char args[160], n[TERM_TEXT], all[TERM_TEXT];
     term_count(n, s->kind == ASK_STEP_INDEX ? s->passages : s->tokens);

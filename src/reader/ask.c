@@ -28,25 +28,29 @@ void ask_note(asker *a, ask_step step)
 
 /* ---- a text that is read now ---- */
 
-/* One reading finds and answers: a short text and a model that chats, or what was asked to be done directly. */
-static cj_err read_and_answer(asker *a, prompt_maker *make, cj_diag *d)
+/* One reading finds and answers. */
+static cj_err read_and_answer(asker *a, cj_diag *d)
 {
-    TRY(ask_read_and_score(a, make, WANT_LAST, d));
+    TRY(ask_read_and_score(a, prompt_close, WANT_LAST, d));
     ask_take_evidence(a);
     return ask_write(a, a->prompt.tokens.ids, (int64_t)a->prompt.tokens.count, (ask_step){.kind = ASK_STEP_TEXT}, d);
 }
 
+/* For a short text and a model that chats. */
 static cj_err ask_close(asker *a, cj_diag *d)
 {
     a->out->mode = ASK_MODE_CLOSE;
     TRY(ask_begin_session(a, d));
-    return read_and_answer(a, prompt_close, d);
+    return read_and_answer(a, d);
 }
 
 static cj_err ask_text_directly(asker *a, cj_diag *d)
 {
     a->out->mode = ASK_MODE_DIRECT;
-    return read_and_answer(a, prompt_can_chat(a->e) ? prompt_close : prompt_find, d);
+    if (prompt_can_chat(a->e)) return read_and_answer(a, d);
+    TRY(ask_read_and_score(a, prompt_find, WANT_NONE, d));
+    ask_take_evidence(a);
+    return ask_write_after(a, a->prompt.tokens.ids, a->prompt.text_end, 0, d);
 }
 
 /* Read, find, then read what was found again, close to the question, and answer. */

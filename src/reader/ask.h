@@ -48,6 +48,7 @@ typedef struct ask_options {
 
 /* What was done, in its order. */
 typedef enum ask_step_kind {
+    ASK_STEP_READ,    /* a text was read now, with a question about nothing after it */
     ASK_STEP_NEUTRAL, /* a question about nothing looked over the text (no tokens: what it looks at had been kept) */
     ASK_STEP_LOOK,    /* the question looked over the text */
     ASK_STEP_INDEX,   /* the text index was asked */

@@ -113,28 +113,32 @@ cj_err ask_answer_found(asker *a, cj_diag *d)
 
 /* ---- directly ---- */
 
-/* The entry's tokens, then the question's. */
-static cj_err write_after_entry(asker *a, int32_t *ids, int64_t held, cj_diag *d)
+cj_err ask_write_after(asker *a, const int32_t *text, int64_t held, int64_t pages, cj_diag *d)
 {
-    TRY(prompt_after(&a->prompt, a->writer, a->question, d));
-    size_t n = a->prompt.tokens.count;
-    if (n > ASK_QUESTION_ROOM)
-        return diag_fail(d, CJ_E_LIMIT, MSG_CONTEXT_FULL, "%zu" ARG "%d" ARG "%zu", n, ASK_QUESTION_ROOM, n - ASK_QUESTION_ROOM);
-    memcpy(ids + held, a->prompt.tokens.ids, n * sizeof *ids);
-    return ask_write(a, ids, held + (int64_t)n, (ask_step){.kind = ASK_STEP_TEXT, .pages = i64_ceil_div(held, KV_PAGE)}, d);
+    prompt after;
+    cj_err e = prompt_after(&after, a->writer, a->question, d);
+    const size_t n = after.tokens.count;
+    if (!e && n > ASK_QUESTION_ROOM)
+        e = diag_fail(d, CJ_E_LIMIT, MSG_CONTEXT_FULL, "%zu" ARG "%d" ARG "%zu", n, ASK_QUESTION_ROOM, n - ASK_QUESTION_ROOM);
+    int32_t *ids = e ? NULL : mem_array((size_t)held + n, sizeof *ids);
+    if (!e && !ids) e = diag_nomem(d, ((size_t)held + n) * sizeof *ids);
+    if (!e) {
+        memcpy(ids, text, (size_t)held * sizeof *ids);
+        memcpy(ids + held, after.tokens.ids, n * sizeof *ids);
+        a->prompt.stop = after.stop;
+        e = ask_write(a, ids, held + (int64_t)n, (ask_step){.kind = ASK_STEP_TEXT, .pages = pages}, d);
+    }
+    mem_free(ids);
+    prompt_deinit(&after);
+    return e;
 }
 
 cj_err ask_answer_directly(asker *a, cj_diag *d)
 {
     const search_source *s = a->sources;
-    const int64_t tokens = shelf_entry_info(s->entry)->tokens, most = tokens + ASK_QUESTION_ROOM + answer_tokens(a);
+    const int64_t tokens = shelf_entry_info(s->entry)->tokens;
     int64_t held = 0;
-    int32_t *ids = mem_array((size_t)most, sizeof *ids);
-    prompt_deinit(&a->prompt);
-    cj_err e = ids ? session_open(&a->close, a->writer, most, d) : diag_nomem(d, (size_t)most * sizeof *ids);
-    if (!e) e = session_attach(a->close, s->entry, tokens, &held, d);
-    if (!e) memcpy(ids, s->book->tokens.ids, (size_t)held * sizeof *ids);
-    if (!e) e = write_after_entry(a, ids, held, d);
-    mem_free(ids);
-    return e;
+    TRY(session_open(&a->close, a->writer, tokens + ASK_QUESTION_ROOM + answer_tokens(a), d));
+    TRY(session_attach(a->close, s->entry, tokens, &held, d));
+    return ask_write_after(a, s->book->tokens.ids, held, i64_ceil_div(held, KV_PAGE), d);
 }

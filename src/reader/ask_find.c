@@ -68,7 +68,7 @@ static cj_err look_idly(asker *a, prompt_maker *make, float *usual, cj_diag *d)
 {
     gaze g = {.parts = 1};
     cj_err e = ask_make_prompt(a, make, prompt_neutral_question(a->question), d);
-    if (!e) e = look(a, ASK_STEP_NEUTRAL, WANT_NONE, a->prompt.text_end, (int64_t)a->prompt.tokens.count, &g, d);
+    if (!e) e = look(a, ASK_STEP_READ, WANT_NONE, a->prompt.text_end, (int64_t)a->prompt.tokens.count, &g, d);
     find_text t = text_of(a);
     for (int h = 0; !e && h < a->n_heads; h++) find_share(&t, g.mass[h], usual + h * t.n_passages);
     gaze_deinit(&g);

@@ -68,6 +68,8 @@ CJ_NODISCARD cj_err ask_begin_session(asker *a, cj_diag *d);
 CJ_NODISCARD cj_err ask_write(asker *a, const int32_t *ids, int64_t n, ask_step step, cj_diag *d);
 /* Reads the best of a->found again and answers from them. */
 CJ_NODISCARD cj_err ask_answer_found(asker *a, cj_diag *d);
+/* Answers the question, put right after the text's tokens [held], which a->close holds (in so many pages of an entry; 0: none). */
+CJ_NODISCARD cj_err ask_write_after(asker *a, const int32_t *text, int64_t held, int64_t pages, cj_diag *d);
 /* Answers while all of the entry is attended to. */
 CJ_NODISCARD cj_err ask_answer_directly(asker *a, cj_diag *d);
 
