@@ -43,11 +43,21 @@ cj_err ask_begin_session(asker *a, cj_diag *d)
 
 /* ---- writing ---- */
 
+/* Bytes at the end of text[0..n) that stand for a character which was never finished. */
+static size_t unfinished(const char *text, size_t n)
+{
+    static const char mark[] = "\xEF\xBF\xBD";
+    const size_t whole = n;
+    while (n >= strlen(mark) && !memcmp(text + n - strlen(mark), mark, strlen(mark))) n -= strlen(mark);
+    return whole - n;
+}
+
 static bool on_piece(void *arg, const generate_piece *p)
 {
     asker *a = arg;
     const char *text = p->text;
     size_t n = p->n;
+    if (p->id < 0) n -= a->unfinished = unfinished(text, n); /* what was left when there was no room for more */
     for (; n && !a->begun && (*text == ' ' || *text == '\n'); n--) text++; /* models put a space before the first word */
     if (n && !a->begun) a->out->first_token_seconds = clock_now() - a->start;
     a->begun |= n > 0;
@@ -66,6 +76,7 @@ cj_err ask_write(asker *a, const int32_t *ids, int64_t n, ask_step step, cj_diag
     };
     buf *answer = &a->out->answer;
     TRY(generate(a->close, ids, n, &g, answer, &r, d));
+    if (a->unfinished) answer->data[answer->len -= a->unfinished] = 0;
     size_t space = 0;
     while (space < answer->len && (answer->data[space] == ' ' || answer->data[space] == '\n')) space++;
     if (space) memmove(answer->data, answer->data + space, (answer->len -= space) + 1);

@@ -31,6 +31,7 @@ typedef struct asker {
     prompt prompt;
     ask_phase phase;
     bool begun;            /* something of the answer has been shown */
+    size_t unfinished;     /* bytes at its end that were not */
     double start;
 } asker;
 

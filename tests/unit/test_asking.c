@@ -142,6 +142,33 @@ static void one_model_reads_all(void **state)
 
 /* ---- directly ---- */
 
+typedef struct shown {
+    char text[4096];
+    size_t n;
+} shown;
+
+static bool show(void *arg, const char *text, size_t n)
+{
+    shown *s = arg;
+    assert_true(s->n + n <= sizeof s->text);
+    memcpy(s->text + s->n, text, n);
+    s->n += n;
+    return true;
+}
+
+/* What is shown is the answer, wherever it is cut off, and no half of a character stands at its end. */
+static void what_is_shown_is_the_answer(void **state)
+{
+    for (int tokens = 1; tokens <= 12; tokens++) {
+        ask_result r;
+        shown s = {.n = 0};
+        assert_int_equal(ask(base, sources, 1, "他在第7天写下了什么？", &(ask_options){.find = FIND_INDEX, .max_tokens = tokens, .on_text = show, .arg = &s}, &r, NULL), CJ_OK);
+        assert_int_equal(r.answer.len, s.n);
+        if (s.n) assert_memory_equal(r.answer.data, s.text, s.n);
+        ask_deinit(&r);
+    }
+}
+
 static void directly(void **state)
 {
     ask_result r;
@@ -434,7 +461,7 @@ static void tells_of_no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(each_is_found_in_on_its_own), cmocka_unit_test(one_model_reads_all), cmocka_unit_test(directly),
+        cmocka_unit_test(each_is_found_in_on_its_own), cmocka_unit_test(one_model_reads_all), cmocka_unit_test(directly), cmocka_unit_test(what_is_shown_is_the_answer),
         cmocka_unit_test(what_is_usual_is_kept), cmocka_unit_test(usual_files_are_not_believed), cmocka_unit_test(tells_of_no_memory),
         cmocka_unit_test(conversations), cmocka_unit_test(a_cancelled_turn_leaves_no_trace), cmocka_unit_test(talking_tells_of_no_memory),
     };
