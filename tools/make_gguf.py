@@ -16,7 +16,8 @@ import struct
 import sys
 from array import array
 
-# layers, hidden, ffn, query heads, kv heads, head size, vocabulary, rope theta, context; `experts` 0 means dense.
+# layers, hidden, ffn, query heads, kv heads, head size, vocabulary, rope theta, context; `experts` 0 means dense; of layers with a
+# delta rule (all but every `interval`th) heads of keys and of values, both of size `state`, and taps of the convolution.
 SHAPES = {
     "gemma3-270m": dict(family="gemma3", layers=18, hidden=640, ffn=2048, heads=4, kv=1, head=256, vocab=262144, theta=1e6,
                         context=32768, window=512, tied=1, space_prefix=0),
@@ -24,6 +25,8 @@ SHAPES = {
                          context=32768, tied=1),
     "qwen3-0.6b": dict(family="qwen3", layers=28, hidden=1024, ffn=3072, heads=16, kv=8, head=128, vocab=151936, theta=1e6,
                        context=40960, tied=1),
+    "qwen3.5-0.8b": dict(family="qwen35", layers=24, hidden=1024, ffn=3584, heads=8, kv=2, head=256, vocab=248320, theta=1e7,
+                         context=262144, tied=1, rotary=64, key_heads=16, value_heads=16, state=128, taps=4, interval=4),
     "smollm2-135m": dict(family="llama", layers=30, hidden=576, ffn=1536, heads=9, kv=3, head=64, vocab=49152, theta=1e5,
                          context=8192, tied=1),
     "tiny-llama": dict(family="llama", layers=4, hidden=256, ffn=512, heads=4, kv=2, head=64, vocab=512, theta=1e4, context=2048,
@@ -34,6 +37,8 @@ SHAPES = {
                        tied=1),
     "tiny-qwen3moe": dict(family="qwen3moe", layers=4, hidden=256, ffn=512, heads=4, kv=2, head=64, vocab=512, theta=1e4,
                           context=2048, tied=0, experts=8, used=2, expert_ffn=256),
+    "tiny-qwen35": dict(family="qwen35", layers=4, hidden=256, ffn=512, heads=4, kv=2, head=64, vocab=512, theta=1e7, context=2048,
+                        tied=1, rotary=16, key_heads=2, value_heads=4, state=32, taps=4, interval=4),
     "tiny-gemma3": dict(family="gemma3", layers=7, hidden=256, ffn=512, heads=4, kv=1, head=64, vocab=512, theta=1e6,
                         context=2048, window=16, tied=1, space_prefix=0),
 }
@@ -62,7 +67,7 @@ def value(v):
         return 6, struct.pack("<f", v)
     if isinstance(v, str):
         return 8, text(v)
-    if isinstance(v, array):
+    if isinstance(v, array):  # "f" or "i"
         return 9, struct.pack(f"<IQ{len(v)}{v.typecode}", {"f": 6, "i": 5}[v.typecode], len(v), *v)
     return 9, struct.pack("<IQ", 8, len(v)) + b"".join(map(text, v))
 
@@ -127,9 +132,23 @@ def keys(name, s, kind):
     if s.get("experts"):
         k.update({f"{f}.expert_count": s["experts"], f"{f}.expert_used_count": s["used"],
                   f"{f}.expert_feed_forward_length": s["expert_ffn"]})
+    if s.get("state"):
+        k.update({f"{f}.rope.dimension_count": s["rotary"], f"{f}.rope.dimension_sections": array("i", [11, 11, 10, 0]),
+                  f"{f}.full_attention_interval": s["interval"], f"{f}.ssm.conv_kernel": s["taps"], f"{f}.ssm.group_count": s["key_heads"],
+                  f"{f}.ssm.time_step_rank": s["value_heads"], f"{f}.ssm.state_size": s["state"],
+                  f"{f}.ssm.inner_size": s["value_heads"] * s["state"]})
     k.update(sentencepiece(s["vocab"], s["space_prefix"]) if f == "gemma3" else byte_bpe(s["vocab"], "smollm" if f == "llama" else "qwen2"))
     k.update({"general.quantization_version": 2, "general.file_type": TYPES[kind][3]})
     return k
+
+
+def delta(s):
+    """The mixer of a layer with a delta rule; in place of the parts of attention."""
+    h, values, heads = s["hidden"], s["value_heads"] * s["state"], s["value_heads"]
+    channels = 2 * s["key_heads"] * s["state"] + values
+    return [("attn_qkv.weight", (h, channels)), ("attn_gate.weight", (h, values)), ("ssm_beta.weight", (h, heads)),
+            ("ssm_alpha.weight", (h, heads)), ("ssm_conv1d.weight", (s["taps"], channels)), ("ssm_a", (heads,)), ("ssm_dt.bias", (heads,)),
+            ("ssm_norm.weight", (s["state"],)), ("ssm_out.weight", (values, h))]
 
 
 def tensors(s):
@@ -145,6 +164,10 @@ def tensors(s):
             block += [("attn_q.bias", (q,)), ("attn_k.bias", (kv,)), ("attn_v.bias", (kv,))]
         if f in ("qwen3", "qwen3moe", "gemma3"):
             block += [("attn_q_norm.weight", (s["head"],)), ("attn_k_norm.weight", (s["head"],))]
+        if f == "qwen35":
+            full = (layer + 1) % s["interval"] == 0
+            gated = [("attn_q.weight", (h, 2 * q)), *block[2:5], ("attn_q_norm.weight", (s["head"],)), ("attn_k_norm.weight", (s["head"],))]
+            block = [block[0], *(gated if full else delta(s)), ("post_attention_norm.weight", (h,))]
         if f == "gemma3":
             block += [("post_attention_norm.weight", (h,)), ("post_ffw_norm.weight", (h,))]
         if s.get("experts"):
@@ -159,7 +182,7 @@ def tensors(s):
 
 def stored_type(name, dims, kind):
     """What `juan quantize` would choose: small tensors stay F32, the vocabulary is stored finer, rows must be whole blocks."""
-    if len(dims) == 1 or "ffn_gate_inp" in name:
+    if len(dims) == 1 or "ffn_gate_inp" in name or "conv1d" in name:
         return "F32"
     if name in ("token_embd.weight", "output.weight") and kind.startswith(("Q4", "Q5")):
         kind = "Q6_K"
@@ -231,7 +254,7 @@ def blocks(source, kind, n, deviation):
 
 def weights(source, name, dims, kind):
     """The bytes of a tensor, in pieces."""
-    mean, deviation = (1, 0.1) if "norm" in name else (0, 0.1 if name.endswith(".bias") else 1 / math.sqrt(dims[0]))
+    mean, deviation = (1, 0.1) if "norm" in name else (-1, 0.1) if name.endswith("ssm_a") else (0, 0.1 if name.endswith(".bias") else 1 / math.sqrt(dims[0]))
     _, per_block, size, _ = TYPES[kind]
     n = math.prod(dims)
     tile = min(n, TILE)

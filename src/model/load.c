@@ -168,12 +168,13 @@ cj_err load_experts(model_load *l, kernel_weight **out, int experts, int64_t row
 cj_err load_frame(model_load *l, cj_diag *d)
 {
     model_spec *m = l->spec;
-    int64_t layers = 0;
+    int64_t layers = 0, ahead = 0; /* of which the last ones only guess tokens further on */
     TRY(load_int(l, "block_count", GGUF_REQUIRED, 0, 1, MODEL_LAYERS_MAX, &layers, d));
     TRY(load_int(l, "embedding_length", GGUF_REQUIRED, 0, 1, 1 << 20, &m->hidden, d));
     TRY(load_int(l, "context_length", GGUF_REQUIRED, 0, 1, (int64_t)1 << 32, &m->context, d));
     TRY(load_float(l, "attention.layer_norm_rms_epsilon", GGUF_REQUIRED, &m->norm_eps, d));
-    m->n_layers = (int)layers;
+    TRY(load_int(l, "nextn_predict_layers", GGUF_OPTIONAL, 0, 0, layers - 1, &ahead, d));
+    m->n_layers = (int)(layers - ahead);
     m->embed_scale = 1;
     source_tensor e;
     bool found;

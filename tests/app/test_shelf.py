@@ -135,9 +135,9 @@ def removed():
     home.fails(3, "shelf", "rm", "山", says="山")
 
 
-def levels():
+def levels_with(tiny):
     """What one level wrote every other reads: the same text is not read again, a longer one goes on behind it, and it is asked."""
-    model = os.environ["CJ_TINY_WINDOWS"]
+    model = os.environ[tiny]
     here = [level for level, runs in home.ok("doctor", "--json").json()["levels"].items() if runs]
     for level, other in zip(here, here[1:] + here[:1]):
         text = f"{level}：{TEXT[:90]}"
@@ -152,6 +152,14 @@ def levels():
         assert shelf("verify") == {"damaged": []}
         shelf("rm", level)
         shelf("rm", "again")
+
+
+def levels():
+    levels_with("CJ_TINY_WINDOWS")
+
+
+def states():
+    levels_with("CJ_TINY_STATES")
 
 
 def usage():
@@ -169,5 +177,5 @@ def spoilt():
         home.fails(3, "shelf", *command, says="index.db")
 
 
-juan.run([("an empty shelf", empty), ("list and show", listed), ("export and import", moved), ("several entries together, and directly", asked_together), ("verify, and reading again", repaired), ("rm", removed), ("every level reads what every other wrote", levels),
+juan.run([("an empty shelf", empty), ("list and show", listed), ("export and import", moved), ("several entries together, and directly", asked_together), ("verify, and reading again", repaired), ("rm", removed), ("every level reads what every other wrote", levels), ("and the states of recurrent layers", states),
           ("usage", usage), ("an index that is none", spoilt)], home)

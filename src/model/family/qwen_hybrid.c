@@ -15,7 +15,9 @@ typedef struct hybrid {
 static cj_err layer_is_full(model_load *l, const hybrid *h, int i, bool *full, cj_diag *d)
 {
     gguf_str type = {0};
-    *full = (i + 1) % h->interval == 0;
+    bool recurrent = (i + 1) % h->interval != 0;
+    TRY(source_bool(l->source, "attention.recurrent_layers", GGUF_OPTIONAL, i, &recurrent, d));
+    *full = !recurrent;
     if (!source_is_folder(l->source)) return CJ_OK;
     TRY(source_text(l->source, "layer_types", GGUF_OPTIONAL, i, &type, d));
     if (!type.data) return CJ_OK;
