@@ -13,6 +13,9 @@ from array import array
 
 ROOT = os.environ["CJ_SOURCE"]
 sys.path.insert(0, os.path.join(ROOT, "tests", "support"))
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.join(ROOT, "tests", "parity"))
+import hybrid_gguf
 import tap
 
 JUAN = os.path.join(os.environ["CJ_BUILD"], "juan")
@@ -31,13 +34,13 @@ def tensors(path):
     return {k: data[8 + n + v["data_offsets"][0]:8 + n + v["data_offsets"][1]] for k, v in head.items() if k != "__metadata__"}
 
 
-def logits(case, *options):
+def logits(case, *options, model=None):
     """Our logits for the case's tokens; None when this machine has not the level asked for."""
     folder = os.path.join(GOLDEN, case)
     with tempfile.TemporaryDirectory() as d:
         with open(d + "/ids", "wb") as f:
             f.write(tensors(folder + "/golden.safetensors")["input_ids"])
-        model = folder + "/model.gguf" if os.path.exists(folder + "/model.gguf") else folder
+        model = model or (folder + "/model.gguf" if os.path.exists(folder + "/model.gguf") else folder)
         r = subprocess.run([JUAN, "logits", model, "--ids", d + "/ids", "--out", d + "/out", "--lang", "en", *options],
                            capture_output=True, text=True)
         if "cannot run the level" in r.stderr:
@@ -62,6 +65,15 @@ def exact_at(case, level):
             most = 1e-4 if case in DELTA else 1e-5
             assert e <= most, f"{' '.join(split) or 'whole'}: normalised error {e:.1e}, at most {most}"
     return test
+
+
+def gguf_is_the_folder():
+    """The same model as a GGUF file, where its rows lie in another order and its norms in another form."""
+    want = array("f", tensors(os.path.join(GOLDEN, "qwen3_5", "golden.safetensors"))["logits"])
+    with tempfile.TemporaryDirectory() as d:
+        hybrid_gguf.write(os.path.join(GOLDEN, "qwen3_5"), d + "/model.gguf")
+        e = error(logits("qwen3_5", "--exact-math", "--kv", "f32", model=d + "/model.gguf"), want)
+    assert e <= 1e-4, f"normalised error {e:.1e}"
 
 
 def log_softmax(row):
@@ -91,4 +103,5 @@ def fast_is_close(kv):
 
 
 tap.run([(f"{case} exact at {level}", exact_at(case, level)) for level in LEVELS for case in CASES]
+        + [("qwen3_5 as GGUF", gguf_is_the_folder)]
         + [(f"fast path, {kv} pages, is close", fast_is_close(kv)) for kv in ("bf16", "q8")])
