@@ -262,6 +262,28 @@ cj_err load_dense(model_load *l, int i, vec_act act, cj_diag *d)
     return load_linear(l, &f->down, GGUF_REQUIRED, m->hidden, f->width, d, "blk.%d.ffn_down", i);
 }
 
+/* Gate and up of every expert: two tensors, or one with the gate's rows first. */
+static cj_err load_gates(model_load *l, moe_spec *f, int i, cj_diag *d)
+{
+    const int64_t hidden = l->spec->hidden;
+    char name[NAME_MAX_BYTES];
+    snprintf(name, sizeof name, "blk.%d.ffn_gate_up_exps.weight", i);
+    if (!source_tensor_here(l->source, name)) {
+        TRY(load_experts(l, &f->gate, f->experts, f->width, hidden, i, "ffn_gate", d));
+        return load_experts(l, &f->up, f->experts, f->width, hidden, i, "ffn_up", d);
+    }
+    TRY(load_experts(l, &f->gate, f->experts, 2 * f->width, hidden, i, "ffn_gate_up", d));
+    f->up = arena_alloc(l->mem, (size_t)f->experts * sizeof *f->up);
+    if (!f->up) return diag_nomem(d, (size_t)f->experts * sizeof *f->up);
+    for (int e = 0; e < f->experts; e++) {
+        kernel_weight *gate = &f->gate[e], *up = &f->up[e];
+        gate->rows = f->width;
+        *up = *gate;
+        up->data = (const char *)gate->data + (size_t)f->width * quant_row_bytes(gate->type, hidden);
+    }
+    return CJ_OK;
+}
+
 /* An expert that every row goes through, where there is one, with a gate of its own. */
 static cj_err load_shared(model_load *l, int i, vec_act act, cj_diag *d)
 {
@@ -296,8 +318,7 @@ cj_err load_moe(model_load *l, int i, vec_act act, cj_diag *d)
     f->used = (int)used;
     f->normalise = normalise != 0;
     TRY(load_linear(l, &f->router, GGUF_REQUIRED, experts, m->hidden, d, "blk.%d.ffn_gate_inp", i));
-    TRY(load_experts(l, &f->gate, f->experts, f->width, m->hidden, i, "ffn_gate", d));
-    TRY(load_experts(l, &f->up, f->experts, f->width, m->hidden, i, "ffn_up", d));
+    TRY(load_gates(l, f, i, d));
     TRY(load_experts(l, &f->down, f->experts, m->hidden, f->width, i, "ffn_down", d));
     return load_shared(l, i, act, d);
 }

@@ -12,7 +12,7 @@ import sys
 import tempfile
 
 COMPILER, EMULATOR = "aarch64-linux-gnu-gcc", "qemu-aarch64"
-CHECKS = ["check_vec", "check_gemm", "check_attn"]
+CHECKS = ["check_vec", "check_gemm", "check_attn", "check_delta"]
 FLAGS = ["-std=gnu11", "-O2", "-ffp-contract=off", "-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter", "-D_GNU_SOURCE", "-DCJ_BUILD", "-DCHECK_LEVELS_ONLY",
          "-Isrc", "-Iinclude", "-Itests", "-Itests/kernel", "-Itests/kernel/cross"]
 SOURCES = ["src/base/mem.c", "src/base/cpu.c", "src/base/clock.c", "src/base/diag.c", "src/base/utf8.c", "src/parallel/*.c", "src/quant/*.c", "src/kernel/*.c",
@@ -26,7 +26,7 @@ def compile_one(source, folder):
 
 
 def build(folder):
-    """Paths of the three programs."""
+    """Paths of the programs."""
     sources = sorted(s for pattern in SOURCES for s in glob.glob(pattern))
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as workers:
         objects = list(workers.map(lambda s: compile_one(s, folder), sources + [f"tests/kernel/{c}.c" for c in CHECKS]))

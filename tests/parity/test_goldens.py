@@ -76,6 +76,38 @@ def gguf_is_the_folder():
     assert e <= 1e-4, f"normalised error {e:.1e}"
 
 
+def fused(folder, path):
+    """A copy of a folder in which the experts of a layer are two tensors, as later publications have them."""
+    data = open(folder + "/model.safetensors", "rb").read()
+    n = struct.unpack("<Q", data[:8])[0]
+    head = json.loads(data[8:8 + n])
+    part = lambda name: data[8 + n + head[name]["data_offsets"][0]:8 + n + head[name]["data_offsets"][1]]
+    out = {k: (v["shape"], part(k)) for k, v in head.items() if k != "__metadata__" and ".experts." not in k}
+    for first in [k for k in head if k.endswith(".experts.0.gate_proj.weight")]:
+        at, (width, hidden) = first[:-len("0.gate_proj.weight")], head[first]["shape"]
+        experts = sum(k.startswith(at) and k.endswith("gate_proj.weight") for k in head)
+        both = b"".join(part(f"{at}{e}.{p}_proj.weight") for e in range(experts) for p in ("gate", "up"))
+        down = b"".join(part(f"{at}{e}.down_proj.weight") for e in range(experts))
+        out[at + "gate_up_proj"], out[at + "down_proj"] = ([experts, 2 * width, hidden], both), ([experts, hidden, width], down)
+    offset, described = 0, {}
+    for k, (shape, b) in out.items():
+        described[k] = {"dtype": "F32", "shape": shape, "data_offsets": [offset, offset + len(b)]}
+        offset += len(b)
+    text = json.dumps(described).encode()
+    text += b" " * (-len(text) % 8)
+    with open(path + "/model.safetensors", "wb") as f:
+        f.write(struct.pack("<Q", len(text)) + text + b"".join(b for _, b in out.values()))
+    with open(folder + "/config.json") as f, open(path + "/config.json", "w") as g:
+        g.write(f.read())
+
+
+def fused_experts_are_the_same():
+    want = logits("qwen3_next", "--exact-math", "--kv", "f32")
+    with tempfile.TemporaryDirectory() as d:
+        fused(os.path.join(GOLDEN, "qwen3_next"), d)
+        assert logits("qwen3_next", "--exact-math", "--kv", "f32", model=d) == want
+
+
 def log_softmax(row):
     top = max(row)
     total = top + math.log(sum(math.exp(x - top) for x in row))
@@ -103,5 +135,5 @@ def fast_is_close(kv):
 
 
 tap.run([(f"{case} exact at {level}", exact_at(case, level)) for level in LEVELS for case in CASES]
-        + [("qwen3_5 as GGUF", gguf_is_the_folder)]
+        + [("qwen3_5 as GGUF", gguf_is_the_folder), ("experts in two tensors", fused_experts_are_the_same)]
         + [(f"fast path, {kv} pages, is close", fast_is_close(kv)) for kv in ("bf16", "q8")])

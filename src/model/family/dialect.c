@@ -71,6 +71,8 @@ static const name_pair stems[] = {
     {"attn_qkv.weight", "linear_attn.in_proj_qkv.weight"},
     {"attn_v.bias", "self_attn.v_proj.bias"},
     {"attn_v.weight", "self_attn.v_proj.weight"},
+    {"ffn_down_exps.weight", "mlp.experts.down_proj"},
+    {"ffn_gate_up_exps.weight", "mlp.experts.gate_up_proj"},
     {"ffn_down.#.weight", "mlp.experts.#.down_proj.weight"},
     {"ffn_down.weight", "mlp.down_proj.weight"},
     {"ffn_down_shexp.weight", "mlp.shared_expert.down_proj.weight"},
