@@ -79,6 +79,22 @@ static void advise_models(findings *f)
     if (!here && first && f->disk >= 0 && 2 * hub_model_size(first) > f->disk) advise(f, MSG_DOCTOR_DISK, f->home);
 }
 
+/* ---- models for this machine ---- */
+
+/* The model of the catalogue to read with, the default or the first of its kind that fits; or the one to answer with beside it, where a quarter of
+ * the memory that is free is left for what was read. NULL: none fits. */
+static const hub_model *choose(const findings *f, unsigned can)
+{
+    const hub_model *list[32], *usual = f->hub && hub_default(f->hub) ? hub_find(f->hub, hub_default(f->hub)) : NULL;
+    size_t n = f->hub ? hub_recommend(f->hub, f->memory - f->memory / 4, list, sizeof list / sizeof *list) : 0;
+    if (can == HUB_FINDS && usual && usual->ready && usual->memory <= f->memory) return usual;
+    for (size_t i = 0; i < n; i++)
+        if (list[i]->can & can) return list[i];
+    return NULL;
+}
+
+static bool is_here(const findings *f, const hub_model *m) { return view_status(f->hub, m->name).state == HUB_INSTALLED; }
+
 /* Whether path, or the nearest folder above it that exists, can be written to. */
 static bool can_write(const char *path)
 {
@@ -141,6 +157,16 @@ static json_object *models_json(const findings *f)
     return list;
 }
 
+static json_object *choice_json(const findings *f, const hub_model *m)
+{
+    if (!m) return NULL;
+    json_object *o = json_object_new_object();
+    add_text(o, "name", m->name);
+    add_int(o, "memory", m->memory);
+    json_object_object_add(o, "installed", json_object_new_boolean(is_here(f, m)));
+    return o;
+}
+
 static void print_json(findings *f)
 {
     json_object *o = json_object_new_object(), *memory = json_object_new_object(), *folders = json_object_new_object();
@@ -164,6 +190,8 @@ static void print_json(findings *f)
     json_object_object_add(o, "programs", progs);
     add_text(o, "confinement", confine_has_filter() ? "filter" : "limits");
     json_object_object_add(o, "models", models_json(f));
+    json_object_object_add(o, "reader", choice_json(f, choose(f, HUB_FINDS)));
+    json_object_object_add(o, "answerer", choice_json(f, choose(f, HUB_SUMMARISES)));
     json_object_object_add(o, "advice", json_object_get(f->advice));
     cli_json(o);
 }
@@ -245,6 +273,14 @@ static void print_found(const findings *f)
     puts(n ? "" : cli_text(f->cli, MSG_DOCTOR_NONE));
 }
 
+static void print_choice(const findings *f, msg_id id, const hub_model *m)
+{
+    char memory[TERM_TEXT];
+    label(f, id);
+    if (m) cli_print(f->cli, is_here(f, m) ? MSG_DOCTOR_FITS : MSG_DOCTOR_FITS_PULL, "%s" ARG "%s", m->name, term_bytes(memory, m->memory));
+    else cli_print(f->cli, MSG_DOCTOR_NONE_FITS, "%s", "");
+}
+
 static void print_advice(const findings *f)
 {
     size_t n = json_object_array_length(f->advice);
@@ -262,6 +298,8 @@ static void print_all(const findings *f)
     print_processor(f);
     print_machine(f);
     print_found(f);
+    print_choice(f, MSG_DOCTOR_READER, choose(f, HUB_FINDS));
+    print_choice(f, MSG_DOCTOR_ANSWERER, choose(f, HUB_SUMMARISES));
     print_advice(f);
 }
 

@@ -82,6 +82,23 @@ def within_memory():
     home.fails(2, "read", path, "--ram", "much")
 
 
+def outlined():
+    text = "第一章 开始\n\n从前有座山。山里有座庙。\n\n第二章 结束\n\n庙里有个老和尚。他在讲故事。\n"
+    home.ok("read", home.write("two.txt", text), "--as", "two", "--model", model())
+    r = home.ok("outline", "two", "--json")
+    o = r.json()
+    assert "--answerer" in r.err and o["answerer"] is None and [c["chapter"] for c in o["chapters"]] == ["第一章 开始", "第二章 结束"], o
+    assert o["chapters"][0]["start"] == 0 and o["chapters"][-1]["end"] == len(text) and all(c["summary"] is None for c in o["chapters"]), o
+    o = home.ok("outline", "two", "--answerer", home.chat_model(), "--json").json()
+    assert all(isinstance(c["summary"], str) and c["parts"] for c in o["chapters"]), o
+    for c in o["chapters"]:
+        for p in c["parts"]:
+            assert all(text[q["start"]:q["end"]] == q["quote"] for q in p["quotes"]), p
+    assert home.ok("outline", "two", "--answerer", home.chat_model(), "--json").json() == o
+    assert "第二章 结束" in home.ok("outline", "two", "--chapters", "--lang", "zh").out
+    home.fails(3, "outline", "absent", says="absent")
+
+
 def refused():
     home.fails(2, "read", says="FILE")
     home.fails(2, "read", "a.txt", "--pause", "long")
@@ -94,4 +111,4 @@ def refused():
     assert r.code == 3 and "no-such-model" in r.err, r
 
 
-juan.run([("the choice is said", said), ("background, pause, kill, resume", paused), ("memory", within_memory), ("refused", refused)], home)
+juan.run([("the choice is said", said), ("background, pause, kill, resume", paused), ("memory", within_memory), ("outline", outlined), ("refused", refused)], home)

@@ -13,6 +13,7 @@
 #include "base/folder.h"
 #include "base/mapped.h"
 #include "reader/ask.h"
+#include "reader/outline.h"
 #include "reader/read.h"
 
 static engine *e;
@@ -394,6 +395,81 @@ static void all_in_order_and_another_answerer(void **state)
     document_close(&doc);
 }
 
+/* ---- outlines ---- */
+
+static int written;
+static void on_chapter(void *arg, const outline_chapter *c)
+{
+    assert_non_null(c->summary);
+    written++;
+}
+
+static bool until_one(void *arg, int64_t done, int64_t total)
+{
+    assert_true(done >= 0 && done <= total);
+    return written < *(int *)arg;
+}
+
+static cj_err outline_as(outline *o, const book *b, shelf_entry *entry, engine *writer, int chapters)
+{
+    written = 0;
+    assert_int_equal(outline_make(o, b, NULL), CJ_OK);
+    return outline_summarise(o, writer, entry, &(outline_options){until_one, on_chapter, &chapters}, NULL);
+}
+
+/* Chapters cover the text; summaries are kept as they are written, and what they rest on is in the text. */
+static void outlines(void **state)
+{
+    static const char text[] = "从前的事。\n第一章 开始\n今天没有下雨，他在第一页写下了这句话。\n第二章 结束\n昨夜下了一场大雨，他在第二页写下了那句话。山里有座庙。\n";
+    document *doc = NULL;
+    read_result r;
+    book b;
+    outline o, again;
+    engine *writer = NULL;
+    shelf_entry *entry = NULL;
+    assert_int_equal(document_from_bytes(&doc, "o.txt", text, sizeof text - 1, NULL), CJ_OK);
+    assert_int_equal(engine_open(&writer, &(engine_options){.path = getenv("CJ_TINY_CHAT"), .level = KERNEL_AUTO, .threads = 1, .kv = KV_F32}, NULL), CJ_OK);
+    assert_int_equal(read_as("outlined", &doc, 1, 0, 0, 0, &r), CJ_OK);
+    assert_int_equal(shelf_read(books, &entry, "outlined", NULL), CJ_OK);
+    assert_int_equal(book_load(&b, entry, NULL), CJ_OK);
+    assert_int_equal(outline_as(&o, &b, entry, writer, 1), CJ_E_CANCELLED); /* after the first */
+    assert_int_equal(o.n, 3);
+    size_t at = 0;
+    for (int i = 0; i < o.n; i++) {
+        assert_int_equal(o.chapters[i].byte, at);
+        assert_int_equal(o.chapters[i].chapter, i - 1);
+        assert_int_equal(o.chapters[i].summary != NULL, i == 0);
+        assert_true(o.chapters[i].tokens > 0 && o.chapters[i].token + o.chapters[i].tokens <= r.tokens);
+        at = o.chapters[i].end;
+    }
+    assert_int_equal(at, b.text.len);
+    assert_int_equal(outline_as(&again, &b, entry, writer, 9), CJ_OK); /* goes on */
+    assert_int_equal(written, 3);
+    assert_string_equal(again.chapters[0].summary, o.chapters[0].summary);
+    outline_deinit(&o);
+    assert_int_equal(outline_as(&o, &b, entry, writer, 9), CJ_OK);
+    for (int i = 0; i < o.n; i++) {
+        assert_string_equal(o.chapters[i].summary, again.chapters[i].summary);
+        for (int k = 0; k < o.chapters[i].n_parts; k++)
+            for (int q = 0; q < o.chapters[i].parts[k].n_quotes; q++) {
+                const outline_quote *x = &o.chapters[i].parts[k].quotes[q];
+                assert_true(x->byte >= o.chapters[i].byte && x->end <= o.chapters[i].end && x->start < x->stop);
+            }
+    }
+    outline_deinit(&o);
+    outline_deinit(&again);
+    for (int64_t n = 0, failed = 1; failed; n++) {
+        mem_fail_after(n);
+        failed = outline_make(&o, &b, NULL) == CJ_E_NOMEM;
+        mem_fail_after(-1);
+        outline_deinit(&o);
+    }
+    book_deinit(&b);
+    shelf_entry_close(&entry);
+    engine_close(&writer);
+    document_close(&doc);
+}
+
 /* In exact mode attention is exact, whatever was asked for. */
 static void exact_mode_keeps_everything(void **state)
 {
@@ -453,7 +529,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_kept_is_what_was_read), cmocka_unit_test(stopped_reading_goes_on), cmocka_unit_test(chooses_how_to_read), cmocka_unit_test(a_file_is_cut_in_use), cmocka_unit_test(books_share_their_beginning),
         cmocka_unit_test(finds_again_and_again), cmocka_unit_test(an_unfinished_book_is_asked), cmocka_unit_test(all_in_order_and_another_answerer),
-        cmocka_unit_test(exact_mode_keeps_everything),
+        cmocka_unit_test(exact_mode_keeps_everything), cmocka_unit_test(outlines),
         cmocka_unit_test(nothing_found_nothing_answered), cmocka_unit_test(no_memory_is_an_error),
     };
     return cmocka_run_group_tests(tests, open_all, close_all);
