@@ -9,10 +9,23 @@
 
 enum { TEMPLATE_MAX = 1 << 20 };
 
+/* A folder has it in a file of its own, or none. */
+static cj_err load_folder_template(engine *e, cj_diag *d)
+{
+    buf text = {0};
+    char *path = file_join(e->opt.path, "chat_template.jinja");
+    if (!path) return diag_nomem(d, strlen(e->opt.path));
+    cj_err err = file_exists(path) ? file_read(path, TEMPLATE_MAX, &text, d) : CJ_OK;
+    if (!err && text.len && !(e->chat_template = mem_strndup(text.data, text.len))) err = diag_nomem(d, text.len);
+    buf_deinit(&text);
+    mem_free(path);
+    return err;
+}
+
 static cj_err load_template(engine *e, cj_diag *d)
 {
     gguf_str s = {0};
-    if (!model_file(e->model)) return CJ_OK;
+    if (!model_file(e->model)) return load_folder_template(e, d);
     TRY(gguf_string(model_file(e->model), "tokenizer.chat_template", GGUF_OPTIONAL, &s, d));
     if (!s.len) return CJ_OK;
     if (s.len > TEMPLATE_MAX) return diag_fail(d, CJ_E_LIMIT, MSG_LIMIT, "%s" ARG "%d", "tokenizer.chat_template", TEMPLATE_MAX);

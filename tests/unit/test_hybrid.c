@@ -396,6 +396,22 @@ static void contradictions_are_told(void **state)
     assert_int_equal(open_changed("\"use_cache\": true", "\"text_config\": null", text, sizeof text), CJ_OK);
 }
 
+/* Of the folder that the test before has left. */
+static void a_folder_has_its_template_beside_it(void **state)
+{
+    (void)state;
+    static const char text[] = "{{ messages[0].content }}";
+    char *path = file_join(in_folder("model"), "chat_template.jinja");
+    file_out f;
+    assert_int_equal(file_out_open(&f, path, NULL), CJ_OK);
+    assert_int_equal(file_out_write(&f, text, strlen(text), NULL), CJ_OK);
+    assert_int_equal(file_out_commit(&f, NULL), CJ_OK);
+    engine *e = open_engine(in_folder("model"), 8);
+    assert_string_equal(engine_template(e), text);
+    engine_close(&e);
+    mem_free(path);
+}
+
 static void no_memory_is_an_error(void **state)
 {
     (void)state;
@@ -431,6 +447,7 @@ int main(void)
         cmocka_unit_test(states_move_on), cmocka_unit_test(marks_can_be_cut_to), cmocka_unit_test(snapshots_hold_the_state),
         cmocka_unit_test(no_memory_changes_nothing), cmocka_unit_test(cut_sessions_are_cold), cmocka_unit_test(the_prompt_is_had_back),
         cmocka_unit_test(a_cancel_leaves_a_good_session), cmocka_unit_test(the_shelf_gives_back_the_state), cmocka_unit_test(contradictions_are_told),
+        cmocka_unit_test(a_folder_has_its_template_beside_it),
         cmocka_unit_test(no_memory_is_an_error),
     };
     return cmocka_run_group_tests(tests, begin, end);
