@@ -89,5 +89,8 @@ void session_mode_read(uint64_t mode, engine_options *out, int64_t *keep);
 CJ_NODISCARD cj_err session_attach(session *s, shelf_entry *e, int64_t most, int64_t *count, cj_diag *d);
 /* Keeps what the session holds beyond the entry: acknowledged when this returns. */
 CJ_NODISCARD cj_err session_keep(session *s, shelf_entry *e, cj_diag *d);
+/* The same while the session reads on: acknowledged when the second returns (shelf_append_begin). */
+CJ_NODISCARD cj_err session_keep_begin(session *s, shelf_entry *e, cj_diag *d);
+CJ_NODISCARD cj_err session_keep_end(session *s, shelf_entry *e, cj_diag *d);
 
 #endif

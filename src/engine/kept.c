@@ -43,6 +43,8 @@ cj_err session_attach(session *s, shelf_entry *e, int64_t most, int64_t *count, 
 }
 
 cj_err session_keep(session *s, shelf_entry *e, cj_diag *d) { return shelf_append(e, s->kv, d); }
+cj_err session_keep_begin(session *s, shelf_entry *e, cj_diag *d) { return shelf_append_begin(e, s->kv, d); }
+cj_err session_keep_end(session *s, shelf_entry *e, cj_diag *d) { return shelf_append_end(e, s->kv, d); }
 
 /* Where a window has left position n behind: the entry's last checkpoint before it, instead of the beginning. */
 cj_err session_cut(session *s, int64_t n, int64_t *left, cj_diag *d)

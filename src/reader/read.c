@@ -174,10 +174,11 @@ static cj_err read_on(reading *r, cj_diag *d)
     while (at < total) {
         session_call call = {.want = WANT_NONE, .on_progress = on_progress, .arg = r};
         cj_err err = session_eval(r->session, r->book.tokens.ids, next_stop(r, at), &call, NULL, d);
-        if (err == CJ_E_CANCELLED && session_keep(r->session, r->entry, NULL)) return err; /* whole chunks are not read again if that can be helped */
-        TRY(err);
-        TRY(session_keep(r->session, r->entry, d));
+        cj_err kept = session_keep_end(r->session, r->entry, err ? NULL : d);
+        if (err == CJ_E_CANCELLED && !kept) kept = session_keep(r->session, r->entry, NULL); /* whole chunks are not read again if that can be helped */
+        TRY(err ? err : kept);
         at = session_count(r->session);
+        TRY(at < shelf_entry_next(r->entry) ? session_keep_begin(r->session, r->entry, d) : session_keep(r->session, r->entry, d));
         if (shelf_entry_info(r->entry)->tokens > at) TRY(session_attach(r->session, r->entry, total, &at, d)); /* what follows was there */
     }
     return shelf_finish(r->entry, d);

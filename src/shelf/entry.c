@@ -11,7 +11,7 @@ static int64_t pages_for(int64_t tokens) { return i64_ceil_div(tokens, KV_PAGE);
 cj_err entry_new(shelf_entry **out, shelf *s, entry_row *row, cj_diag *d)
 {
     shelf_entry *e = mem_zalloc(sizeof *e);
-    if (e) *e = (shelf_entry){.shelf = s, .damage = -1, .lock = -1, .store_lock = -1, .file = {.fd = -1}};
+    if (e) *e = (shelf_entry){.shelf = s, .damage = -1, .lock = -1, .store_lock = -1, .file = {.fd = -1}, .append = {.tail = {.fd = -1}}};
     if (e) e->layer = mem_array((size_t)row->shape.n_layers, sizeof *e->layer);
     if (!e || !e->layer) {
         mem_free(e);
@@ -28,6 +28,7 @@ void shelf_entry_close(shelf_entry **pe)
 {
     shelf_entry *e = *pe;
     if (!e) return;
+    entry_append_drop(e);
     for (int i = 0; i < e->n_layers; i++) mem_free(e->layer[i].page);
     for (int64_t i = 0; i < e->n_maps; i++) file_map_close(&e->map[i]);
     grow_close(&e->file);

@@ -2,6 +2,7 @@
 #ifndef SHELF_INNER_H
 #define SHELF_INNER_H
 
+#include "parallel/task.h"
 #include "shelf/index.h"
 
 /* A page in a mapping. */
@@ -21,6 +22,18 @@ typedef struct entry_segment {
     bool has_checkpoint;       /* at its end: in the segment, or in the tail of an open one */
     segment_record checkpoint;
 } entry_segment;
+
+/* An append that is written and not yet acknowledged. While it is active its thread waits for the disk, and touches nothing but the files. */
+typedef struct entry_append {
+    bool active, fresh;        /* fresh: of a new segment */
+    int64_t at, from, to;      /* byte in the file; tokens */
+    entry_segment segment;     /* as it is afterwards */
+    grow_file tail;            /* the checkpoint of an open segment; fd -1: none */
+    bool folder;               /* files were made */
+    task sync;
+    cj_err err;                /* of the thread */
+    cj_diag diag;
+} entry_append;
 
 struct shelf_entry {
     shelf *shelf;
@@ -42,6 +55,7 @@ struct shelf_entry {
     int64_t kept;              /* where the next segment behind a gap begins; 0: there is none */
     int64_t next;              /* where the segment being written ends */
     grow_file file;            /* the open segment */
+    entry_append append;
 };
 
 /* The tokens, unless ids holds them, and the beginning of the chain. CJ_E_INPUT when they are not those of the row, CJ_E_NOT_FOUND
@@ -70,6 +84,9 @@ bool entry_read_tail(shelf *s, const shelf_shape *shape, const segment_row *row,
 CJ_NODISCARD cj_err entry_load_tail(shelf_entry *e, cj_diag *d);
 /* That the hashes and tokens in front of a row's segment and behind it are the entry's. *behind: the chain at its end. */
 bool entry_row_fits(const shelf_entry *e, const segment_row *row, chain *behind);
+
+/* Waits for an append's thread and gives it up: nothing of it was acknowledged. */
+void entry_append_drop(shelf_entry *e);
 
 /* Removes what nothing refers to: segments without an entry, and, when nobody writes, files without a row. *freed counts bytes. */
 CJ_NODISCARD cj_err shelf_sweep(shelf *s, int64_t *freed, cj_diag *d);

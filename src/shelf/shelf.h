@@ -95,6 +95,10 @@ CJ_NODISCARD cj_err shelf_attach(shelf_entry *e, kv_cache *kv, int64_t most, int
  * it may be tried again. Where the text after a closed segment is kept already (a repair, a shared end), info->tokens is beyond
  * kv's count afterwards: attach again and go on there. */
 CJ_NODISCARD cj_err shelf_append(shelf_entry *e, kv_cache *kv, cj_diag *d);
+/* The same in two steps: after the first one kv may read on, though not past shelf_entry_next, while a thread waits for the disk; nothing is
+ * acknowledged before the second (which does nothing where nothing was begun). An entry that is closed between the two has lost only that. */
+CJ_NODISCARD cj_err shelf_append_begin(shelf_entry *e, kv_cache *kv, cj_diag *d);
+CJ_NODISCARD cj_err shelf_append_end(shelf_entry *e, kv_cache *kv, cj_diag *d);
 /* Where the segment that is being written ends: the next append at the latest. tokens_total when all is read. */
 int64_t shelf_entry_next(const shelf_entry *e);
 /* Bytes on disk, nearly, that what is still to be read will take. */

@@ -1,7 +1,8 @@
 /* Writing an entry: begun or gone on with, appended to, finished.
  *
  * An append is acknowledged in this order, so that a crash at any point leaves what the index says:
- *     1. the record (and the checkpoint that closes the segment) is written and synced; an open segment's checkpoint, to a tail of its own
+ *     1. the record (and the checkpoint that closes the segment) is written and synced; an open segment's checkpoint, to a tail of its own.
+ *        A thread waits for the disk, so that reading may go on meanwhile (shelf_append_begin)
  *     2. one transaction: the segment's length, the link to it, the entry's count of tokens
  *     3. the tail before is removed
  */
@@ -315,37 +316,50 @@ static cj_err new_segment(shelf_entry *e, segment_row *row, cj_diag *d)
     return segment_write_head(&e->file, &e->row.shape, row->start, row->before, d);
 }
 
-static cj_err write_tail(shelf_entry *e, const kv_cache *kv, const segment_row *row, cj_diag *d)
+static cj_err write_tail(shelf_entry *e, const kv_cache *kv, const segment_row *row, grow_file *g, cj_diag *d)
 {
-    grow_file g = {.fd = -1};
     char *path = shelf_tail_path(e->shelf, row->file, row->start + row->tokens);
     if (!path) return diag_nomem(d, 64);
-    cj_err err = grow_open(&g, path, 0, d);
-    if (!err) err = segment_write_head(&g, &e->row.shape, row->start, row->before, d);
-    if (!err) err = segment_write_checkpoint(&g, &e->row.shape, kv, d);
-    if (!err) err = grow_sync(&g, d);
-    grow_close(&g);
+    cj_err err = grow_open(g, path, 0, d);
     mem_free(path);
-    return err;
+    if (!err) err = segment_write_head(g, &e->row.shape, row->start, row->before, d);
+    return err ? err : segment_write_checkpoint(g, &e->row.shape, kv, d);
 }
 
-/* Writes and syncs what makes the row's segment reach kv's end. The row says how it is then. */
-static cj_err write_segment(shelf_entry *e, const kv_cache *kv, segment_row *row, bool fresh, cj_diag *d)
+/* Writes what makes the row's segment reach kv's end. The row says how it is then. */
+static cj_err write_segment(shelf_entry *e, const kv_cache *kv, entry_append *a, cj_diag *d)
 {
     const shelf_shape *s = &e->row.shape;
-    int64_t from = e->row.info.tokens, to = kv_count(kv);
+    segment_row *row = &a->segment.row;
     chain ahead = e->chain;
-    chain_move(&ahead, shelf_entry_ids(e), to);
+    chain_move(&ahead, shelf_entry_ids(e), a->to);
     chain_digest(&ahead, row->after);
-    row->tokens = to - row->start;
-    row->state = to == e->next ? SEGMENT_CLOSED : SEGMENT_OPEN;
-    TRY(segment_write_pages(&e->file, s, kv, shelf_entry_ids(e), from, to, d));
+    row->tokens = a->to - row->start;
+    row->state = a->to == e->next ? SEGMENT_CLOSED : SEGMENT_OPEN;
+    TRY(segment_write_pages(&e->file, s, kv, shelf_entry_ids(e), a->from, a->to, d));
     if (row->state == SEGMENT_CLOSED) TRY(segment_write_checkpoint(&e->file, s, kv, d));
-    TRY(grow_sync(&e->file, d));
     row->bytes = e->file.size;
     bool tail = row->state == SEGMENT_OPEN && s->n_window;
-    if (tail) TRY(write_tail(e, kv, row, d));
-    return fresh || tail ? shelf_sync_segments(e->shelf, d) : CJ_OK;
+    a->folder = a->fresh || tail;
+    return tail ? write_tail(e, kv, row, &a->tail, d) : CJ_OK;
+}
+
+/* In the append's thread. */
+static void *sync_files(void *arg)
+{
+    shelf_entry *e = arg;
+    entry_append *a = &e->append;
+    a->err = grow_sync(&e->file, &a->diag);
+    if (!a->err && a->tail.fd >= 0) a->err = grow_sync(&a->tail, &a->diag);
+    if (!a->err && a->folder) a->err = shelf_sync_segments(e->shelf, &a->diag);
+    return NULL;
+}
+
+void entry_append_drop(shelf_entry *e)
+{
+    task_wait(&e->append.sync);
+    grow_close(&e->append.tail);
+    e->append = (entry_append){.tail = {.fd = -1}};
 }
 
 /* Maps what was written from `at` on. The checkpoint, if the segment ends with one, in *seg. */
@@ -392,32 +406,52 @@ static void exchange(shelf_entry *e, kv_cache *kv, int64_t from, int64_t to)
     }
 }
 
-static cj_err append(shelf_entry *e, kv_cache *kv, cj_diag *d)
+/* Writes, and has the disk begin. */
+static cj_err append_begin(shelf_entry *e, const kv_cache *kv, cj_diag *d)
 {
-    int64_t from = e->row.info.tokens, to = kv_count(kv);
-    segment_record pages;
+    entry_append *a = &e->append;
+    const entry_segment *last = e->n_segments ? &e->segment[e->n_segments - 1] : NULL;
+    a->from = e->row.info.tokens;
+    a->to = kv_count(kv);
+    a->fresh = !last || last->row.state != SEGMENT_OPEN;
     TRY(entry_room_segment(e, d));
-    TRY(entry_room_pages(e, to, d));
-    entry_segment *last = e->n_segments ? &e->segment[e->n_segments - 1] : NULL;
-    bool fresh = !last || last->row.state != SEGMENT_OPEN;
-    entry_segment seg = {0};
-    if (fresh) TRY(new_segment(e, &seg.row, d));
+    TRY(entry_room_pages(e, a->to, d));
+    last = e->n_segments ? &e->segment[e->n_segments - 1] : NULL; /* it may have moved */
+    if (a->fresh) TRY(new_segment(e, &a->segment.row, d));
     else {
-        seg.row = last->row;
-        if (e->file.size > seg.row.bytes) TRY(grow_cut(&e->file, seg.row.bytes, d)); /* of an attempt that failed */
+        a->segment.row = last->row;
+        if (e->file.size > last->row.bytes) TRY(grow_cut(&e->file, last->row.bytes, d)); /* of an attempt that failed */
     }
-    int64_t at = e->file.size;
-    TRY(write_segment(e, kv, &seg.row, fresh, d));
-    TRY(map_written(e, at, &pages, &seg, d));
-    TRY(acknowledge(e, &seg.row, fresh, d));
+    a->at = e->file.size;
+    TRY(write_segment(e, kv, a, d));
+    a->active = true;
+    task_start(&a->sync, sync_files, e);
+    return CJ_OK;
+}
+
+/* What was written is on the disk: acknowledges it. */
+static cj_err append_end(shelf_entry *e, kv_cache *kv, cj_diag *d)
+{
+    entry_append *a = &e->append;
+    segment_record pages;
+    task_wait(&a->sync);
+    if (a->err) {
+        if (d) *d = a->diag;
+        return a->err;
+    }
+    entry_segment *last = e->n_segments ? &e->segment[e->n_segments - 1] : NULL;
+    entry_segment *seg = &a->segment;
+    const int64_t from = a->from, to = a->to;
+    TRY(map_written(e, a->at, &pages, seg, d));
+    TRY(acknowledge(e, &seg->row, a->fresh, d));
     entry_add_record(e, &pages);
-    e->row.info.bytes += seg.row.bytes - (fresh ? 0 : last->row.bytes);
-    if (!fresh && e->row.shape.n_window) shelf_remove(shelf_tail_path(e->shelf, last->row.file, last->row.start + last->row.tokens));
-    if (fresh) e->segment[e->n_segments++] = seg;
-    else *last = seg;
+    e->row.info.bytes += seg->row.bytes - (a->fresh ? 0 : last->row.bytes);
+    if (!a->fresh && e->row.shape.n_window) shelf_remove(shelf_tail_path(e->shelf, last->row.file, last->row.start + last->row.tokens));
+    if (a->fresh) e->segment[e->n_segments++] = *seg;
+    else *last = *seg;
     e->row.info.tokens = to;
     chain_move(&e->chain, shelf_entry_ids(e), to);
-    if (seg.row.state == SEGMENT_CLOSED) grow_close(&e->file);
+    if (seg->row.state == SEGMENT_CLOSED) grow_close(&e->file);
     exchange(e, kv, from, to);
     return CJ_OK;
 }
@@ -436,19 +470,40 @@ static cj_err link_more(shelf_entry *e, cj_diag *d)
     return err;
 }
 
-cj_err shelf_append(shelf_entry *e, kv_cache *kv, cj_diag *d)
+static cj_err no_room(const shelf_entry *e, cj_err err, cj_diag *d)
 {
+    if (err != CJ_E_NOSPACE) return err;
+    return diag_fail(d, CJ_E_NOSPACE, MSG_SHELF_FULL, "%s" ARG "%lld" ARG "%s", e->shelf->folder, (long long)(shelf_entry_needs(e) >> 20) + 1,
+                     e->row.info.name);
+}
+
+cj_err shelf_append_end(shelf_entry *e, kv_cache *kv, cj_diag *d)
+{
+    const shelf_info *i = &e->row.info;
+    if (!e->append.active) return CJ_OK;
+    cj_err err = e->broken ? diag_fail(d, CJ_E_IO, MSG_SHELF_BROKEN, "%s", i->name) : append_end(e, kv, d);
+    entry_append_drop(e);
+    if (!err && i->tokens == e->next) err = link_more(e, d);
+    if (!err) find_next(e);
+    return no_room(e, err, d);
+}
+
+cj_err shelf_append_begin(shelf_entry *e, kv_cache *kv, cj_diag *d)
+{
+    TRY(shelf_append_end(e, kv, d));
     const shelf_info *i = &e->row.info;
     if (kv_count(kv) <= i->tokens) return CJ_OK;
     if (!e->writing || kv_count(kv) > e->next) return diag_fail(d, CJ_E_INTERNAL, MSG_INTERNAL, "%s", "shelf: kv stands beyond the segment's end");
     if (e->broken) return diag_fail(d, CJ_E_IO, MSG_SHELF_BROKEN, "%s", i->name);
-    cj_err err = append(e, kv, d);
-    if (!err && i->tokens == e->next) err = link_more(e, d);
-    if (!err) find_next(e);
-    if (err == CJ_E_NOSPACE)
-        err = diag_fail(d, CJ_E_NOSPACE, MSG_SHELF_FULL, "%s" ARG "%lld" ARG "%s", e->shelf->folder,
-                        (long long)(shelf_entry_needs(e) >> 20) + 1, i->name);
-    return err;
+    cj_err err = append_begin(e, kv, d);
+    if (err) entry_append_drop(e);
+    return no_room(e, err, d);
+}
+
+cj_err shelf_append(shelf_entry *e, kv_cache *kv, cj_diag *d)
+{
+    TRY(shelf_append_begin(e, kv, d));
+    return shelf_append_end(e, kv, d);
 }
 
 int64_t shelf_entry_needs(const shelf_entry *e)

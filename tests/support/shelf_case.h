@@ -78,6 +78,13 @@ static inline shelf_plan case_plan(const char *name, const int32_t *ids, int64_t
                         .characters = n};
 }
 
+/* As a reader does it: what was read last becomes acknowledged while it reads on. */
+static inline cj_err case_keep(shelf_entry *e, kv_cache *kv, cj_diag *d)
+{
+    TRY(shelf_append_end(e, kv, d));
+    return kv_count(kv) < shelf_entry_next(e) ? shelf_append_begin(e, kv, d) : shelf_append(e, kv, d);
+}
+
 /* Reads an entry to position `to` in steps, as the reader would: attach, then read and append, segment by segment. */
 static inline cj_err case_write(shelf *s, const shelf_plan *p, int64_t to, int64_t step, int64_t *resumed, cj_diag *d)
 {
@@ -90,9 +97,10 @@ static inline cj_err case_write(shelf *s, const shelf_plan *p, int64_t to, int64
     if (resumed) *resumed = count;
     while (!err && kv_count(kv) < to) {
         err = case_read(kv, p->ids, i64_min(i64_min(to, shelf_entry_next(e)), kv_count(kv) + step), d);
-        if (!err) err = shelf_append(e, kv, d);
+        if (!err) err = case_keep(e, kv, d);
         if (!err && shelf_entry_info(e)->tokens > kv_count(kv)) err = shelf_attach(e, kv, p->n, &count, d);
     }
+    if (!err) err = shelf_append_end(e, kv, d);
     if (!err && to == p->n) err = shelf_finish(e, d);
     kv_close(&kv);
     shelf_entry_close(&e);

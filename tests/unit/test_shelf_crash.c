@@ -46,7 +46,7 @@ static cj_err write_one(shelf *s, int text, int fd)
     say(fd, text, shelf_entry_info(e)->tokens);
     while (kv_count(kv) < p.n) {
         TRY(case_read(kv, p.ids, i64_min(shelf_entry_next(e), kv_count(kv) + STEP), NULL));
-        TRY(shelf_append(e, kv, NULL));
+        TRY(case_keep(e, kv, NULL));
         say(fd, text, shelf_entry_info(e)->tokens);
         if (shelf_entry_info(e)->tokens > kv_count(kv)) TRY(shelf_attach(e, kv, p.n, &count, NULL));
     }

@@ -35,11 +35,11 @@ static cj_err write_on(shelf *s, const shelf_plan *p, int64_t *acknowledged, voi
     }
     while (!err && kv_count(kv) < p->n) {
         err = case_read(kv, p->ids, i64_min(shelf_entry_next(e), kv_count(kv) + STEP), d);
-        if (!err) err = shelf_append(e, kv, d);
+        if (!err) err = case_keep(e, kv, d);
         if (err && mend) {
             mend();
             mend = NULL;
-            err = shelf_append(e, kv, d);
+            err = case_keep(e, kv, d);
             if (err && d->message == MSG_SHELF_BROKEN) break; /* only a new handle knows what came through */
         }
         if (!err) *acknowledged = shelf_entry_info(e)->tokens;
