@@ -4,6 +4,8 @@
 #include "base/mapped.h"
 #include "engine/inner.h"
 
+enum { REPEATS_PER_PAGE = 2 /* of each kind, for each page that sparse attention keeps: one dial for both */ };
+
 cj_err session_open(session **out, engine *e, int64_t context, cj_diag *d)
 {
     const model_spec *m = model_spec_of(e->model);
@@ -109,7 +111,9 @@ static cj_err run_chunk(session *s, int64_t pos, int64_t count, int64_t total, b
 {
     model_probe probes[SESSION_PROBES_MAX];
     if (call->n_probes > SESSION_PROBES_MAX) return diag_fail(d, CJ_E_INTERNAL, MSG_INTERNAL, "%d probes", call->n_probes);
-    model_rows rows = {.kv = s->kv, .ids = s->ids + pos, .count = count, .keep = s->keep, .before = s->keep ? s->repeats.before : NULL,
+    op_repeats back;
+    if (s->keep > 0) TRY(repeats_collect(&s->repeats, s->ids, pos, count, MODEL_NEAR_PAGES, REPEATS_PER_PAGE * s->keep, &back, d));
+    model_rows rows = {.kv = s->kv, .ids = s->ids + pos, .count = count, .keep = s->keep, .repeats = s->keep > 0 ? &back : NULL,
                        .logits = call->want == WANT_ALL ? WANT_ALL : call->want == WANT_LAST && last ? WANT_LAST : WANT_NONE};
     model_batch batch = {.seqs = &rows, .n_seqs = 1, .probes = probes, .n_probes = batch_probes(call, pos, count, probes),
                          .logits = rows.logits == WANT_ALL ? s->all_logits : s->logits};
@@ -146,7 +150,7 @@ cj_err session_eval(session *s, const int32_t *ids, int64_t n, const session_cal
     if (prompt) kv_mark(s->kv);
     repeats_cut(&s->repeats, s->ids, pos);
     memmove(s->ids + pos, ids + pos, (size_t)(n - pos) * sizeof *ids);
-    if (s->keep) TRY(repeats_link(&s->repeats, s->ids, n, model_spec_of(s->engine->model)->vocab, d));
+    if (s->keep > 0) TRY(repeats_link(&s->repeats, s->ids, n, model_spec_of(s->engine->model)->vocab, d));
     while (pos < n) {
         int64_t count = i64_min(chunk, n - pos);
         cj_err err = run_chunk(s, pos, count, n, pos + count == n, call, d);

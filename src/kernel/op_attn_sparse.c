@@ -1,57 +1,90 @@
 /* Attention over the pages that matter, the others standing in as their means.
  *
- * An item is up to a page of rows of one sequence (all in the same page of positions, so that what is chosen does not depend on how a text is
- * cut into batches) and one query head. It goes in five steps:
+ * First, an item is up to a page of rows of one sequence (all in the same page of positions, so that what is chosen does not depend on how a
+ * text is cut into batches) and one query head:
  *
  *   1. scores of all its rows with the summaries of the pages far behind (summary.h): what each page might get;
  *   2. the `keep` pages that get most over all rows, by a softmax of those scores (after FlashPrefill);
  *   3. exact attention over the first page (a sink), the pages kept, and the pages near the rows;
- *   4. of the other pages, the tokens that follow an earlier occurrence of the row's own token: heads that continue what was said before look
- *      there (induction heads, Olsson et al. 2022), one token here and one there, which no choice of pages finds;
- *   5. every other page goes on as one key and one value, its means, with the weight of KV_PAGE tokens: nothing is left out altogether.
+ *   4. every other page goes on as one key and one value, its means, with the weight of KV_PAGE tokens: nothing is left out altogether.
  *
- * Steps 3 to 5 are one running softmax (attn.h). A page of summaries is a page, so all of it runs on the kernels for pages.
+ * Then an item is one row and the query heads of one KV head:
+ *
+ *   5. the row's repeats (op_repeats) join: tokens looked at one by one, here one and there one, which no choice of pages finds. Heads that
+ *      continue what was said before look there (induction heads, Olsson et al. 2022). Step 3 leaves them out.
+ *
+ * All of it is one running softmax (attn.h). A page of summaries is a page, and repeats are gathered into pages (gather.h), so that it runs on
+ * the kernels for pages.
  */
 #include <assert.h>
 #include <math.h>
 #include <string.h>
 
 #include "kernel/attn_work.h"
+#include "kernel/gather.h"
 #include "kernel/summary.h"
-#include "quant/quant.h"
 
 typedef struct sparse_job {
     kernel_ctx *ctx;
     const op_attn_args *a;
     const op_sparse *s;
-    kv_layout means;      /* of the pages of summaries */
+    kv_layout means;    /* of the pages of summaries */
     char *workers;
     size_t worker_bytes;
-    int64_t slots;        /* room for so many pages, a multiple of KV_PAGE */
-    int64_t first_page;   /* of the sequence's rows */
+    float *max;         /* [rows][heads] of the running softmax between the steps; its sums of values are in a->out */
+    double *sum;        /* [rows][heads] */
+    int64_t slots;      /* room for so many pages, a multiple of KV_PAGE */
+    int64_t first_page; /* of the sequence's rows */
+    bool repeats;
 } sparse_job;
 
 /* A worker's memory beside its tile. */
 typedef struct sparse_work {
     attn_tile t;
-    float *score;   /* [ATTN_ROWS][slots] of each row with each far page */
-    float *mass;    /* [slots] what a page gets over all rows */
-    float *order;   /* [slots] for choosing */
-    int32_t *page;  /* [slots] the pages of step 3 */
-    int64_t pages, far; /* far: pages [1, far) may be chosen */
-    int64_t chunk;      /* whose rotation the queries have */
+    float *score;      /* [ATTN_ROWS][slots] of each row with each far page */
+    float *mass;       /* [slots] what a page gets over all rows */
+    float *order;      /* [slots] for choosing */
+    uint8_t *gathered; /* one head of a page */
+    int64_t far;       /* pages [1, far) may be chosen */
+    int64_t chunk;     /* whose rotation the queries have */
+    int64_t next[ATTN_ROWS], end[ATTN_ROWS]; /* of each row's repeats, those not yet passed */
 } sparse_work;
+
+static size_t gathered_bytes(int dk, int dv)
+{
+    const kv_layout widest = {KV_F32, 1, (dk + 3) / 4 * 4, (dv + 3) / 4 * 4}, q8 = {KV_Q8, 1, widest.dk, widest.dv};
+    return size_round_up(kv_head_bytes(&widest) > kv_head_bytes(&q8) ? kv_head_bytes(&widest) : kv_head_bytes(&q8), MEM_ALIGN);
+}
 
 static size_t worker_bytes(int dk, int dv, int64_t slots)
 {
-    return attn_worker_bytes(dk, dv) + size_round_up((size_t)slots * (ATTN_ROWS * sizeof(float) + 2 * sizeof(float) + sizeof(int32_t)), MEM_ALIGN);
+    return attn_worker_bytes(dk, dv) + gathered_bytes(dk, dv) + size_round_up((size_t)slots * (ATTN_ROWS + 2) * sizeof(float), MEM_ALIGN);
 }
 
 static int64_t slots_for(int64_t pages) { return i64_ceil_div(i64_max(1, pages), KV_PAGE) * KV_PAGE; }
 
+static size_t states_bytes(int64_t rows, int heads)
+{
+    return size_round_up((size_t)rows * (size_t)heads * (sizeof(double) + sizeof(float)), MEM_ALIGN);
+}
+
 size_t op_attn_sparse_scratch(const kernel_ctx *ctx, const kernel_limits *l)
 {
-    return l->sparse_pages ? (size_t)kernel_threads(ctx) * worker_bytes(l->dk, l->dv, slots_for(l->sparse_pages)) : 0;
+    if (!l->sparse_pages) return 0;
+    return (size_t)kernel_threads(ctx) * worker_bytes(l->dk, l->dv, slots_for(l->sparse_pages)) + states_bytes(l->rows, l->heads);
+}
+
+static void place(const sparse_job *j, sparse_work *w, const attn_item *it, int worker)
+{
+    const kv_layout *l = j->a->kv;
+    char *block = j->workers + (size_t)worker * j->worker_bytes;
+    attn_tile_place(&w->t, block, j->a, it, false);
+    w->gathered = (uint8_t *)block + attn_worker_bytes(l->dk, l->dv);
+    w->score = (float *)(void *)(w->gathered + gathered_bytes(l->dk, l->dv));
+    w->mass = w->score + ATTN_ROWS * j->slots;
+    w->order = w->mass + j->slots;
+    w->t.kv = NULL;
+    w->chunk = -1;
 }
 
 /* ---- queries and chunks ---- */
@@ -99,6 +132,8 @@ static void score_far(const sparse_job *j, sparse_work *w, const attn_item *it)
     }
 }
 
+/* ---- 2: choosing ---- */
+
 /* One block of scores as the tile's, -INFINITY where no far page is; returns how many of the block there are. */
 static int load_scores(const sparse_job *j, sparse_work *w, int64_t block)
 {
@@ -110,8 +145,6 @@ static int load_scores(const sparse_job *j, sparse_work *w, int64_t block)
     }
     return n;
 }
-
-/* ---- 2: choosing ---- */
 
 /* mass[page] = sum over the rows of a softmax over the far pages. */
 static void weigh(const sparse_job *j, sparse_work *w)
@@ -137,6 +170,8 @@ static void weigh(const sparse_job *j, sparse_work *w)
     }
 }
 
+enum { KEPT = -1 /* a page's mass once it is chosen */ };
+
 /* The n-th largest of x[0..len), n from 0; reorders x. Hoare's selection; a NaN counts as the smallest. */
 static float nth_largest(float *x, int64_t len, int64_t n)
 {
@@ -159,7 +194,7 @@ static float nth_largest(float *x, int64_t len, int64_t n)
     return x[n];
 }
 
-/* The far pages with most mass, the earlier of two equals; one that is kept is marked by a mass of -1. */
+/* The far pages with most mass, the earlier of two equals; one that is kept is marked. */
 static void keep_best(sparse_work *w, int64_t keep)
 {
     for (int64_t p = 1; p < w->far; p++)
@@ -170,118 +205,35 @@ static void keep_best(sparse_work *w, int64_t keep)
     for (int64_t p = 1; p < w->far; p++) equal -= w->mass[p] > least;
     for (int64_t p = 1; p < w->far; p++) {
         if (!(w->mass[p] > least) && !(w->mass[p] == least && equal-- > 0)) continue;
-        w->mass[p] = -1;
-        w->page[w->pages++] = (int32_t)p;
+        w->mass[p] = KEPT;
     }
 }
 
-/* Fills w->page in ascending order. */
-static void choose(const sparse_job *j, sparse_work *w, const attn_item *it)
+/* ---- 3 and 4: attention ---- */
+
+/* A row's own repeats, which come later, become -INFINITY. Pages come in ascending order. */
+static void leave_repeats_out(const sparse_job *j, sparse_work *w, int64_t page)
 {
-    const int64_t candidates = w->far - 1, keep = i64_max(0, i64_min(j->s->keep, candidates));
-    w->pages = 0;
-    w->page[w->pages++] = 0;
-    if (keep) keep_best(w, keep);
-    for (int64_t p = w->far; p < it->page_end; p++) w->page[w->pages++] = (int32_t)p;
+    const int32_t *at = j->s->repeats->at;
+    for (int r = 0; r < w->t.st.rows; r++) {
+        int64_t i = w->next[r];
+        while (i < w->end[r] && at[i] < page * KV_PAGE) i++;
+        for (; i < w->end[r] && at[i] < (page + 1) * KV_PAGE; i++) w->t.s[r * KV_PAGE + at[i] % KV_PAGE] = -INFINITY;
+        w->next[r] = i;
+    }
 }
 
-/* ---- 3 to 5: attention ---- */
-
-static void attend(const sparse_job *j, sparse_work *w, const attn_item *it)
+static void attend_page(const sparse_job *j, sparse_work *w, const attn_item *it, int64_t p)
 {
     const attn_table *k = &j->ctx->table.attn;
-    attn_tile *t = &w->t;
-    for (int64_t i = 0; i < w->pages; i++) {
-        int64_t p = w->page[i];
-        const uint8_t *head = attn_page_head(j->a, it, p);
-        int n;
-        use(j, w, it, j->a->kv, p);
-        bool edge = attn_tile_scores(k, &j->ctx->table.vec, t, j->a, it, p, &n);
-        k->softmax(t, n);
-        t->next = i + 1 < w->pages ? attn_page_head(j->a, it, w->page[i + 1]) : NULL;
-        if (edge && !attn_values_finite(j->a->kv, head, n)) attn_values_careful(t, head, n);
-        else k->values(t, head, n);
-    }
-}
-
-/* Token t of a page as floats, as it is stored. */
-static void token_key(const kv_layout *l, const uint8_t *head, int t, float *out)
-{
-    const int u = kv_unit(l->type);
-    const uint16_t *scales = (const uint16_t *)(const void *)(head + kv_k_scales(l));
-    const uint8_t *unit = head + 4 * kv_k_index(l, t, 0) / (size_t)u;
-    for (int c = 0; c < l->dk; c += u, unit += 4 * KV_GROUP) {
-        if (l->type == KV_F32) memcpy(out + c, unit, sizeof *out);
-        else if (l->type == KV_BF16)
-            for (int i = 0; i < 2; i++) out[c + i] = quant_bf16_to_f32((uint16_t)(unit[2 * i] | unit[2 * i + 1] << 8));
-        else
-            for (int i = 0; i < 4; i++) out[c + i] = (float)(int8_t)unit[i];
-    }
-    for (int c = 0; c < l->dk && l->type == KV_Q8; c++) out[c] *= quant_bf16_to_f32(scales[kv_k_scale_index(l, t, c)]);
-}
-
-/* out += p * the value of token t. */
-static void add_token_value(const kv_layout *l, const uint8_t *head, int t, float p, float *out)
-{
-    const int u = kv_unit(l->type);
-    const uint8_t *v = head + kv_v_offset(l);
-    const size_t first = kv_v_index(l, t, 0);
-    if (l->type == KV_F32)
-        for (int c = 0; c < l->dv; c++) out[c] += p * ((const float *)(const void *)v)[first + (size_t)c];
-    else if (l->type == KV_BF16)
-        for (int c = 0; c < l->dv; c++) out[c] += p * quant_bf16_to_f32(((const uint16_t *)(const void *)v)[first + (size_t)(c * u)]);
-    else {
-        p *= ((const float *)(const void *)(head + kv_v_scales(l)))[t];
-        for (int c = 0; c < l->dv; c++) out[c] += p * (float)((const int8_t *)v)[first + (size_t)(c * u)];
-    }
-}
-
-/* One token joins row r of the running softmax. */
-static void attend_token(const sparse_job *j, sparse_work *w, const attn_item *it, int r, int64_t at)
-{
-    const kv_layout *l = j->a->kv;
-    const uint8_t *head = attn_page_head(j->a, it, at / KV_PAGE);
-    attn_state *st = &w->t.st;
-    const float *q = w->t.q + r * l->dk;
-    float key[KV_DIMS_MAX], *out = st->out + r * st->ld, sum[8] = {0}, score = 0;
-    token_key(l, head, (int)(at % KV_PAGE), key);
-    for (int c = 0; c + 8 <= l->dk; c += 8)
-        for (int i = 0; i < 8; i++) sum[i] += q[c + i] * key[c + i];
-    for (int c = l->dk / 8 * 8; c < l->dk; c++) score += q[c] * key[c];
-    for (int i = 0; i < 8; i++) score += sum[i];
-    if (j->a->softcap > 0) score = j->a->softcap * tanhf(score / j->a->softcap) * ATTN_LOG2_E;
-    if (score > st->max[r]) { /* what was seen before weighs less */
-        float by = exp2f(st->max[r] - score);
-        for (int64_t c = 0; c < st->ld; c++) out[c] *= by;
-        st->sum[r] *= (double)by;
-        st->max[r] = score;
-    }
-    float p = exp2f(score - st->max[r]);
-    st->sum[r] += (double)p;
-    add_token_value(l, head, (int)(at % KV_PAGE), p, out);
-}
-
-/* Chunk by chunk from the nearest on, since the queries are rotated for each. */
-static void attend_repeats(const sparse_job *j, sparse_work *w, const attn_item *it)
-{
-    enum { WALK = 4 }; /* occurrences passed over for each one wanted, at most */
-    const op_sparse *s = j->s;
-    const int64_t first = it->seq->pos + it->row;
-    int64_t next[ATTN_ROWS], taken[ATTN_ROWS] = {0}, walked[ATTN_ROWS] = {0};
-    for (int r = 0; r < it->rows; r++) next[r] = s->before[first + r];
-    for (int64_t chunk = (w->far - 1) / pages_of_chunk(j); chunk >= 0; chunk--) {
-        bool ready = false;
-        for (int r = 0; r < it->rows; r++)
-            for (; next[r] >= 0 && taken[r] < s->repeats && walked[r] < WALK * s->repeats; next[r] = s->before[next[r]], walked[r]++) {
-                int64_t at = next[r] + 1, page = at / KV_PAGE;
-                if (page >= w->far || page == 0 || w->mass[page] < 0) continue; /* looked at already */
-                if (page / pages_of_chunk(j) < chunk) break;
-                if (!ready) use(j, w, it, j->a->kv, page);
-                ready = true;
-                taken[r]++;
-                attend_token(j, w, it, r, at);
-            }
-    }
+    const uint8_t *head = attn_page_head(j->a, it, p);
+    int n;
+    use(j, w, it, j->a->kv, p);
+    bool edge = attn_tile_scores(k, &j->ctx->table.vec, &w->t, j->a, it, p, &n);
+    if (j->repeats && p < w->far) leave_repeats_out(j, w, p);
+    k->softmax(&w->t, n);
+    if (edge && !attn_values_finite(j->a->kv, head, n)) attn_values_careful(&w->t, head, n);
+    else k->values(&w->t, head, n);
 }
 
 static void attend_means(const sparse_job *j, sparse_work *w, const attn_item *it)
@@ -295,13 +247,25 @@ static void attend_means(const sparse_job *j, sparse_work *w, const attn_item *i
     for (int64_t b = 0; b < i64_ceil_div(w->far, KV_PAGE); b++) {
         int n = load_scores(j, w, b), left = 0;
         for (int i = 0; i < n; i++) {
-            bool kept = b + i == 0 || w->mass[b * KV_PAGE + i] < 0;
+            bool kept = b + i == 0 || w->mass[b * KV_PAGE + i] == KEPT;
             left += !kept;
             for (int r = 0; r < t->st.rows; r++) t->s[r * KV_PAGE + i] = kept ? -INFINITY : t->s[r * KV_PAGE + i] + tokens;
         }
         if (!left) continue;
         k->softmax(t, n);
         k->values(t, means_head(j, it, b), n);
+    }
+}
+
+/* The running softmax of the item's rows is put down for step 5. */
+static void put_down(const sparse_job *j, const attn_item *it, const attn_state *st)
+{
+    const int dv = j->a->kv->dv;
+    for (int i = 0; i < it->rows; i++) {
+        const int64_t at = (it->row + i) * j->a->heads + it->head;
+        memcpy(j->a->out + ((it->seq->row + it->row + i) * j->a->heads + it->head) * dv, st->out + i * st->ld, (size_t)dv * sizeof(float));
+        j->max[at] = st->max[i];
+        j->sum[at] = st->sum[i];
     }
 }
 
@@ -315,24 +279,77 @@ static void run_item(void *arg, int64_t index, int worker)
     attn_item it = {.seq = seq, .row = begin - seq->pos, .rows = (int)(end - begin), .head = (int)(index % a->heads), .heads = 1};
     it.kv_head = it.head / (a->heads / a->kv->heads);
     it.page_end = page + 1;
-    char *block = j->workers + (size_t)worker * j->worker_bytes;
-    sparse_work w = {.chunk = -1, .far = i64_max(1, page + 1 - j->s->near)};
-    attn_tile_place(&w.t, block, a, &it, false);
-    w.t.kv = NULL;
-    w.score = (float *)(void *)(block + attn_worker_bytes(a->kv->dk, a->kv->dv));
-    w.mass = w.score + ATTN_ROWS * j->slots;
-    w.order = w.mass + j->slots;
-    w.page = (int32_t *)(void *)(w.order + j->slots);
-    const bool means = w.far > 1 && j->s->keep >= 0;
-    if (means) {
+    sparse_work w = {.far = i64_max(1, page + 1 - j->s->near)};
+    place(j, &w, &it, worker);
+    for (int r = 0; j->repeats && r < it.rows; r++) w.next[r] = j->s->repeats->begin[it.row + r], w.end[r] = j->s->repeats->begin[it.row + r + 1];
+    const bool far = w.far > 1 && j->s->keep >= 0;
+    if (far) {
         score_far(j, &w, &it);
         weigh(j, &w);
+        if (j->s->keep > 0) keep_best(&w, i64_min(j->s->keep, w.far - 1));
     }
-    choose(j, &w, &it);
     attn_state_reset(&w.t.st);
-    attend(j, &w, &it);
-    if (means && j->s->before) attend_repeats(j, &w, &it);
-    if (means) attend_means(j, &w, &it);
+    for (int64_t p = 0, next; p <= page; p = next) {
+        for (next = p + 1; next < w.far && !(far && w.mass[next] == KEPT);) next++;
+        w.t.next = next <= page ? attn_page_head(a, &it, next) : NULL;
+        attend_page(j, &w, &it, p);
+    }
+    if (far) attend_means(j, &w, &it);
+    if (j->repeats) put_down(j, &it, &w.t.st);
+    else attn_finish(a, &it, &w.t.st);
+}
+
+/* ---- 5: repeats ---- */
+
+/* The running softmax of one row, in the tile's. */
+static void take_up(const sparse_job *j, const attn_item *it, attn_state *st)
+{
+    const int dv = j->a->kv->dv;
+    attn_state_reset(st);
+    for (int h = 0; h < it->heads; h++) {
+        const int64_t at = it->row * j->a->heads + it->head + h;
+        memcpy(st->out + h * st->ld, j->a->out + ((it->seq->row + it->row) * j->a->heads + it->head + h) * dv, (size_t)dv * sizeof(float));
+        st->max[h] = j->max[at];
+        st->sum[h] = j->sum[at];
+    }
+}
+
+static void attend_tokens(const sparse_job *j, sparse_work *w, const attn_item *it, int64_t page, int n)
+{
+    const attn_table *k = &j->ctx->table.attn;
+    if (!n) return;
+    use(j, w, it, j->a->kv, page);
+    attn_tile_logits(k, &j->ctx->table.vec, &w->t, j->a, w->gathered, n);
+    k->softmax(&w->t, n);
+    k->values(&w->t, w->gathered, n);
+}
+
+static void run_row(void *arg, int64_t index, int worker)
+{
+    const sparse_job *j = arg;
+    const op_attn_args *a = j->a;
+    const int group = a->heads / a->kv->heads, fold = (int)i64_min(group, ATTN_ROWS), parts = (int)i64_ceil_div(group, fold);
+    attn_item it = {.seq = a->seqs, .row = index / (a->kv->heads * parts), .rows = 1};
+    it.kv_head = (int)(index / parts % a->kv->heads);
+    const int first = (int)(index % parts) * fold;
+    it.head = it.kv_head * group + first;
+    it.heads = (int)i64_min(fold, group - first);
+    sparse_work w;
+    place(j, &w, &it, worker);
+    take_up(j, &it, &w.t.st);
+    const op_repeats *rep = j->s->repeats;
+    int n = 0;
+    int64_t page = 0;
+    for (int64_t i = rep->begin[it.row]; i < rep->begin[it.row + 1]; i++) {
+        const int64_t at = rep->at[i] / KV_PAGE;
+        if (n == KV_PAGE || at / pages_of_chunk(j) != page / pages_of_chunk(j)) {
+            attend_tokens(j, &w, &it, page, n);
+            n = 0;
+        }
+        page = at;
+        gather_token(a->kv, w.gathered, n++, attn_page_head(a, &it, page), rep->at[i] % KV_PAGE);
+    }
+    attend_tokens(j, &w, &it, page, n);
     attn_finish(a, &it, &w.t.st);
 }
 
@@ -340,9 +357,15 @@ void op_attention_sparse(kernel_ctx *ctx, const op_attn_args *a, const op_sparse
 {
     const attn_seq *seq = a->seqs;
     const int64_t first = seq->pos / KV_PAGE, pages = i64_ceil_div(seq->pos + seq->count, KV_PAGE);
-    sparse_job j = {.ctx = ctx, .a = a, .s = s, .means = summary_layout(a->kv), .workers = ctx->sparse.block, .slots = slots_for(pages), .first_page = first};
+    const int group = a->heads / a->kv->heads;
+    sparse_job j = {.ctx = ctx, .a = a, .s = s, .means = summary_layout(a->kv), .slots = slots_for(pages), .first_page = first,
+                    .repeats = s->repeats && s->keep >= 0};
     j.worker_bytes = worker_bytes(a->kv->dk, a->kv->dv, j.slots);
+    j.sum = ctx->sparse.block;
+    j.max = (float *)(void *)(j.sum + seq->count * a->heads);
+    j.workers = (char *)ctx->sparse.block + states_bytes(seq->count, a->heads);
     assert(a->n_seqs == 1 && !a->window && !ctx->exact && s->near >= 1);
-    assert((size_t)kernel_threads(ctx) * j.worker_bytes <= ctx->sparse.bytes);
+    assert(states_bytes(seq->count, a->heads) + (size_t)kernel_threads(ctx) * j.worker_bytes <= ctx->sparse.bytes);
     pool_run(ctx->pool, run_item, &j, (pages - first) * a->heads);
+    if (j.repeats) pool_run(ctx->pool, run_row, &j, seq->count * a->kv->heads * i64_ceil_div(group, i64_min(group, ATTN_ROWS)));
 }

@@ -123,13 +123,18 @@ typedef struct op_attn_args {
  * pages (Milakov & Gimelshein 2018); results do not depend on the number of threads. */
 void op_attention(kernel_ctx *ctx, const op_attn_args *a);
 
-/* Which pages a row looks at token by token. */
+/* Tokens that rows look at one by one, wherever they lie: row r of a batch at at[begin[r]] .. at[begin[r + 1] - 1], ascending. */
+typedef struct op_repeats {
+    const int64_t *begin; /* [rows + 1] */
+    const int32_t *at;    /* none in the first page, none in a row's near pages */
+} op_repeats;
+
+/* What a row looks at token by token. */
 typedef struct op_sparse {
-    const uint8_t *summaries; /* of the sequence's pages (summary.h), there for all pages before its rows' near ones */
-    int64_t keep;             /* so many pages that promise most, of those far behind; < 0: none of these, nor their means (for comparison) */
-    int64_t near;             /* and always so many up to the row's own, and the first */
-    const int32_t *before;    /* [pos + count] the last position before with the same token, -1: none. NULL: repeats are not looked at */
-    int64_t repeats;          /* tokens that follow an earlier occurrence of a row's own token: so many of them, the nearest, one by one */
+    const uint8_t *summaries;  /* of the sequence's pages (summary.h), there for all pages before its rows' near ones */
+    int64_t keep;              /* so many pages that promise most, of those far behind; < 0: none of these, nor their means, nor repeats (for comparison) */
+    int64_t near;              /* and always so many up to the row's own, and the first */
+    const op_repeats *repeats; /* NULL: none */
 } op_sparse;
 /* The same for one sequence, in fast mode: pages that are not looked at stand in as their means. Work per row: keep + near pages, the
  * repeats and a part in KV_PAGE of the rest. Exact where keep is as many as there are. */

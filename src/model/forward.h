@@ -12,6 +12,8 @@
 
 #include "model/model.h"
 
+enum { MODEL_NEAR_PAGES = 5 /* a row's own page and those before it that it always looks at */ };
+
 typedef enum model_want { WANT_NONE, WANT_LAST, WANT_ALL } model_want;
 
 typedef struct model_rows {
@@ -21,7 +23,7 @@ typedef struct model_rows {
     model_want logits;    /* of which rows */
     int64_t keep;         /* pages far behind that a row looks at token by token, the others standing in as their means; 0: all;
                            * < 0: only the first page and the near ones, for comparison */
-    const int32_t *before; /* of op_sparse, for all tokens up to the last of these; NULL: none */
+    const op_repeats *repeats; /* of these rows, none in their MODEL_NEAR_PAGES last pages; NULL: none */
 } model_rows;
 
 /* The attention of rows of the batch's first sequence in one layer; ops.h says what is added up. */

@@ -1,11 +1,6 @@
 /* Grouped-query attention of one layer. */
 #include "model/job.h"
 
-enum {
-    NEAR_PAGES = 5, /* a row's own page and those before it that it always looks at */
-    REPEATS = 64,   /* of op_sparse */
-};
-
 static void norm_heads(model_job *job, float *x, const float *w, int64_t rows, int heads, int dim)
 {
     if (w) op_rms_norm(job->ctx, x, x, w, rows * heads, dim, job->spec->norm_eps);
@@ -76,7 +71,7 @@ void gqa_query(model_job *job, const gqa_spec *a, const float *norm, int64_t row
 static bool is_sparse(const model_job *job, const row_set *set, int i)
 {
     const int64_t keep = set->of[i]->keep;
-    return keep && !kernel_exact(job->ctx) && (set->seqs[i].pos + set->seqs[i].count) / KV_PAGE > keep + NEAR_PAGES + 1;
+    return keep && !kernel_exact(job->ctx) && (set->seqs[i].pos + set->seqs[i].count) / KV_PAGE > keep + MODEL_NEAR_PAGES + 1;
 }
 
 /* Sequences that look at everything are one batch; the others go one by one. */
@@ -94,7 +89,10 @@ static void attend(model_job *job, const gqa_spec *a, int layer, row_set *set)
         args.n_seqs = 1;
         if (!sparse) continue;
         const model_rows *r = set->of[i];
-        op_attention_sparse(job->ctx, &args, &(op_sparse){kv_summaries(set->kv[i], layer), r->keep, NEAR_PAGES, r->before, REPEATS});
+        /* The rows of the set are the last of the sequence's. */
+        const op_repeats own = {r->repeats ? r->repeats->begin + (r->count - set->seqs[i].count) : NULL, r->repeats ? r->repeats->at : NULL};
+        op_attention_sparse(job->ctx, &args,
+                            &(op_sparse){.summaries = kv_summaries(set->kv[i], layer), .keep = r->keep, .near = MODEL_NEAR_PAGES, .repeats = r->repeats ? &own : NULL});
     }
 }
 

@@ -10,7 +10,7 @@
 #include "base/clock.h"
 #include "model/model.h"
 
-enum { ROWS = 256, ROWS_SLOW = 32, NEAR_PAGES = 6, DEPTH = 16384 };
+enum { ROWS = 256, ROWS_SLOW = 32, DEPTH = 16384 };
 
 typedef struct timing {
     const engine *e;
@@ -23,7 +23,7 @@ typedef struct timing {
     void *arg;
 } timing;
 
-int64_t read_estimate_same(int64_t keep) { return (keep + NEAR_PAGES) * KV_PAGE; }
+int64_t read_estimate_same(int64_t keep) { return (keep + MODEL_NEAR_PAGES + 1) * KV_PAGE; }
 
 static cj_err pretend(kv_cache *kv, int64_t depth, const uint8_t *zeros, cj_diag *d)
 {

@@ -25,15 +25,29 @@ static const attn_shape shapes[] = {
     {KV_Q8, 4, 1, 64, 64, .n_seqs = 1, .pos = {8900}, .count = {65}, .rope_dims = 64, .stride = 3072, .trained = 4096},
     {KV_Q8, 3, 3, 64, 32, .softcap = 20, .n_seqs = 1, .pos = {4000}, .count = {1}},
 };
-enum { SHAPES = sizeof shapes / sizeof *shapes, NEAR = 3, REPEATS = 5, TOKENS = 90 /* that differ: each occurs every so many positions */ };
+enum { SHAPES = sizeof shapes / sizeof *shapes, NEAR = 3, REPEATS = 9 /* of a row */ };
 
 typedef struct sparse_case {
     attn_case c;
     kernel_ctx *ctx;
     uint8_t *summaries;
-    int32_t *before;
+    int64_t *begin; /* of op_repeats */
+    int32_t *at;
     int64_t pages;
 } sparse_case;
+
+/* Here and there one, in every page at times; none in the first page, none near a row. */
+static void make_repeats(sparse_case *s)
+{
+    const attn_seq *seq = &s->c.seqs[0];
+    s->begin = mem_array((size_t)seq->count + 1, sizeof *s->begin);
+    s->at = mem_array((size_t)seq->count * REPEATS, sizeof *s->at);
+    for (int64_t r = 0, n = 0; r < seq->count; r++) {
+        int64_t end = ((seq->pos + r) / KV_PAGE + 1 - NEAR) * KV_PAGE, step = (end - KV_PAGE) / (REPEATS + 1);
+        for (int i = 0; i < REPEATS; i++) s->at[n++] = (int32_t)(KV_PAGE + i * step + (r * 37 + i * 11) % step);
+        s->begin[r + 1] = n;
+    }
+}
 
 static void open_case(sparse_case *s, int shape, kernel_level level, int threads)
 {
@@ -45,28 +59,29 @@ static void open_case(sparse_case *s, int shape, kernel_level level, int threads
     const kv_layout y = summary_layout(&s->c.kv);
     s->summaries = mem_array((size_t)(s->pages + KV_PAGE - 1) / KV_PAGE, kv_page_bytes(&y));
     for (int64_t p = 0; p < s->c.end[0] / KV_PAGE; p++) summary_make(&s->c.kv, s->c.pages[0][p], s->summaries, p);
-    s->before = mem_array((size_t)s->c.end[0], sizeof *s->before);
-    for (int64_t i = 0, last[TOKENS]; i < s->c.end[0]; i++) {
-        uint64_t token = (uint64_t)i * 2654435761u >> 7;
-        if (i == 0)
-            for (int t = 0; t < TOKENS; t++) last[t] = -1;
-        s->before[i] = (int32_t)last[token % TOKENS];
-        last[token % TOKENS] = i;
-    }
+    make_repeats(s);
     assert_int_equal(kernel_reserve(s->ctx, &(kernel_limits){.sparse_pages = s->pages}, NULL), CJ_OK);
 }
 
 static void close_case(sparse_case *s)
 {
     mem_free(s->summaries);
-    mem_free(s->before);
+    mem_free(s->begin);
+    mem_free(s->at);
     kernel_close(&s->ctx);
     attn_case_free(&s->c);
 }
 
 static size_t out_floats(const sparse_case *s) { return (size_t)(s->c.rows * s->c.shape.heads * s->c.shape.dv); }
 
-static void run(sparse_case *s, int64_t keep) { op_attention_sparse(s->ctx, &s->c.args, &(op_sparse){.summaries = s->summaries, .keep = keep, .near = NEAR, .before = s->before, .repeats = REPEATS}); }
+/* `skip`: rows of the case before the first of the batch. */
+static void run_from(sparse_case *s, int64_t keep, int64_t skip)
+{
+    const op_repeats repeats = {s->begin + skip, s->at};
+    op_attention_sparse(s->ctx, &s->c.args, &(op_sparse){.summaries = s->summaries, .keep = keep, .near = NEAR, .repeats = &repeats});
+}
+
+static void run(sparse_case *s, int64_t keep) { run_from(s, keep, 0); }
 
 /* ---- the oracle ---- */
 
@@ -168,14 +183,12 @@ static double key_score(const attn_case *c, const double *q, const uint8_t *byte
     return score(c, q, key);
 }
 
-/* The tokens that follow earlier occurrences of the row's own: into at[], nearest first; returns how many. */
+/* A row's repeats in pages that are not kept: into at[]; returns how many. */
 static int repeats_of(const sparse_case *s, const oracle *o, int64_t row, int64_t *at)
 {
-    int n = 0, walked = 0;
-    for (int64_t j = s->before[s->c.seqs[0].pos + row]; j >= 0 && n < REPEATS && walked < 4 * REPEATS; j = s->before[j], walked++) {
-        int64_t page = (j + 1) / KV_PAGE;
-        if (page > 0 && page < o->far && !o->kept[page]) at[n++] = j + 1;
-    }
+    int n = 0;
+    for (int64_t i = s->begin[row]; i < s->begin[row + 1]; i++)
+        if (!o->kept[s->at[i] / KV_PAGE]) at[n++] = s->at[i];
     return n;
 }
 
@@ -285,14 +298,15 @@ static float *result(int shape, kernel_level level, int threads, bool cut, size_
     open_case(&s, shape, level, threads);
     memset(s.c.out, 0, out_floats(&s) * sizeof *s.c.out);
     attn_seq *seq = &s.c.seqs[0];
-    int64_t to_page = KV_PAGE - seq->pos % KV_PAGE;
+    int64_t skip = 0, to_page = KV_PAGE - seq->pos % KV_PAGE;
     if (cut && seq->count > to_page) {
         attn_seq whole = *seq;
         seq->count = to_page;
         run(&s, 5);
+        skip = to_page;
         *seq = (attn_seq){.row = to_page, .count = whole.count - to_page, .pos = whole.pos + to_page, .pages = whole.pages};
     }
-    run(&s, 5);
+    run_from(&s, 5, skip);
     *n = out_floats(&s);
     float *copy = mem_array(*n, sizeof *copy);
     memcpy(copy, s.c.out, *n * sizeof *copy);

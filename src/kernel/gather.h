@@ -1,0 +1,10 @@
+/* Tokens of several pages put together into one page of the same layout, so that kernels for pages work on what was picked out of many. */
+#ifndef KERNEL_GATHER_H
+#define KERNEL_GATHER_H
+
+#include "kernel/kv_layout.h"
+
+/* One head: token `from` of a page becomes token `to` of another. A group of KV_GROUP is filled from its first token on: this one clears the rest. */
+void gather_token(const kv_layout *l, uint8_t *to_head, int to, const uint8_t *from_head, int from);
+
+#endif
