@@ -84,8 +84,8 @@ static int batch_probes(const session_call *call, int64_t pos, int64_t count, mo
 /* Whether what was mapped is still there, and memory is enough: before what was computed counts. */
 static cj_err look_after(const session *s, cj_diag *d)
 {
-    const gguf *file = model_file(s->engine->model);
-    if (file && gguf_is_cut(file)) return diag_fail(d, CJ_E_INPUT, MSG_FILE_CUT, "%s", gguf_path(file));
+    const model_source *source = model_source_of(s->engine->model);
+    if (source_is_cut(source)) return diag_fail(d, CJ_E_INPUT, MSG_FILE_CUT, "%s", source_path(source));
     if (s->entry) TRY(shelf_entry_sound(s->entry, d));
     const int64_t needs = mapped_needs() >> 20;
     if (!needs) return CJ_OK;

@@ -10,8 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/file.h"
 #include "base/json.h"
+#include "base/mapped.h"
 #include "base/utf8.h"
 #include "quant/quant.h"
 
@@ -319,6 +319,13 @@ cj_err safetensors_open_folder(safetensors **out, const char *folder, cj_diag *d
     if (!e) e = single ? take_named(s, SINGLE_NAME, d) : take_indexed(s, d);
     if (!e && single) e = finish(s, d);
     return ended(out, &s, e);
+}
+
+bool safetensors_is_cut(const safetensors *s)
+{
+    for (int i = 0; mapped_any_cut() && i < s->n_maps; i++)
+        if (mapped_is_cut(&s->maps[i])) return true;
+    return false;
 }
 
 void safetensors_close(safetensors **ps)

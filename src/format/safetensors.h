@@ -43,6 +43,8 @@ void safetensors_close(safetensors **s); /* NULL inside is allowed */
 /* Whether a folder holds a model in this format. */
 bool safetensors_here(const char *folder);
 
+/* Whether somebody cut one of the files short since it was opened (mapped_guard). */
+bool safetensors_is_cut(const safetensors *s);
 const char *safetensors_path(const safetensors *s); /* as it was given */
 int64_t safetensors_count(const safetensors *s);
 const safetensor *safetensors_at(const safetensors *s, int64_t i);          /* by name, ascending */

@@ -92,6 +92,7 @@ void source_close(model_source **ps)
 
 const char *source_path(const model_source *s) { return s->file ? gguf_path(s->file) : s->path; }
 bool source_is_folder(const model_source *s) { return !s->file; }
+bool source_is_cut(const model_source *s) { return s->file ? gguf_is_cut(s->file) : s->tensors && safetensors_is_cut(s->tensors); }
 const gguf *source_gguf(const model_source *s) { return s->file; }
 
 bool source_is_known(const model_source *s) { return s->file || s->dialect; }

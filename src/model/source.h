@@ -33,6 +33,7 @@ void source_close(model_source **s);
 
 const char *source_path(const model_source *s);
 bool source_is_folder(const model_source *s);
+bool source_is_cut(const model_source *s); /* a file of it was cut short while it was open */
 const gguf *source_gguf(const model_source *s); /* NULL for a folder */
 /* Whether the names of its settings and tensors are known: a folder's are where a dialect has its model_type. */
 bool source_is_known(const model_source *s);

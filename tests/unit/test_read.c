@@ -248,6 +248,43 @@ static void a_file_is_cut_in_use(void **state)
     document_close(&doc);
 }
 
+/* The same of a model's file: what comes is right, or a sentence. */
+static void a_model_is_cut_in_use(void **state)
+{
+    buf bytes;
+    file_out f;
+    engine *cut = NULL;
+    session *s = NULL;
+    cj_diag d = {0};
+    char *path = file_join(home, "cut.gguf");
+    const int32_t ids[] = {5, 6, 7, 300, 301};
+    const int64_t vocab = model_spec_of(engine_model(e))->vocab;
+    float *right = mem_array((size_t)vocab, sizeof *right);
+    mapped_guard();
+    assert_int_equal(file_read(getenv("CJ_TINY_WINDOWS"), (size_t)1 << 30, &bytes, NULL), CJ_OK);
+    assert_int_equal(file_out_open(&f, path, NULL), CJ_OK);
+    assert_int_equal(file_out_write(&f, bytes.data, bytes.len, NULL), CJ_OK);
+    assert_int_equal(file_out_commit(&f, NULL), CJ_OK);
+    assert_int_equal(engine_open(&cut, &(engine_options){.path = path, .level = KERNEL_AUTO, .threads = 1, .kv = KV_Q8}, NULL), CJ_OK);
+    assert_int_equal(session_open(&s, cut, 16, NULL), CJ_OK);
+    assert_int_equal(session_eval(s, ids, 5, &(session_call){.want = WANT_LAST}, NULL, NULL), CJ_OK);
+    memcpy(right, session_logits(s), (size_t)vocab * sizeof *right);
+    session_close(&s);
+    assert_int_equal(truncate(path, 4096), 0);
+    assert_int_equal(session_open(&s, cut, 16, NULL), CJ_OK);
+    cj_err err = session_eval(s, ids, 5, &(session_call){.want = WANT_LAST}, NULL, &d);
+    if (err) {
+        assert_int_equal(err, CJ_E_INPUT);
+        assert_int_equal(d.message, MSG_FILE_CUT);
+    } else
+        assert_memory_equal(right, session_logits(s), (size_t)vocab * sizeof *right);
+    session_close(&s);
+    engine_close(&cut);
+    mem_free(right);
+    mem_free(path);
+    buf_deinit(&bytes);
+}
+
 /* Several documents; what a longer book shares with a shorter one is not read again. */
 static void books_share_their_beginning(void **state)
 {
@@ -527,7 +564,7 @@ static void no_memory_is_an_error(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_is_kept_is_what_was_read), cmocka_unit_test(stopped_reading_goes_on), cmocka_unit_test(chooses_how_to_read), cmocka_unit_test(a_file_is_cut_in_use), cmocka_unit_test(books_share_their_beginning),
+        cmocka_unit_test(what_is_kept_is_what_was_read), cmocka_unit_test(stopped_reading_goes_on), cmocka_unit_test(chooses_how_to_read), cmocka_unit_test(a_file_is_cut_in_use), cmocka_unit_test(a_model_is_cut_in_use), cmocka_unit_test(books_share_their_beginning),
         cmocka_unit_test(finds_again_and_again), cmocka_unit_test(an_unfinished_book_is_asked), cmocka_unit_test(all_in_order_and_another_answerer),
         cmocka_unit_test(exact_mode_keeps_everything), cmocka_unit_test(outlines),
         cmocka_unit_test(nothing_found_nothing_answered), cmocka_unit_test(no_memory_is_an_error),
