@@ -41,7 +41,8 @@ typedef struct sparse_job {
 /* A worker's memory beside its tile. */
 typedef struct sparse_work {
     attn_tile t;
-    float *score;      /* [ATTN_ROWS][slots] of each row with each far page */
+    float *weight;     /* [ATTN_ROWS][slots] of each row: 2^(its score with a far page - top of the page's block) */
+    float *top;        /* [slots / KV_PAGE][ATTN_ROWS] */
     float *mass;       /* [slots] what a page gets over all rows */
     float *order;      /* [slots] for choosing */
     uint8_t *gathered; /* one head of a page */
@@ -58,7 +59,7 @@ static size_t gathered_bytes(int dk, int dv)
 
 static size_t worker_bytes(int dk, int dv, int64_t slots)
 {
-    return attn_worker_bytes(dk, dv) + gathered_bytes(dk, dv) + size_round_up((size_t)slots * (ATTN_ROWS + 2) * sizeof(float), MEM_ALIGN);
+    return attn_worker_bytes(dk, dv) + gathered_bytes(dk, dv) + size_round_up((size_t)(slots * (ATTN_ROWS + 2) + slots / KV_PAGE * ATTN_ROWS) * sizeof(float), MEM_ALIGN);
 }
 
 static int64_t slots_for(int64_t pages) { return i64_ceil_div(i64_max(1, pages), KV_PAGE) * KV_PAGE; }
@@ -80,8 +81,9 @@ static void place(const sparse_job *j, sparse_work *w, const attn_item *it, int 
     char *block = j->workers + (size_t)worker * j->worker_bytes;
     attn_tile_place(&w->t, block, j->a, it, false);
     w->gathered = (uint8_t *)block + attn_worker_bytes(l->dk, l->dv);
-    w->score = (float *)(void *)(w->gathered + gathered_bytes(l->dk, l->dv));
-    w->mass = w->score + ATTN_ROWS * j->slots;
+    w->weight = (float *)(void *)(w->gathered + gathered_bytes(l->dk, l->dv));
+    w->top = w->weight + ATTN_ROWS * j->slots;
+    w->mass = w->top + j->slots / KV_PAGE * ATTN_ROWS;
     w->order = w->mass + j->slots;
     w->t.kv = NULL;
     w->chunk = -1;
@@ -112,61 +114,57 @@ static const uint8_t *means_head(const sparse_job *j, const attn_item *it, int64
     return j->s->summaries + (size_t)block * kv_page_bytes(&j->means) + (size_t)it->kv_head * kv_head_bytes(&j->means);
 }
 
-/* Scores with the far pages [from, to) of one block of KV_PAGE summaries, all of one chunk. */
-static void score_means(const sparse_job *j, sparse_work *w, const attn_item *it, int64_t from, int64_t to)
+static int far_of_block(const sparse_work *w, int64_t block) { return (int)i64_min(KV_PAGE, w->far - block * KV_PAGE); }
+
+/* t.s = scores with the first n pages of a block of KV_PAGE summaries; a chunk may begin within it. */
+static void score_block(const sparse_job *j, sparse_work *w, const attn_item *it, int64_t block, int n)
 {
-    const int64_t block = from / KV_PAGE, base = block * KV_PAGE;
-    use(j, w, it, &j->means, from);
-    attn_tile_logits(&j->ctx->table.attn, &j->ctx->table.vec, &w->t, j->a, means_head(j, it, block), (int)(to - base));
-    for (int r = 0; r < w->t.st.rows; r++)
-        memcpy(w->score + r * j->slots + from, w->t.s + r * KV_PAGE + (from - base), (size_t)(to - from) * sizeof(float));
+    const int64_t base = block * KV_PAGE, chunk = pages_of_chunk(j);
+    float *s = w->t.s, *whole = w->weight + base; /* pieces are put together where the weights will be */
+    int from = 0;
+    for (int to; from < n; from = to) {
+        to = (int)i64_min(n, ((base + from) / chunk + 1) * chunk - base);
+        use(j, w, it, &j->means, base + from);
+        attn_tile_logits(&j->ctx->table.attn, &j->ctx->table.vec, &w->t, j->a, means_head(j, it, block), to);
+        if (from == 0 && to == n) return;
+        for (int r = 0; r < w->t.st.rows; r++) memcpy(whole + r * j->slots + from, s + r * KV_PAGE + from, (size_t)(to - from) * sizeof(float));
+    }
+    for (int r = 0; r < w->t.st.rows; r++) memcpy(s + r * KV_PAGE, whole + r * j->slots, (size_t)n * sizeof(float));
 }
 
-static void score_far(const sparse_job *j, sparse_work *w, const attn_item *it)
+/* Weights of all far pages, relative to the tops of their blocks; the tile's state then has the last top and the sum of all. */
+static void weigh(const sparse_job *j, sparse_work *w, const attn_item *it)
 {
-    const int64_t chunk = pages_of_chunk(j);
-    for (int64_t p = 1, to; p < w->far; p = to) {
-        to = i64_min(w->far, (p / KV_PAGE + 1) * KV_PAGE);
-        if (chunk < INT64_MAX) to = i64_min(to, (p / chunk + 1) * chunk);
-        score_means(j, w, it, p, to);
+    attn_tile *t = &w->t;
+    attn_state_reset(&t->st);
+    for (int64_t b = 0; b < i64_ceil_div(w->far, KV_PAGE); b++) {
+        const int n = far_of_block(w, b);
+        score_block(j, w, it, b, n);
+        for (int r = 0; b == 0 && r < t->st.rows; r++) t->s[r * KV_PAGE] = -INFINITY; /* page 0 is always looked at */
+        j->ctx->table.attn.softmax(t, n);
+        memcpy(w->top + b * ATTN_ROWS, t->st.max, (size_t)t->st.rows * sizeof *t->st.max);
+        for (int r = 0; r < t->st.rows; r++) memcpy(w->weight + r * j->slots + b * KV_PAGE, t->s + r * KV_PAGE, (size_t)n * sizeof(float));
     }
 }
 
 /* ---- 2: choosing ---- */
 
-/* One block of scores as the tile's, -INFINITY where no far page is; returns how many of the block there are. */
-static int load_scores(const sparse_job *j, sparse_work *w, int64_t block)
-{
-    const int64_t base = block * KV_PAGE;
-    const int n = (int)i64_min(KV_PAGE, w->far - base);
-    for (int r = 0; r < w->t.st.rows; r++) {
-        memcpy(w->t.s + r * KV_PAGE, w->score + r * j->slots + base, (size_t)n * sizeof(float));
-        if (!base) w->t.s[r * KV_PAGE] = -INFINITY; /* page 0 is always looked at */
-    }
-    return n;
-}
+/* 2^(from - to), where both may be -INFINITY. */
+static float rescale(float from, float to) { return from == -INFINITY ? 0 : exp2f(from - to); }
 
 /* mass[page] = sum over the rows of a softmax over the far pages. */
-static void weigh(const sparse_job *j, sparse_work *w)
+static void add_up(const sparse_job *j, sparse_work *w)
 {
-    const attn_table *k = &j->ctx->table.attn;
-    attn_tile *t = &w->t;
-    const int64_t blocks = i64_ceil_div(w->far, KV_PAGE);
-    attn_state_reset(&t->st);
-    for (int64_t b = 0; b < blocks; b++) {
-        int n = load_scores(j, w, b);
-        k->softmax(t, n);
-    }
-    float max[ATTN_ROWS], by[ATTN_ROWS];
-    memcpy(max, t->st.max, (size_t)t->st.rows * sizeof *max);
-    for (int r = 0; r < t->st.rows; r++) by[r] = t->st.sum[r] > 0 ? (float)(1.0 / t->st.sum[r]) : 0;
-    memset(w->mass, 0, (size_t)w->far * sizeof *w->mass);
-    for (int64_t b = 0; b < blocks; b++) {
-        int n = load_scores(j, w, b);
-        memcpy(t->st.max, max, (size_t)t->st.rows * sizeof *max);
-        k->softmax(t, n);
-        for (int r = 0; r < t->st.rows; r++)
-            for (int i = 0; i < n; i++) w->mass[b * KV_PAGE + i] += t->s[r * KV_PAGE + i] * by[r];
+    const attn_state *st = &w->t.st;
+    for (int64_t b = 0; b < i64_ceil_div(w->far, KV_PAGE); b++) {
+        const int n = far_of_block(w, b);
+        float sum[KV_PAGE] = {0};
+        for (int r = 0; r < st->rows; r++) {
+            const float *x = w->weight + r * j->slots + b * KV_PAGE;
+            const float by = st->sum[r] > 0 ? (float)((double)rescale(w->top[b * ATTN_ROWS + r], st->max[r]) / st->sum[r]) : 0;
+            for (int i = 0; i < n; i++) sum[i] += x[i] * by;
+        }
+        memcpy(w->mass + b * KV_PAGE, sum, (size_t)n * sizeof *sum);
     }
 }
 
@@ -236,24 +234,36 @@ static void attend_page(const sparse_job *j, sparse_work *w, const attn_item *it
     else k->values(&w->t, head, n);
 }
 
-static void attend_means(const sparse_job *j, sparse_work *w, const attn_item *it)
+/* The pages that were not kept, each as KV_PAGE tokens. `highest`: of each row, the largest score with any far page: no weight is more than 1
+ * beside it. */
+static void attend_means(const sparse_job *j, sparse_work *w, const attn_item *it, const float *highest)
 {
-    const attn_table *k = &j->ctx->table.attn;
-    const float tokens = 7; /* log2 of KV_PAGE */
-    _Static_assert(KV_PAGE == 1 << 7, "the weight of a page");
+    enum { TOKENS_LOG2 = 7 };
+    _Static_assert(KV_PAGE == 1 << TOKENS_LOG2, "the weight of a page");
     attn_tile *t = &w->t;
+    attn_state *st = &t->st;
+    for (int r = 0; r < st->rows; r++) {
+        const float max = fmaxf(st->max[r], highest[r] + TOKENS_LOG2);
+        t->alpha[r] = rescale(st->max[r], max);
+        st->sum[r] *= (double)t->alpha[r];
+        st->max[r] = max;
+    }
     t->kv = &j->means;
     t->next = NULL;
     for (int64_t b = 0; b < i64_ceil_div(w->far, KV_PAGE); b++) {
-        int n = load_scores(j, w, b), left = 0;
-        for (int i = 0; i < n; i++) {
-            bool kept = b + i == 0 || w->mass[b * KV_PAGE + i] == KEPT;
-            left += !kept;
-            for (int r = 0; r < t->st.rows; r++) t->s[r * KV_PAGE + i] = kept ? -INFINITY : t->s[r * KV_PAGE + i] + tokens;
+        const int n = far_of_block(w, b);
+        float left[KV_PAGE] = {0}; /* 1: the page is not kept */
+        for (int i = 0; i < n; i++) left[i] = b + i != 0 && w->mass[b * KV_PAGE + i] != KEPT;
+        for (int r = 0; r < st->rows; r++) {
+            const float *x = w->weight + r * j->slots + b * KV_PAGE, by = rescale(w->top[b * ATTN_ROWS + r] + TOKENS_LOG2, st->max[r]);
+            float *s = t->s + r * KV_PAGE, sum = 0;
+            for (int i = 0; i < n; i++) s[i] = x[i] * left[i] * by;
+            for (int i = n; i < KV_PAGE; i++) s[i] = 0;
+            for (int i = 0; i < n; i++) sum += s[i];
+            st->sum[r] += (double)sum;
         }
-        if (!left) continue;
-        k->softmax(t, n);
-        k->values(t, means_head(j, it, b), n);
+        j->ctx->table.attn.values(t, means_head(j, it, b), n);
+        for (int r = 0; r < st->rows; r++) t->alpha[r] = 1;
     }
 }
 
@@ -283,9 +293,11 @@ static void run_item(void *arg, int64_t index, int worker)
     place(j, &w, &it, worker);
     for (int r = 0; j->repeats && r < it.rows; r++) w.next[r] = j->s->repeats->begin[it.row + r], w.end[r] = j->s->repeats->begin[it.row + r + 1];
     const bool far = w.far > 1 && j->s->keep >= 0;
+    float highest[ATTN_ROWS];
     if (far) {
-        score_far(j, &w, &it);
-        weigh(j, &w);
+        weigh(j, &w, &it);
+        add_up(j, &w);
+        memcpy(highest, w.t.st.max, (size_t)it.rows * sizeof *highest);
         if (j->s->keep > 0) keep_best(&w, i64_min(j->s->keep, w.far - 1));
     }
     attn_state_reset(&w.t.st);
@@ -294,7 +306,7 @@ static void run_item(void *arg, int64_t index, int worker)
         w.t.next = next <= page ? attn_page_head(a, &it, next) : NULL;
         attend_page(j, &w, &it, p);
     }
-    if (far) attend_means(j, &w, &it);
+    if (far) attend_means(j, &w, &it, highest);
     if (j->repeats) put_down(j, &it, &w.t.st);
     else attn_finish(a, &it, &w.t.st);
 }
