@@ -36,3 +36,34 @@ void gather_token(const kv_layout *l, uint8_t *to_head, int to, const uint8_t *f
     for (int b = 0; b < kv_blocks(l); b++) ks[kv_k_scale_index(l, to, b * KV_BLOCK)] = key_scales[kv_k_scale_index(l, from, b * KV_BLOCK)];
     ((float *)(void *)(to_head + kv_v_scales(l)))[to] = ((const float *)(const void *)(from_head + kv_v_scales(l)))[from];
 }
+
+/* ---- by themselves: keys, values, scales of keys, scale of the value ---- */
+
+static size_t key_bytes(const kv_layout *l) { return (size_t)l->dk * 4 / (size_t)kv_unit(l->type); }
+static size_t value_bytes(const kv_layout *l) { return (size_t)l->dv * 4 / (size_t)kv_unit(l->type); }
+
+size_t gather_bytes(const kv_layout *l)
+{
+    return key_bytes(l) + value_bytes(l) + (l->type == KV_Q8 ? (size_t)kv_blocks(l) * sizeof(uint16_t) + sizeof(float) : 0);
+}
+
+/* Moves each part between its place in the page and its place in the bytes. */
+static void move_token(const kv_layout *l, uint8_t *head, int t, uint8_t *flat, bool out)
+{
+    const int u = kv_unit(l->type), element = 4 / u;
+    const size_t v = kv_v_offset(l), ks = kv_k_scales(l), vs = kv_v_scales(l);
+#define MOVE(at, bytes) \
+    do { \
+        if (out) memcpy(flat, head + (at), (bytes)); \
+        else memcpy(head + (at), flat, (bytes)); \
+        flat += (bytes); \
+    } while (0)
+    for (int c = 0; c < l->dk; c += u) MOVE(kv_k_index(l, t, c) * (size_t)element, (size_t)4);
+    for (int c = 0; c < l->dv; c++) MOVE(v + kv_v_index(l, t, c) * (size_t)element, (size_t)element);
+    for (int b = 0; l->type == KV_Q8 && b < kv_blocks(l); b++) MOVE(ks + kv_k_scale_index(l, t, b * KV_BLOCK) * sizeof(uint16_t), sizeof(uint16_t));
+    if (l->type == KV_Q8) MOVE(vs + (size_t)t * sizeof(float), sizeof(float));
+#undef MOVE
+}
+
+void gather_take(const kv_layout *l, uint8_t *out, const uint8_t *head, int t) { move_token(l, (uint8_t *)(uintptr_t)head, t, out, true); }
+void gather_put(const kv_layout *l, uint8_t *head, int t, const uint8_t *from) { move_token(l, head, t, (uint8_t *)(uintptr_t)from, false); }

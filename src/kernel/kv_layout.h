@@ -23,7 +23,7 @@
 #include <stdint.h>
 #include <string.h>
 
-enum { KV_PAGE = 128, KV_GROUP = 16, KV_BLOCK = 32, KV_DIMS_MAX = 1024 /* of dk, of dv */, KV_LAYOUT_VERSION = 2 };
+enum { KV_PAGE = 128, KV_GROUP = 16, KV_BLOCK = 32, KV_DIMS_MAX = 1024 /* of dk, of dv */, KV_LAYOUT_VERSION = 3 };
 
 /* KV_STATE is no kind of page that a user can ask for: it is what a recurrent layer keeps, see delta.h. Its "page" is the layer's state after so
  * many tokens, heads of [dk][dv] float32. */

@@ -1,6 +1,8 @@
 /* Summaries of pages. Sums run over the tokens in order, in float32: the same bits on every processor. */
 #include "kernel/summary.h"
 
+#include "kernel/attn.h"
+#include "kernel/gather.h"
 #include "quant/quant.h"
 
 /* The four codes, two halves or one float of a unit as numbers. */
@@ -49,50 +51,36 @@ static uint8_t *slot_head(const kv_layout *y, uint8_t *summaries, int64_t index,
     return summaries + (size_t)(index / KV_PAGE) * kv_page_bytes(y) + (size_t)h * kv_head_bytes(y);
 }
 
-static void put(const kv_layout *y, uint8_t *head, int t, const uint16_t *key, const uint16_t *value)
-{
-    uint16_t *k = (uint16_t *)(void *)head, *v = (uint16_t *)(void *)(head + kv_v_offset(y));
-    for (int c = 0; c < y->dk; c++) k[kv_k_index(y, t, c)] = key[c];
-    for (int c = 0; c < y->dv; c++) v[kv_v_index(y, t, c)] = value[c];
-}
-
 void summary_make(const kv_layout *l, const uint8_t *page, uint8_t *summaries, int64_t index)
 {
     const kv_layout y = summary_layout(l);
     for (int h = 0; h < l->heads; h++) {
         const uint8_t *from = page + (size_t)h * kv_head_bytes(l);
-        float mean[KV_DIMS_MAX];
-        uint16_t key[KV_DIMS_MAX], value[KV_DIMS_MAX];
-        mean_key(l, from, mean);
-        for (int c = 0; c < l->dk; c++) key[c] = quant_f32_to_bf16(mean[c]);
-        mean_value(l, from, mean);
-        for (int c = 0; c < l->dv; c++) value[c] = quant_f32_to_bf16(mean[c]);
-        put(&y, slot_head(&y, summaries, index, h), (int)(index % KV_PAGE), key, value);
+        float key[KV_DIMS_MAX], value[KV_DIMS_MAX];
+        mean_key(l, from, key);
+        mean_value(l, from, value);
+        if (y.type == KV_Q8) { /* as they were before they were stored: storing rotates again */
+            attn_rotate(key, l->dk);
+            attn_rotate(value, l->dv);
+        }
+        attn_store_ref(&y, slot_head(&y, summaries, index, h), (int)(index % KV_PAGE), 1, key, l->dk, value, l->dv);
     }
+}
+
+size_t summary_bytes(const kv_layout *l)
+{
+    const kv_layout y = summary_layout(l);
+    return (size_t)y.heads * gather_bytes(&y);
 }
 
 void summary_get(const kv_layout *l, const uint8_t *summaries, int64_t index, uint8_t *out)
 {
     const kv_layout y = summary_layout(l);
-    uint16_t *to = (uint16_t *)(void *)out;
-    const int t = (int)(index % KV_PAGE);
-    for (int h = 0; h < l->heads; h++) {
-        const uint8_t *head = slot_head(&y, (uint8_t *)(uintptr_t)summaries, index, h);
-        const uint16_t *k = (const uint16_t *)(const void *)head, *v = (const uint16_t *)(const void *)(head + kv_v_offset(&y));
-        for (int c = 0; c < y.dk; c++) *to++ = k[kv_k_index(&y, t, c)];
-        for (int c = 0; c < y.dv; c++) *to++ = v[kv_v_index(&y, t, c)];
-    }
+    for (int h = 0; h < l->heads; h++, out += gather_bytes(&y)) gather_take(&y, out, slot_head(&y, (uint8_t *)(uintptr_t)summaries, index, h), (int)(index % KV_PAGE));
 }
 
 void summary_put(const kv_layout *l, uint8_t *summaries, int64_t index, const uint8_t *from)
 {
     const kv_layout y = summary_layout(l);
-    uint16_t key[KV_DIMS_MAX], value[KV_DIMS_MAX];
-    for (int h = 0; h < l->heads; h++) {
-        memcpy(key, from, (size_t)y.dk * sizeof *key);
-        from += (size_t)y.dk * sizeof *key;
-        memcpy(value, from, (size_t)y.dv * sizeof *value);
-        from += (size_t)y.dv * sizeof *value;
-        put(&y, slot_head(&y, summaries, index, h), (int)(index % KV_PAGE), key, value);
-    }
+    for (int h = 0; h < l->heads; h++, from += gather_bytes(&y)) gather_put(&y, slot_head(&y, summaries, index, h), (int)(index % KV_PAGE), from);
 }

@@ -1,7 +1,7 @@
 /* Summaries of pages: what stands for a page where its tokens are too many to be looked at one by one.
  *
- * The summary of a page is one token: for each KV head the mean of the keys and the mean of the values of the page, both as they are stored
- * (of q8 rotated, see kv_layout.h). So summaries lie in pages themselves, KV_PAGE of them in one, and every kernel for pages works on them.
+ * The summary of a page is one token: for each KV head the mean of the keys and the mean of the values of the page. Summaries lie in pages
+ * themselves, KV_PAGE of them in one, of q8 where the page is and else of bfloat16, so every kernel for pages works on them.
  */
 #ifndef KERNEL_SUMMARY_H
 #define KERNEL_SUMMARY_H
@@ -9,9 +9,9 @@
 #include "kernel/kv_layout.h"
 
 /* Of the pages that hold the summaries of pages of layout l. */
-static inline kv_layout summary_layout(const kv_layout *l) { return (kv_layout){KV_BF16, l->heads, l->dk, l->dv}; }
-/* Bytes of one summary taken by itself: for each head bfloat16 key [dk] and value [dv]. */
-static inline size_t summary_bytes(const kv_layout *l) { return (size_t)l->heads * (size_t)(l->dk + l->dv) * sizeof(uint16_t); }
+static inline kv_layout summary_layout(const kv_layout *l) { return (kv_layout){l->type == KV_Q8 ? KV_Q8 : KV_BF16, l->heads, l->dk, l->dv}; }
+/* Bytes of one summary taken by itself: for each head what gather_take gives. */
+size_t summary_bytes(const kv_layout *l);
 
 /* Writes the summary of a full page into slot `index` of the summary pages. */
 void summary_make(const kv_layout *l, const uint8_t *page, uint8_t *summaries, int64_t index);

@@ -110,7 +110,6 @@ static void summary_of(const sparse_case *s, int64_t page, int kv_head, float *k
     const uint8_t *head = s->summaries + (size_t)(page / KV_PAGE) * kv_page_bytes(&y) + (size_t)kv_head * kv_head_bytes(&y);
     for (int i = 0; i < y.dk; i++) key[i] = attn_key(&y, head, (int)(page % KV_PAGE), i);
     for (int i = 0; i < y.dv; i++) value[i] = attn_value(&y, head, (int)(page % KV_PAGE), i);
-    if (s->c.kv.type == KV_Q8) attn_rotate(key, y.dk), attn_rotate(value, y.dv);
 }
 
 static double score(const attn_case *c, const double *q, const float *key)
