@@ -47,6 +47,8 @@ typedef struct attn_table {
     /* Writes keys [n][dk] and values [n][dv] (strides in floats) of one head into slots t .. t + n - 1 of the head's page: the same bytes
      * at every level. */
     void (*store)(const kv_layout *l, uint8_t *head, int t, int n, const float *k, int64_t ldk, const float *v, int64_t ldv);
+    /* attn_rotate: the same bits at every level. */
+    void (*rotate)(float *x, int n);
     /* The tile's queries have changed. */
     void (*queries)(attn_tile *t);
     /* s[rows][0..n) = q . keys of the page's first n tokens. */

@@ -53,7 +53,7 @@ void attn_tile_queries(const attn_table *k, const vec_table *v, attn_tile *t, co
         int64_t u = spec ? (attn_row_end(it, i) - 1) / spec->stride - m : -1; /* below 0: the row sees nothing of the chunk */
         for (int h = 0; h < it->heads; h++) {
             if (u >= 0) v->rope(q + h * dk, rope_row(a->rope, row, u), spec->dims, spec->interleaved);
-            if (t->kv->type == KV_Q8) attn_rotate(q + h * dk, dk);
+            if (t->kv->type == KV_Q8) k->rotate(q + h * dk, dk);
         }
     }
     k->queries(t);

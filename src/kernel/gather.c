@@ -37,6 +37,22 @@ void gather_token(const kv_layout *l, uint8_t *to_head, int to, const uint8_t *f
     ((float *)(void *)(to_head + kv_v_scales(l)))[to] = ((const float *)(const void *)(from_head + kv_v_scales(l)))[from];
 }
 
+enum { LINE = 64 };
+
+static void bring(const uint8_t *from, size_t bytes)
+{
+    for (size_t i = 0; i < bytes; i += LINE) __builtin_prefetch(from + i);
+}
+
+void gather_soon(const kv_layout *l, const uint8_t *head, int t)
+{
+    const int u = kv_unit(l->type), group = t / KV_GROUP;
+    const size_t keys = (size_t)KV_GROUP * (size_t)l->dk * 4 / (size_t)u, scales = (size_t)KV_GROUP * (size_t)kv_blocks(l) * sizeof(uint16_t);
+    bring(head + (size_t)group * keys, keys); /* each line has 4 bytes of the token */
+    bring(head + kv_v_offset(l) + (size_t)(t / u * l->dv) * 4, (size_t)l->dv * 4);
+    if (l->type == KV_Q8) bring(head + kv_k_scales(l) + (size_t)group * scales, scales);
+}
+
 /* ---- by themselves: keys, values, scales of keys, scale of the value ---- */
 
 static size_t key_bytes(const kv_layout *l) { return (size_t)l->dk * 4 / (size_t)kv_unit(l->type); }

@@ -350,9 +350,12 @@ static void run_row(void *arg, int64_t index, int worker)
     place(j, &w, &it, worker);
     take_up(j, &it, &w.t.st);
     const op_repeats *rep = j->s->repeats;
-    int n = 0;
+    const int64_t end = rep->begin[it.row + 1];
     int64_t page = 0;
-    for (int64_t i = rep->begin[it.row]; i < rep->begin[it.row + 1]; i++) {
+    int n = 0;
+    for (int64_t i = rep->begin[it.row]; i < end; i++) {
+        const int64_t soon = i + 2 < end ? rep->at[i + 2] : rep->at[i];
+        gather_soon(a->kv, attn_page_head(a, &it, soon / KV_PAGE), soon % KV_PAGE);
         const int64_t at = rep->at[i] / KV_PAGE;
         if (n == KV_PAGE || at / pages_of_chunk(j) != page / pages_of_chunk(j)) {
             attend_tokens(j, &w, &it, page, n);

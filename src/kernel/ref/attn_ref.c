@@ -214,5 +214,5 @@ void attn_values_careful(attn_tile *t, const uint8_t *head, int n)
 
 void attn_fill_ref(attn_table *t)
 {
-    *t = (attn_table){.store = attn_store_ref, .queries = queries, .scores = scores, .softmax = softmax, .values = values};
+    *t = (attn_table){.store = attn_store_ref, .rotate = attn_rotate, .queries = queries, .scores = scores, .softmax = softmax, .values = values};
 }

@@ -8,6 +8,7 @@
 void attn_fill_neon(attn_table *t)
 {
     t->store = store;
+    t->rotate = rotate;
     t->queries = queries;
     t->scores = scores;
     t->softmax = softmax;

@@ -17,6 +17,7 @@ void attn_fill_avx2(attn_table *t)
 #endif
 {
     t->store = store;
+    t->rotate = rotate;
     t->queries = queries;
     t->scores = scores;
     t->softmax = softmax;

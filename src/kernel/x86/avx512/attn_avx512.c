@@ -16,6 +16,7 @@ void attn_fill_avx512(attn_table *t)
 #endif
 {
     t->store = store;
+    t->rotate = rotate;
     t->queries = queries;
     t->scores = scores;
     t->softmax = softmax;
