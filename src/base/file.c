@@ -126,16 +126,16 @@ static cj_err read_all(int fd, const char *path, size_t max, buf *out, cj_diag *
     return CJ_OK;
 }
 
-cj_err file_read(const char *path, size_t max, buf *out, cj_diag *d)
+static cj_err read_whole(const char *path, bool standard, bool regular, size_t max, buf *out, cj_diag *d)
 {
-    bool standard = strcmp(path, "-") == 0;
-    int fd = standard ? STDIN_FILENO : open_read(path, 0);
+    int fd = standard ? STDIN_FILENO : open_read(path, regular ? O_NONBLOCK : 0);
     if (fd < 0) return diag_errno(d, errno, path);
     struct stat st;
     cj_err e = CJ_OK;
     buf_init(out, max < SIZE_MAX - 65537 ? max + 65537 : SIZE_MAX);
     if (fstat(fd, &st)) e = diag_errno(d, errno, path);
     else if (S_ISDIR(st.st_mode)) e = diag_errno(d, EISDIR, path);
+    else if (regular && !S_ISREG(st.st_mode)) e = diag_fail(d, CJ_E_INPUT, MSG_FILE_NOT_REGULAR, "%s", path);
     else if (S_ISREG(st.st_mode) && (uint64_t)st.st_size > max)
         e = diag_fail(d, CJ_E_LIMIT, MSG_FILE_TOO_LARGE, "%s" ARG "%lld" ARG "%zu", path, (long long)st.st_size, max);
     else e = read_all(fd, path, max, out, d);
@@ -143,6 +143,9 @@ cj_err file_read(const char *path, size_t max, buf *out, cj_diag *d)
     if (e) buf_deinit(out);
     return e;
 }
+
+cj_err file_read(const char *path, size_t max, buf *out, cj_diag *d) { return read_whole(path, !strcmp(path, "-"), false, max, out, d); }
+cj_err file_read_regular(const char *path, size_t max, buf *out, cj_diag *d) { return read_whole(path, false, true, max, out, d); }
 
 /* Names of temporary files that exist, for file_out_abandon. More than these are not remembered. */
 enum { UNFINISHED_MAX = 16 };

@@ -20,8 +20,10 @@ CJ_NODISCARD cj_err file_map_open(file_map *m, const char *path, cj_diag *d); /*
 CJ_NODISCARD cj_err file_map_part(file_map *m, const char *path, int64_t at, size_t n, cj_diag *d);
 void file_map_close(file_map *m);
 
-/* Reads a whole regular file, or standard input for "-", of at most max bytes into out (initialised here; *out ends in 0). */
+/* Reads a whole file or pipe, or standard input for "-", of at most max bytes into out (initialised here; *out ends in 0). */
 CJ_NODISCARD cj_err file_read(const char *path, size_t max, buf *out, cj_diag *d);
+/* The same, of a regular file only: what is found beside another file must not make us wait for somebody to write to it. */
+CJ_NODISCARD cj_err file_read_regular(const char *path, size_t max, buf *out, cj_diag *d);
 
 /* Writes to a temporary file beside path; commit renames it over path after fsync, abort removes it. */
 typedef struct file_out {

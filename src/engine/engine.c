@@ -15,7 +15,7 @@ static cj_err load_folder_template(engine *e, cj_diag *d)
     buf text = {0};
     char *path = file_join(e->opt.path, "chat_template.jinja");
     if (!path) return diag_nomem(d, strlen(e->opt.path));
-    cj_err err = file_exists(path) ? file_read(path, TEMPLATE_MAX, &text, d) : CJ_OK;
+    cj_err err = file_exists(path) ? file_read_regular(path, TEMPLATE_MAX, &text, d) : CJ_OK;
     if (!err && text.len && !(e->chat_template = mem_strndup(text.data, text.len))) err = diag_nomem(d, text.len);
     buf_deinit(&text);
     mem_free(path);

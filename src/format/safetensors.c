@@ -91,7 +91,7 @@ static bool read_shape(json_object *shape, safetensor *t, size_t *elements)
     for (int i = 0; i < SAFETENSORS_DIMS_MAX; i++) t->dims[i] = 1;
     for (int i = 0; i < t->n_dims; i++) {
         int64_t v;
-        if (!number_of(json_object_array_get_idx(shape, skip + (size_t)i), &v) || !size_mul(*elements, (size_t)v, elements)) return false;
+        if (!number_of(json_object_array_get_idx(shape, skip + (size_t)i), &v) || v > SAFETENSORS_DIM_MAX || !size_mul(*elements, (size_t)v, elements)) return false;
         t->dims[t->n_dims - 1 - i] = v;
     }
     return true;
@@ -228,15 +228,6 @@ cj_err safetensors_open_memory(safetensors **out, const void *bytes, size_t n, c
     return ended(out, &s, e);
 }
 
-cj_err safetensors_open(safetensors **out, const char *path, cj_diag *d)
-{
-    safetensors *s = NULL;
-    cj_err e = begin(&s, path, d);
-    if (!e) e = take_file(s, path, d);
-    if (!e) e = finish(s, d);
-    return ended(out, &s, e);
-}
-
 /* ---- folders ---- */
 
 static bool has_file(const char *folder, const char *name)
@@ -302,7 +293,7 @@ static cj_err take_indexed(safetensors *s, cj_diag *d)
     buf text = {0};
     json_object *index = NULL;
     char *path = file_join(s->path, INDEX_NAME);
-    cj_err e = path ? file_read(path, SAFETENSORS_HEADER_MAX, &text, d) : diag_nomem(d, sizeof INDEX_NAME);
+    cj_err e = path ? file_read_regular(path, SAFETENSORS_HEADER_MAX, &text, d) : diag_nomem(d, sizeof INDEX_NAME);
     if (!e) e = json_parse(text.data, text.len, path, &index, d);
     if (!e) e = take_index(s, index, d);
     json_object_put(index);
@@ -341,7 +332,6 @@ void safetensors_close(safetensors **ps)
     *ps = NULL;
 }
 
-const char *safetensors_path(const safetensors *s) { return s->path; }
 int64_t safetensors_count(const safetensors *s) { return s->count; }
 const safetensor *safetensors_at(const safetensors *s, int64_t i) { return &s->tensors[i]; }
 

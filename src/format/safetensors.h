@@ -1,4 +1,4 @@
-/* safetensors files: tensors by name, read through a mapping. A file is untrusted: safetensors_open checks the header, every type, shape and
+/* safetensors files: tensors by name, read through a mapping. A file is untrusted: opening checks the header, every type, shape and
  * offset against the file and against the maxima below, and after it has succeeded
  *   1. all pointers handed out lie inside the mapping or the arena of the safetensors and live until safetensors_close;
  *   2. names are unique, not empty, printable UTF-8, at most SAFETENSORS_NAME_MAX bytes;
@@ -19,6 +19,7 @@ enum {
     SAFETENSORS_NAME_MAX = 255,
     SAFETENSORS_DIMS_MAX = 4,         /* dimensions of size 1 in front do not count */
     SAFETENSORS_FILES_MAX = 1000,
+    SAFETENSORS_DIM_MAX = 1 << 30,    /* of one dimension, also where another is 0 */
 };
 
 typedef struct safetensor {
@@ -33,8 +34,6 @@ typedef struct safetensor {
 
 typedef struct safetensors safetensors;
 
-/* One file. */
-CJ_NODISCARD cj_err safetensors_open(safetensors **out, const char *path, cj_diag *d);
 /* The model.safetensors of a folder, or all files that its index names. */
 CJ_NODISCARD cj_err safetensors_open_folder(safetensors **out, const char *folder, cj_diag *d);
 /* Reads bytes[0..n), aligned to 8, which must outlive the safetensors. */
@@ -45,7 +44,6 @@ bool safetensors_here(const char *folder);
 
 /* Whether somebody cut one of the files short since it was opened (mapped_guard). */
 bool safetensors_is_cut(const safetensors *s);
-const char *safetensors_path(const safetensors *s); /* as it was given */
 int64_t safetensors_count(const safetensors *s);
 const safetensor *safetensors_at(const safetensors *s, int64_t i);          /* by name, ascending */
 const safetensor *safetensors_find(const safetensors *s, const char *name); /* NULL: none */

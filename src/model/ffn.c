@@ -85,10 +85,6 @@ static void add_shared(model_job *job, const moe_spec *f, const float *norm, int
     struct moe_room *r = job->moe;
     const dense_spec *s = &f->shared;
     const gated shared = {&s->gate.w, &s->up.w, &s->down.w, s->gate.bias, s->up.bias, s->down.bias, s->width, s->act};
-    if (!f->shared_gate.w.data) {
-        run_gated(job, &shared, norm, rows, y, true);
-        return;
-    }
     const int64_t h = job->spec->hidden;
     op_linear(job->ctx, &(op_linear_out){.w = &f->shared_gate.w, .bias = f->shared_gate.bias, .y = r->row_weights, .ldy = 1}, 1, norm, h, rows);
     op_sigmoid(job->ctx, r->row_weights, rows);

@@ -31,6 +31,15 @@ static cj_err find(model_load *l, source_tensor *t, bool *found, gguf_need need,
         return diag_fail(d, CJ_E_INPUT, MSG_TENSOR_SHAPE, "%s" ARG "%s" ARG "%lldx%lldx%lld" ARG "%lldx%lldx%lld", path, t->name,
                          (long long)t->dims[0], (long long)t->dims[1], (long long)t->dims[2], (long long)dims[0], (long long)dims[1],
                          (long long)dims[2]);
+    if (l->bound) l->bound[t->index] = true;
+    return CJ_OK;
+}
+
+cj_err load_check_taken(const model_load *l, cj_diag *d)
+{
+    for (int64_t i = 0; l->bound && i < source_tensor_count(l->source); i++)
+        if (source_is_layered(l->source, i) && !l->bound[i])
+            return diag_fail(d, CJ_E_UNSUPPORTED, MSG_TENSOR_LEFT, "%s" ARG "%s", source_path(l->source), source_tensor_at(l->source, i).name);
     return CJ_OK;
 }
 
@@ -47,12 +56,13 @@ static float meant(float x, source_form form) { return form == SOURCE_PLUS_ONE ?
 static cj_err floats_of(model_load *l, float **out, const source_tensor *t, int64_t rows, int64_t cols, cj_diag *d)
 {
     size_t n = (size_t)(rows * cols);
-    float *host = mem_array(2 * n, sizeof *host), *turned = host + n, *v = kernel_alloc(l->ctx, n * sizeof *v);
+    float *host = mem_array(2 * n, sizeof *host), *v = kernel_alloc(l->ctx, n * sizeof *v);
     if (!host || !v) {
         mem_free(host);
         kernel_free(l->ctx, v);
         return diag_nomem(d, 3 * n * sizeof *v);
     }
+    float *turned = host + n;
     quant_info_get(t->type)->decode(t->data, host, (int64_t)n);
     for (int64_t r = 0; r < rows; r++)
         for (int64_t c = 0; c < cols; c++) turned[c * rows + r] = meant(host[r * cols + c], t->form);
@@ -129,7 +139,7 @@ cj_err load_rows(model_load *l, model_linear *out, const row_pick *picks, int n_
     FORMAT_NAME(base, fmt);
     snprintf(name, sizeof name, "%s.bias", base);
     if (source_tensor_here(l->source, name))
-        return diag_fail(d, CJ_E_UNSUPPORTED, MSG_CONFIG_UNSUPPORTED, "%s" ARG "%s" ARG "%s", source_path(l->source), name, "bias");
+        return diag_fail(d, CJ_E_UNSUPPORTED, MSG_TENSOR_LEFT, "%s" ARG "%s", source_path(l->source), name);
     snprintf(name, sizeof name, "%s.weight", base);
     TRY(find(l, &t, &found, GGUF_REQUIRED, (int64_t[]){cols, stored, 1}, name, d));
     for (int i = 0; i < n_picks; i++) rows += picks[i].groups * picks[i].count;
@@ -165,6 +175,22 @@ cj_err load_experts(model_load *l, kernel_weight **out, int experts, int64_t row
 
 /* ---- what the families share ---- */
 
+/* The embedding, and the matrix that makes logits, which may be the same. A folder says whether it is; one that does not is taken at its tensors. */
+static cj_err load_ends(model_load *l, cj_diag *d)
+{
+    model_spec *m = l->spec;
+    source_tensor e;
+    bool found, tied = !source_tensor_here(l->source, "output.weight");
+    TRY(source_tensor_find(l->source, "token_embd.weight", &found, &e, d));
+    m->vocab = found ? e.dims[1] : 1; /* the tensor is the truth; the key may be absent */
+    if (m->vocab < 1 || m->vocab > INT32_MAX) return diag_fail(d, CJ_E_INPUT, MSG_VOCAB_ROWS, "%s" ARG "%lld", source_path(l->source), (long long)m->vocab);
+    TRY(find(l, &e, &found, GGUF_REQUIRED, (int64_t[]){m->hidden, m->vocab, 1}, "token_embd.weight", d));
+    m->embed = weight_of(&e, 0, m->vocab);
+    if (source_is_folder(l->source)) TRY(source_bool(l->source, "tie_word_embeddings", GGUF_OPTIONAL, 0, &tied, d));
+    m->head.w = m->embed;
+    return tied ? CJ_OK : load_linear(l, &m->head, GGUF_REQUIRED, m->vocab, m->hidden, d, "output");
+}
+
 cj_err load_frame(model_load *l, cj_diag *d)
 {
     model_spec *m = l->spec;
@@ -173,19 +199,11 @@ cj_err load_frame(model_load *l, cj_diag *d)
     TRY(load_int(l, "embedding_length", GGUF_REQUIRED, 0, 1, 1 << 20, &m->hidden, d));
     TRY(load_int(l, "context_length", GGUF_REQUIRED, 0, 1, (int64_t)1 << 32, &m->context, d));
     TRY(load_float(l, "attention.layer_norm_rms_epsilon", GGUF_REQUIRED, &m->norm_eps, d));
+    if (!(m->norm_eps > 0 && m->norm_eps < 1)) return diag_fail(d, CJ_E_INPUT, MSG_NORM_BAD, "%s" ARG "%g", source_path(l->source), (double)m->norm_eps);
     TRY(load_int(l, "nextn_predict_layers", GGUF_OPTIONAL, 0, 0, layers - 1, &ahead, d));
     m->n_layers = (int)(layers - ahead);
     m->embed_scale = 1;
-    source_tensor e;
-    bool found;
-    TRY(source_tensor_find(l->source, "token_embd.weight", &found, &e, d));
-    m->vocab = found ? e.dims[1] : 0; /* the tensor is the truth; the key may be absent */
-    if (m->vocab > INT32_MAX) return diag_fail(d, CJ_E_INPUT, MSG_LIMIT, "%s" ARG "%d", "vocabulary", INT32_MAX);
-    model_linear embed = {0};
-    TRY(load_linear(l, &embed, GGUF_REQUIRED, m->vocab, m->hidden, d, "token_embd"));
-    m->embed = embed.w;
-    TRY(load_linear(l, &m->head, GGUF_OPTIONAL, m->vocab, m->hidden, d, "output"));
-    if (!m->head.w.data) m->head.w = m->embed;
+    TRY(load_ends(l, d));
     TRY(load_vector(l, &m->final_norm, GGUF_REQUIRED, m->hidden, d, "output_norm.weight"));
     m->layers = arena_zalloc(l->mem, (size_t)m->n_layers * sizeof *m->layers);
     return m->layers ? CJ_OK : diag_nomem(d, (size_t)m->n_layers * sizeof *m->layers);
@@ -215,7 +233,7 @@ cj_err load_heads(model_load *l, int i, cj_diag *d)
 }
 
 /* What follows q. */
-static cj_err load_kv_and_norms(model_load *l, int i, cj_diag *d)
+static cj_err load_kv_and_norms(model_load *l, int i, gguf_need norms, cj_diag *d)
 {
     const int64_t hidden = l->spec->hidden;
     layer_spec *y = &l->spec->layers[i];
@@ -223,8 +241,8 @@ static cj_err load_kv_and_norms(model_load *l, int i, cj_diag *d)
     TRY(load_linear(l, &a->k, GGUF_REQUIRED, (int64_t)a->kv_heads * a->dk, hidden, d, "blk.%d.attn_k", i));
     TRY(load_linear(l, &a->v, GGUF_REQUIRED, (int64_t)a->kv_heads * a->dv, hidden, d, "blk.%d.attn_v", i));
     TRY(load_linear(l, &a->o, GGUF_REQUIRED, hidden, (int64_t)a->heads * a->dv, d, "blk.%d.attn_output", i));
-    TRY(load_vector(l, &a->q_norm, GGUF_OPTIONAL, a->dk, d, "blk.%d.attn_q_norm.weight", i));
-    return load_vector(l, &a->k_norm, GGUF_OPTIONAL, a->dk, d, "blk.%d.attn_k_norm.weight", i);
+    TRY(load_vector(l, &a->q_norm, norms, a->dk, d, "blk.%d.attn_q_norm.weight", i));
+    return load_vector(l, &a->k_norm, norms, a->dk, d, "blk.%d.attn_k_norm.weight", i);
 }
 
 cj_err load_gqa(model_load *l, int i, cj_diag *d)
@@ -233,7 +251,7 @@ cj_err load_gqa(model_load *l, int i, cj_diag *d)
     layer_spec *y = &l->spec->layers[i];
     TRY(load_heads(l, i, d));
     TRY(load_linear(l, &y->gqa.q, GGUF_REQUIRED, (int64_t)y->gqa.heads * y->gqa.dk, m->hidden, d, "blk.%d.attn_q", i));
-    TRY(load_kv_and_norms(l, i, d));
+    TRY(load_kv_and_norms(l, i, GGUF_OPTIONAL, d));
     TRY(load_vector(l, &y->mixer_norm, GGUF_REQUIRED, m->hidden, d, "blk.%d.attn_norm.weight", i));
     return load_vector(l, &y->ffn_norm, GGUF_REQUIRED, m->hidden, d, "blk.%d.ffn_norm.weight", i);
 }
@@ -247,7 +265,7 @@ cj_err load_gqa_gated(model_load *l, int i, cj_diag *d)
     pick.first = a->dk;
     pick.count = a->dv;
     TRY(load_rows(l, &a->gate, &pick, 1, l->spec->hidden, d, "blk.%d.attn_q", i));
-    return load_kv_and_norms(l, i, d);
+    return load_kv_and_norms(l, i, GGUF_REQUIRED, d);
 }
 
 cj_err load_dense(model_load *l, int i, vec_act act, cj_diag *d)
@@ -284,7 +302,7 @@ static cj_err load_gates(model_load *l, moe_spec *f, int i, cj_diag *d)
     return CJ_OK;
 }
 
-/* An expert that every row goes through, where there is one, with a gate of its own. */
+/* An expert that every row goes through, where the settings or the tensors know of one, with a gate of its own. */
 static cj_err load_shared(model_load *l, int i, vec_act act, cj_diag *d)
 {
     const int64_t hidden = l->spec->hidden;
@@ -292,31 +310,32 @@ static cj_err load_shared(model_load *l, int i, vec_act act, cj_diag *d)
     dense_spec *s = &f->shared;
     char name[NAME_MAX_BYTES];
     snprintf(name, sizeof name, "blk.%d.ffn_gate_shexp.weight", i);
-    if (!source_tensor_here(l->source, name)) return CJ_OK;
+    const bool here = source_tensor_here(l->source, name);
+    TRY(load_int(l, "expert_shared_feed_forward_length", here ? GGUF_REQUIRED : GGUF_OPTIONAL, 0, here, 1 << 24, &s->width, d));
+    if (!s->width) return CJ_OK;
     s->act = act;
-    TRY(load_int(l, "expert_shared_feed_forward_length", GGUF_REQUIRED, 0, 1, 1 << 24, &s->width, d));
     TRY(load_linear(l, &s->gate, GGUF_REQUIRED, s->width, hidden, d, "blk.%d.ffn_gate_shexp", i));
     TRY(load_linear(l, &s->up, GGUF_REQUIRED, s->width, hidden, d, "blk.%d.ffn_up_shexp", i));
     TRY(load_linear(l, &s->down, GGUF_REQUIRED, hidden, s->width, d, "blk.%d.ffn_down_shexp", i));
-    return load_linear(l, &f->shared_gate, GGUF_OPTIONAL, 1, hidden, d, "blk.%d.ffn_gate_inp_shexp", i);
+    return load_linear(l, &f->shared_gate, GGUF_REQUIRED, 1, hidden, d, "blk.%d.ffn_gate_inp_shexp", i);
 }
 
 cj_err load_moe(model_load *l, int i, vec_act act, cj_diag *d)
 {
     const model_spec *m = l->spec;
     moe_spec *f = &l->spec->layers[i].moe;
-    int64_t experts = 0, used = 0, normalise = 1;
+    int64_t experts = 0, used = 0;
     l->spec->layers[i].ffn = FFN_MOE;
     f->act = act;
     f->scale = 1;
     TRY(load_int(l, "expert_count", GGUF_REQUIRED, 0, 1, 4096, &experts, d));
     TRY(load_int(l, "expert_used_count", GGUF_REQUIRED, 0, 1, experts, &used, d));
     TRY(load_int(l, "expert_feed_forward_length", GGUF_REQUIRED, 0, 1, 1 << 24, &f->width, d));
-    TRY(load_int(l, "expert_weights_norm", GGUF_OPTIONAL, 0, 0, 1, &normalise, d));
+    f->normalise = true;
+    TRY(source_bool(l->source, "expert_weights_norm", GGUF_OPTIONAL, 0, &f->normalise, d));
     TRY(load_float(l, "expert_weights_scale", GGUF_OPTIONAL, &f->scale, d));
     f->experts = (int)experts;
     f->used = (int)used;
-    f->normalise = normalise != 0;
     TRY(load_linear(l, &f->router, GGUF_REQUIRED, experts, m->hidden, d, "blk.%d.ffn_gate_inp", i));
     TRY(load_gates(l, f, i, d));
     TRY(load_experts(l, &f->down, f->experts, m->hidden, f->width, i, "ffn_down", d));

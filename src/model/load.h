@@ -12,6 +12,7 @@ typedef struct model_load {
     kernel_ctx *ctx;
     arena *mem;         /* specs, rows put in order: lives as long as the model */
     model_spec *spec;
+    bool *bound;        /* [source_tensor_count] of a folder: which tensors an adapter has taken; NULL for a file */
 } model_load;
 
 /* Optional keys leave *out as it was. A value per layer is read at `layer`; pass 0 for plain keys. */
@@ -39,6 +40,9 @@ CJ_NODISCARD cj_err load_vector(model_load *l, float **out, gguf_need need, int6
 /* Stored [rows][cols] as floats [cols][rows] in device memory. */
 CJ_NODISCARD cj_err load_turned(model_load *l, float **out, int64_t rows, int64_t cols, cj_diag *d, const char *name, ...)
     __attribute__((format(printf, 6, 7)));
+
+/* After an adapter is done: that it has taken every tensor of every layer. What it does not know would be left out silently. */
+CJ_NODISCARD cj_err load_check_taken(const model_load *l, cj_diag *d);
 
 /* What the families here have in common, in the order an adapter calls them: sizes, embedding, head and final norm; one layer's
  * attention (heads, key sizes, q/k/v/o, optional biases and q/k norms); its dense feed-forward; its mixture. */

@@ -3,6 +3,30 @@
 
 #include "model/load.h"
 
+static const int64_t window_max = (int64_t)1 << 32;
+
+/* Three quarters of the window are a chunk of keys; the rest is what a query sees of the chunk before at true distance. */
+static void set_window(rope_spec *r, int64_t window)
+{
+    r->window = i64_max(window, 2 * KV_PAGE);
+    r->stride = i64_max(r->window * 3 / 4 / KV_PAGE, 1) * KV_PAGE;
+}
+
+/* Settings of YaRN in folders that change it in ways not known here. */
+static cj_err refuse_variants(model_load *l, cj_diag *d)
+{
+    static const char *const keys[] = {"rope.scaling.mscale", "rope.scaling.mscale_all_dim"};
+    bool truncate = true;
+    for (int i = 0; i < 2; i++) {
+        float x = NAN;
+        TRY(load_float(l, keys[i], GGUF_OPTIONAL, &x, d));
+        if (!isnan(x))
+            return diag_fail(d, CJ_E_UNSUPPORTED, MSG_CONFIG_UNSUPPORTED, "%s" ARG "%s" ARG "%g", source_path(l->source), i ? "mscale_all_dim" : "mscale", (double)x);
+    }
+    TRY(source_bool(l->source, "rope.scaling.truncate", GGUF_OPTIONAL, 0, &truncate, d));
+    return truncate ? CJ_OK : diag_fail(d, CJ_E_UNSUPPORTED, MSG_CONFIG_UNSUPPORTED, "%s" ARG "truncate" ARG "false", source_path(l->source));
+}
+
 /* The dimension whose wave makes `turns` turns within `length` positions. */
 static double yarn_dim(double turns, int dims, double base, double length)
 {
@@ -12,14 +36,17 @@ static double yarn_dim(double turns, int dims, double base, double length)
 static cj_err scale_yarn(model_load *l, rope_spec *r, float base, cj_diag *d)
 {
     float factor = 1, attn = 1, fast = 32, slow = 1, extension = 1;
-    int64_t original = l->spec->context;
+    int64_t original = 0;
+    if (source_is_folder(l->source)) TRY(refuse_variants(l, d));
     TRY(load_float(l, "rope.scaling.factor", GGUF_REQUIRED, &factor, d));
     TRY(load_float(l, "rope.scaling.attn_factor", GGUF_OPTIONAL, &attn, d));
     TRY(load_float(l, "rope.scaling.yarn_beta_fast", GGUF_OPTIONAL, &fast, d));
     TRY(load_float(l, "rope.scaling.yarn_beta_slow", GGUF_OPTIONAL, &slow, d));
     TRY(load_float(l, "rope.scaling.yarn_ext_factor", GGUF_OPTIONAL, &extension, d));
-    TRY(load_int(l, "rope.scaling.original_context_length", GGUF_OPTIONAL, 0, 1, (int64_t)1 << 32, &original, d));
+    TRY(load_int(l, "rope.scaling.original_context_length", GGUF_OPTIONAL, 0, 1, window_max, &original, d));
     if (!(factor >= 1) || !(fast > 0) || !(slow > 0)) return diag_fail(d, CJ_E_INPUT, MSG_ROPE_BAD, "%s", source_path(l->source));
+    if (!original) original = l->spec->context;
+    else set_window(r, i64_max(l->spec->context, (int64_t)fmin(factor * (double)original, (double)window_max))); /* what it is stretched to */
     double low = floor(yarn_dim(fast, r->dims, base, (double)original)), high = ceil(yarn_dim(slow, r->dims, base, (double)original));
     low = fmax(low, 0);
     high = fmin(high, r->dims - 1);
@@ -29,25 +56,25 @@ static cj_err scale_yarn(model_load *l, rope_spec *r, float base, cj_diag *d)
         r->inv_freq[i] = r->inv_freq[i] / factor * (1 - kept) + r->inv_freq[i] * kept;
     }
     r->magnitude = attn * (float)(1 + 0.1 * log(factor));
-    return CJ_OK;
+    TRY(load_float(l, "rope.scaling.attention_factor", GGUF_OPTIONAL, &r->magnitude, d)); /* folders give the whole of it */
+    return r->magnitude > 0 ? CJ_OK : diag_fail(d, CJ_E_INPUT, MSG_ROPE_BAD, "%s", source_path(l->source));
 }
 
 static cj_err scale_linear(model_load *l, rope_spec *r, cj_diag *d)
 {
-    float factor = 1;
-    TRY(load_float(l, "rope.scaling.factor", GGUF_OPTIONAL, &factor, d));
+    float factor = 0;
+    TRY(load_float(l, "rope.scaling.factor", GGUF_REQUIRED, &factor, d));
     if (!(factor > 0)) return diag_fail(d, CJ_E_INPUT, MSG_ROPE_BAD, "%s", source_path(l->source));
     for (int i = 0; i < r->dims / 2; i++) r->inv_freq[i] /= factor;
     return CJ_OK;
 }
 
 /* rope_freqs.weight divides each frequency. */
-static cj_err divide_by_table(model_load *l, rope_spec *r, cj_diag *d)
+static cj_err divide_by_table(model_load *l, rope_spec *r, bool *found, cj_diag *d)
 {
     source_tensor t;
-    bool found;
-    TRY(source_tensor_find(l->source, "rope_freqs.weight", &found, &t, d));
-    if (!found) return CJ_OK;
+    TRY(source_tensor_find(l->source, "rope_freqs.weight", found, &t, d));
+    if (!*found) return CJ_OK;
     if (t.type != QUANT_F32 || t.dims[0] != r->dims / 2 || t.dims[1] * t.dims[2] * t.dims[3] != 1)
         return diag_fail(d, CJ_E_INPUT, MSG_ROPE_BAD, "%s", source_path(l->source));
     for (int i = 0; i < r->dims / 2; i++) {
@@ -58,14 +85,14 @@ static cj_err divide_by_table(model_load *l, rope_spec *r, cj_diag *d)
     return CJ_OK;
 }
 
-/* A folder names its scaling: one that is not known here must not be left out silently. */
+/* A scaling that is named, and not known here, must not be left out silently. */
 static cj_err known_scaling(model_load *l, cj_diag *d)
 {
     gguf_str type = {0};
-    if (!source_is_folder(l->source)) return CJ_OK;
     TRY(source_text(l->source, "rope.scaling.type", GGUF_OPTIONAL, 0, &type, d));
-    if (!type.data || load_string_is(l, "rope.scaling.type", "default")) return CJ_OK;
-    return diag_fail(d, CJ_E_UNSUPPORTED, MSG_CONFIG_UNSUPPORTED, "%s" ARG "%s" ARG "%.40s", source_path(l->source), "rope_type", type.data);
+    if (!type.len || load_string_is(l, "rope.scaling.type", "default") || load_string_is(l, "rope.scaling.type", "none")) return CJ_OK;
+    return diag_fail(d, CJ_E_UNSUPPORTED, MSG_CONFIG_UNSUPPORTED, "%s" ARG "%s" ARG "%.*s", source_path(l->source), "rope_type",
+                     (int)(type.len < 40 ? type.len : 40), type.data);
 }
 
 cj_err load_rope(model_load *l, rope_spec *r, const rope_options *o, cj_diag *d)
@@ -73,13 +100,12 @@ cj_err load_rope(model_load *l, rope_spec *r, const rope_options *o, cj_diag *d)
     if (o->dims < 0 || o->dims % 2 || o->dims > ROPE_DIMS_MAX || !(o->base > 0))
         return diag_fail(d, CJ_E_INPUT, MSG_ROPE_BAD, "%s", source_path(l->source));
     *r = (rope_spec){.dims = o->dims, .interleaved = o->interleaved, .magnitude = 1};
-    /* Three quarters of the window are a chunk of keys; the rest is what a query sees of the chunk before at true distance. */
-    r->window = i64_max(l->spec->context, 2 * KV_PAGE);
-    r->stride = i64_max(r->window * 3 / 4 / KV_PAGE, 1) * KV_PAGE;
+    set_window(r, l->spec->context);
     for (int i = 0; i < o->dims / 2; i++) r->inv_freq[i] = pow(o->base, -2.0 * i / o->dims);
     if (!o->scaled) return CJ_OK;
-    TRY(divide_by_table(l, r, d));
+    bool table;
+    TRY(divide_by_table(l, r, &table, d));
     if (load_string_is(l, "rope.scaling.type", "yarn")) return scale_yarn(l, r, o->base, d);
     if (load_string_is(l, "rope.scaling.type", "linear")) return scale_linear(l, r, d);
-    return known_scaling(l, d);
+    return table ? CJ_OK : known_scaling(l, d); /* the table is the scaling, whatever it is called */
 }

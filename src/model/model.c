@@ -40,10 +40,10 @@ static void free_spec(kernel_ctx *ctx, model_spec *m)
     for (int i = 0; m->layers && i < m->n_layers; i++) free_layer(ctx, &m->layers[i]);
 }
 
-/* Samples of every tensor: cheap, and no two sets of weights agree in all of them. */
-static uint64_t fingerprint(const model_source *source, int64_t *bytes)
+/* The settings, then samples of every tensor: cheap, and no two sets of weights agree in all of them. */
+static uint64_t fingerprint(const model_spec *spec, const model_source *source, int64_t *bytes)
 {
-    uint64_t sum = 0;
+    uint64_t sum = model_spec_fingerprint(spec);
     for (int64_t i = 0; i < source_tensor_count(source); i++) {
         const source_tensor t = source_tensor_at(source, i);
         size_t n = t.bytes < SAMPLE ? t.bytes : SAMPLE;
@@ -53,6 +53,17 @@ static uint64_t fingerprint(const model_source *source, int64_t *bytes)
         *bytes += (int64_t)t.bytes;
     }
     return sum;
+}
+
+/* A rotation reaches over the first `dims` elements of a head, so every head that is rotated must have them: they may differ by layer. */
+static cj_err check_ropes(const model *m, cj_diag *d)
+{
+    for (int i = 0; i < m->spec.n_layers; i++) {
+        const gqa_spec *a = &m->spec.layers[i].gqa;
+        if (m->spec.layers[i].mixer == MIXER_GQA && a->rope >= 0 && a->dk < m->spec.ropes[a->rope].dims)
+            return diag_fail(d, CJ_E_INPUT, MSG_ROPE_BAD, "%s", source_path(m->source));
+    }
+    return CJ_OK;
 }
 
 static cj_err load_spec(model *m, cj_diag *d)
@@ -69,8 +80,13 @@ static cj_err load_spec(model *m, cj_diag *d)
     size_t n = name.len < sizeof m->spec.name ? name.len : sizeof m->spec.name - 1;
     if (n) memcpy(m->spec.name, name.data, n);
     m->spec.family = f->arch;
+    if (source_is_quantised(m->source)) return diag_fail(d, CJ_E_UNSUPPORTED, MSG_CONFIG_QUANTISED, "%s", source_path(m->source));
     model_load l = {.source = m->source, .ctx = m->ctx, .mem = &m->mem, .spec = &m->spec};
-    return f->load(&l, d);
+    const size_t tensors = (size_t)source_tensor_count(m->source);
+    if (source_is_folder(m->source) && !(l.bound = arena_zalloc(&m->mem, tensors + 1))) return diag_nomem(d, tensors);
+    TRY(f->load(&l, d));
+    TRY(load_check_taken(&l, d));
+    return check_ropes(m, d);
 }
 
 cj_err model_open_source(model **out, kernel_ctx *ctx, model_source *source, cj_diag *d)
@@ -86,7 +102,7 @@ cj_err model_open_source(model **out, kernel_ctx *ctx, model_source *source, cj_
         model_close(&m);
         return e;
     }
-    m->fingerprint = fingerprint(source, &m->weight_bytes);
+    m->fingerprint = fingerprint(&m->spec, source, &m->weight_bytes);
     *out = m;
     return CJ_OK;
 }

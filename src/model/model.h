@@ -22,8 +22,10 @@ kernel_ctx *model_kernel(const model *m);
 int64_t model_weight_bytes(const model *m);
 /* Bytes of keys and values one more token takes, windows not counted. */
 int64_t model_token_bytes(const model *m, kv_type type);
-/* XXH3 over the key section's facts and the tensor table with samples of each tensor: what a snapshot is keyed by. */
+/* XXH3 over the settings as they were understood and samples of each tensor: what a snapshot is keyed by. */
 uint64_t model_fingerprint(const model *m);
+/* The part of it that is about the settings. */
+uint64_t model_spec_fingerprint(const model_spec *m);
 /* An empty context for this model. */
 CJ_NODISCARD cj_err model_kv_open(const model *m, kv_type type, kv_cache **out, cj_diag *d);
 

@@ -24,10 +24,16 @@ struct model_source {
 
 /* ---- opening ---- */
 
-static bool has_tensor(const model_source *s, const char *prefix, const char *name)
+static json_object *member(json_object *o, const char *name)
+{
+    json_object *v;
+    return o && json_object_is_type(o, json_type_object) && json_object_object_get_ex(o, name, &v) ? v : NULL; /* null is absent */
+}
+
+static const safetensor *prefixed(const model_source *s, const char *prefix, const char *name)
 {
     char full[NAME_BYTES];
-    return snprintf(full, sizeof full, "%s%s", prefix, name) < (int)sizeof full && safetensors_find(s->tensors, full);
+    return snprintf(full, sizeof full, "%s%s", prefix, name) < (int)sizeof full ? safetensors_find(s->tensors, full) : NULL;
 }
 
 /* What stands in front of the names depends on what else the model can do. */
@@ -35,7 +41,7 @@ static const char *prefix_of(const model_source *s)
 {
     static const char *const known[] = {"model.", "model.language_model.", "language_model.model.", ""};
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-        if (has_tensor(s, known[i], "embed_tokens.weight")) return known[i];
+        if (prefixed(s, known[i], "embed_tokens.weight")) return known[i];
     return known[0];
 }
 
@@ -43,7 +49,7 @@ static cj_err read_config(model_source *s, cj_diag *d)
 {
     buf text = {0};
     char *path = file_join(s->path, "config.json");
-    cj_err e = path ? file_read(path, CONFIG_BYTES_MAX, &text, d) : diag_nomem(d, 16);
+    cj_err e = path ? file_read_regular(path, CONFIG_BYTES_MAX, &text, d) : diag_nomem(d, 16);
     if (!e) e = json_parse(text.data, text.len, path, &s->root, d);
     buf_deinit(&text);
     mem_free(path);
@@ -97,6 +103,19 @@ const gguf *source_gguf(const model_source *s) { return s->file; }
 
 bool source_is_known(const model_source *s) { return s->file || s->dialect; }
 
+bool source_is_layered(const model_source *s, int64_t i)
+{
+    if (s->file) return false;
+    const size_t n = strlen(s->prefix);
+    const char *name = safetensors_at(s->tensors, i)->name;
+    return !strncmp(name, s->prefix, n) && !strncmp(name + n, "layers.", strlen("layers."));
+}
+
+bool source_is_quantised(const model_source *s)
+{
+    return !s->file && (member(s->config, "quantization_config") || member(s->root, "quantization_config"));
+}
+
 static gguf_str str_of(const char *text) { return (gguf_str){text, strlen(text)}; }
 
 gguf_str source_arch(const model_source *s)
@@ -126,35 +145,38 @@ static const char *dotted(const char *key, char out[NAME_BYTES])
     return out;
 }
 
-static json_object *member(json_object *o, const char *name)
+/* Settings of positions lie in the config itself, or in a part of it, newer or older; that of the head may stand beside the part about text. */
+static json_object *folder_value(const model_source *s, const char *key)
 {
-    json_object *v;
-    return o && json_object_is_type(o, json_type_object) && json_object_object_get_ex(o, name, &v) ? v : NULL; /* null is absent */
-}
-
-/* Settings of positions lie in the config itself, or in a part of it, newer or older. */
-static json_object *folder_value(const model_source *s, const char *key, int64_t layer)
-{
+    static const char *const parts[] = {"rope_parameters", "rope_scaling"};
     const char *name = source_key_name(key);
     json_object *v = name ? member(s->config, name) : NULL;
-    if (!v && name && !strncmp(key, "rope.", 5)) v = member(member(s->config, "rope_parameters"), name);
-    if (!v && name && !strncmp(key, "rope.", 5)) v = member(member(s->config, "rope_scaling"), name);
-    if (!v && !strcmp(key, "rope.scaling.type")) v = member(member(s->config, "rope_scaling"), "type");
-    return json_object_is_type(v, json_type_array) ? json_object_array_get_idx(v, (size_t)layer) : v;
+    if (!v && !strcmp(key, "tie_word_embeddings")) v = member(s->root, name);
+    if (v || !name || strncmp(key, "rope.", 5)) return v;
+    for (int i = 0; !v && i < 2; i++) {
+        json_object *part = member(s->config, parts[i]);
+        v = member(part, name);
+        if (!v && !strcmp(key, "rope.scaling.type")) v = member(part, "type"); /* what it was called once */
+    }
+    return v;
+}
+
+static cj_err wrong(const model_source *s, const char *key, const char *wanted, cj_diag *d)
+{
+    return diag_fail(d, CJ_E_INPUT, MSG_CONFIG_VALUE, "%s" ARG "%s" ARG "%s", s->path, source_key_name(key), wanted);
 }
 
 /* *out stays NULL where an optional setting is absent. */
 static cj_err folder_get(const model_source *s, const char *key, gguf_need need, int64_t layer, json_object **out, cj_diag *d)
 {
     const char *name = source_key_name(key);
-    *out = folder_value(s, key, layer);
+    *out = folder_value(s, key);
+    if (*out && source_key_by_layer(key)) {
+        *out = json_object_is_type(*out, json_type_array) ? json_object_array_get_idx(*out, (size_t)layer) : NULL;
+        return *out ? CJ_OK : wrong(s, key, "[..., ...]", d);
+    }
     if (*out || need == GGUF_OPTIONAL) return CJ_OK;
     return diag_fail(d, CJ_E_INPUT, MSG_CONFIG_MISSING, "%s" ARG "%s", s->path, name ? name : key);
-}
-
-static cj_err wrong(const model_source *s, const char *key, const char *wanted, cj_diag *d)
-{
-    return diag_fail(d, CJ_E_INPUT, MSG_CONFIG_VALUE, "%s" ARG "%s" ARG "%s", s->path, source_key_name(key), wanted);
 }
 
 cj_err source_int(const model_source *s, const char *key, gguf_need need, int64_t layer, int64_t lo, int64_t hi, int64_t *out, cj_diag *d)
@@ -164,10 +186,9 @@ cj_err source_int(const model_source *s, const char *key, gguf_need need, int64_
     if (s->file) return gguf_int_at(s->file, dotted(key, text), need, layer, lo, hi, out, d);
     TRY(folder_get(s, key, need, layer, &v, d));
     if (!v) return CJ_OK;
-    bool is_bool = json_object_is_type(v, json_type_boolean);
-    int64_t n = is_bool ? json_object_get_boolean(v) : json_object_get_int64(v);
+    int64_t n = json_object_get_int64(v);
     snprintf(text, sizeof text, "%lld..%lld", (long long)lo, (long long)hi);
-    if ((!is_bool && !json_object_is_type(v, json_type_int)) || n < lo || n > hi) return wrong(s, key, text, d);
+    if (!json_object_is_type(v, json_type_int) || n < lo || n > hi) return wrong(s, key, text, d);
     *out = n;
     return CJ_OK;
 }
@@ -212,11 +233,13 @@ cj_err source_text(const model_source *s, const char *key, gguf_need need, int64
 
 static const safetensor *folder_tensor(const model_source *s, const char *name)
 {
-    char theirs[NAME_BYTES], full[NAME_BYTES];
+    static const char *const beside[] = {"", "language_model.", "model.language_model.", "model."};
+    char theirs[NAME_BYTES];
+    const safetensor *t = NULL;
     if (!source_tensor_name(name, theirs, sizeof theirs)) return NULL;
-    bool head = !strncmp(theirs, "lm_head.", 8); /* beside the model, not in it */
-    if (snprintf(full, sizeof full, "%s%s", head ? "" : s->prefix, theirs) >= (int)sizeof full) return NULL;
-    return safetensors_find(s->tensors, full);
+    if (strncmp(theirs, "lm_head.", 8)) return prefixed(s, s->prefix, theirs);
+    for (size_t i = 0; !t && i < sizeof beside / sizeof *beside; i++) t = prefixed(s, beside[i], theirs); /* beside the model, not in it */
+    return t;
 }
 
 static source_tensor of_gguf(const gguf_tensor *t)
@@ -226,9 +249,9 @@ static source_tensor of_gguf(const gguf_tensor *t)
     return v;
 }
 
-static source_tensor of_folder(const safetensor *t, source_form form)
+static source_tensor of_folder(const model_source *s, const safetensor *t, source_form form)
 {
-    source_tensor v = {.name = t->name, .type = t->type, .data = t->data, .bytes = t->bytes, .form = form};
+    source_tensor v = {.name = t->name, .type = t->type, .data = t->data, .bytes = t->bytes, .form = form, .index = t - safetensors_at(s->tensors, 0)};
     memcpy(v.dims, t->dims, sizeof v.dims);
     if (v.dims[1] == 1 && v.dims[2] > 1) { /* a filter of one channel: [channels][1][taps] */
         v.dims[1] = v.dims[2];
@@ -247,7 +270,7 @@ cj_err source_tensor_find(const model_source *s, const char *name, bool *found, 
     const safetensor *t = folder_tensor(s, name);
     if (!(*found = t)) return CJ_OK;
     if (t->type < 0) return diag_fail(d, CJ_E_UNSUPPORTED, MSG_SAFETENSORS_DTYPE, "%s" ARG "%s" ARG "%s", s->path, t->name, t->dtype);
-    *out = of_folder(t, source_tensor_form(s->dialect, name));
+    *out = of_folder(s, t, source_tensor_form(name));
     return CJ_OK;
 }
 
@@ -260,5 +283,5 @@ int64_t source_tensor_count(const model_source *s) { return s->file ? gguf_tenso
 
 source_tensor source_tensor_at(const model_source *s, int64_t i)
 {
-    return s->file ? of_gguf(gguf_tensor_at(s->file, i)) : of_folder(safetensors_at(s->tensors, i), SOURCE_AS_IS);
+    return s->file ? of_gguf(gguf_tensor_at(s->file, i)) : of_folder(s, safetensors_at(s->tensors, i), SOURCE_AS_IS);
 }

@@ -25,6 +25,7 @@ typedef struct source_tensor {
     const void *data;
     size_t bytes;
     source_form form;
+    int64_t index;      /* of a folder: source_tensor_at gives it */
 } source_tensor;
 
 /* path: a file or a folder. */
@@ -37,6 +38,8 @@ bool source_is_cut(const model_source *s); /* a file of it was cut short while i
 const gguf *source_gguf(const model_source *s); /* NULL for a folder */
 /* Whether the names of its settings and tensors are known: a folder's are where a dialect has its model_type. */
 bool source_is_known(const model_source *s);
+/* Whether the settings of a folder say that its weights are kept in a form of their own, which no adapter here reads. */
+bool source_is_quantised(const model_source *s);
 /* The architecture, by its name in GGUF; of a folder that is not known, its model_type. */
 gguf_str source_arch(const model_source *s);
 gguf_str source_name(const model_source *s);
@@ -54,5 +57,7 @@ bool source_tensor_here(const model_source *s, const char *name);
 /* All that is stored, under its stored name, in a fixed order. */
 int64_t source_tensor_count(const model_source *s);
 source_tensor source_tensor_at(const model_source *s, int64_t i);
+/* Whether it belongs to a layer of a folder's text model, which is another model if it is left out. GGUF files may hold what is not needed. */
+bool source_is_layered(const model_source *s, int64_t i);
 
 #endif

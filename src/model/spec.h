@@ -49,7 +49,8 @@ typedef struct dense_spec {
     model_linear gate, up, down;
 } dense_spec;
 
-/* Mixture of experts: the `used` likeliest experts of a softmax router. Expert e's matrices are rows of one stored tensor. */
+/* Mixture of experts: the `used` likeliest experts of a softmax router. Expert e's matrices are rows of a stored tensor
+ * of all experts, or tensors of their own. */
 typedef struct moe_spec {
     int experts, used;
     bool normalise;       /* weights of the chosen sum to one */
@@ -59,7 +60,7 @@ typedef struct moe_spec {
     model_linear router;
     kernel_weight *gate, *up, *down; /* [experts] */
     dense_spec shared;        /* an expert that every row goes through; absent when its width is 0 */
-    model_linear shared_gate; /* what it gives is multiplied by sigmoid(shared_gate x); absent: not */
+    model_linear shared_gate; /* what it gives is multiplied by sigmoid(shared_gate x) */
 } moe_spec;
 
 typedef struct layer_spec {

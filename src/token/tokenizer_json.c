@@ -335,7 +335,7 @@ static cj_err read_beside(const char *folder, const char *name, bool required, b
 {
     char *path = file_join(folder, name);
     if (!path) return diag_nomem(d, strlen(folder));
-    cj_err e = required || file_exists(path) ? file_read(path, TOKENIZER_JSON_BYTES_MAX, out, d) : CJ_OK;
+    cj_err e = required || file_exists(path) ? file_read_regular(path, TOKENIZER_JSON_BYTES_MAX, out, d) : CJ_OK;
     mem_free(path);
     return e;
 }

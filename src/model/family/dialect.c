@@ -7,11 +7,11 @@
 #include <string.h>
 
 static const source_dialect dialects[] = {
-    {"qwen3_next", "qwen3next", true},
-    {"qwen3_5", "qwen35", true},
-    {"qwen3_5_text", "qwen35", true},
-    {"qwen3_5_moe", "qwen35moe", true},
-    {"qwen3_5_moe_text", "qwen35moe", true},
+    {"qwen3_next", "qwen3next"},
+    {"qwen3_5", "qwen35"},
+    {"qwen3_5_text", "qwen35"},
+    {"qwen3_5_moe", "qwen35moe"},
+    {"qwen3_5_moe_text", "qwen35moe"},
 };
 
 typedef struct name_pair {
@@ -38,8 +38,12 @@ static const name_pair keys[] = {
     {"layer_types", "layer_types"},
     {"rope.freq_base", "rope_theta"},
     {"rope.partial", "partial_rotary_factor"},
+    {"rope.scaling.attention_factor", "attention_factor"},
     {"rope.scaling.factor", "factor"},
+    {"rope.scaling.mscale", "mscale"},
+    {"rope.scaling.mscale_all_dim", "mscale_all_dim"},
     {"rope.scaling.original_context_length", "original_max_position_embeddings"},
+    {"rope.scaling.truncate", "truncate"},
     {"rope.scaling.type", "rope_type"},
     {"rope.scaling.yarn_beta_fast", "beta_fast"},
     {"rope.scaling.yarn_beta_slow", "beta_slow"},
@@ -48,6 +52,7 @@ static const name_pair keys[] = {
     {"ssm.state_size", "linear_key_head_dim"},
     {"ssm.time_step_rank", "linear_num_value_heads"},
     {"ssm.value_size", "linear_value_head_dim"},
+    {"tie_word_embeddings", "tie_word_embeddings"},
 };
 
 static const name_pair whole[] = {
@@ -113,6 +118,7 @@ const source_dialect *source_dialect_of(const char *model_type)
 }
 
 const char *source_key_name(const char *key) { return theirs(keys, COUNT(keys), key); }
+bool source_key_by_layer(const char *key) { return !strcmp(key, "layer_types"); }
 
 /* stem with the number in ".7." put as "#"; the number's digits in *number (*digits of them, 0: there is none). */
 static bool take_number(const char *stem, char *out, size_t size, const char **number, int *digits)
@@ -147,9 +153,9 @@ static bool ends_with(const char *s, const char *end)
     return n >= m && !strcmp(s + n - m, end);
 }
 
-source_form source_tensor_form(const source_dialect *d, const char *name)
+source_form source_tensor_form(const char *name)
 {
     if (ends_with(name, ".ssm_a")) return SOURCE_NEG_EXP;
     if (ends_with(name, ".ssm_norm.weight")) return SOURCE_AS_IS;
-    return d && d->norms_from_one && ends_with(name, "_norm.weight") ? SOURCE_PLUS_ONE : SOURCE_AS_IS;
+    return ends_with(name, "_norm.weight") ? SOURCE_PLUS_ONE : SOURCE_AS_IS;
 }

@@ -7,7 +7,6 @@
 typedef struct source_dialect {
     const char *model_type; /* of config.json */
     const char *arch;       /* what GGUF calls it */
-    bool norms_from_one;    /* norms are stored as the difference from 1 */
 } source_dialect;
 
 /* NULL: no dialect for this model_type. */
@@ -15,9 +14,11 @@ const source_dialect *source_dialect_of(const char *model_type);
 
 /* The maker's name for a setting; NULL: it has none. */
 const char *source_key_name(const char *key);
+/* Whether a folder has it as an array, a value for each layer. All others are one value. */
+bool source_key_by_layer(const char *key);
 /* The maker's name for a tensor, without what goes in front of "layers.": false when it has none (or is too long). */
 bool source_tensor_name(const char *name, char *out, size_t size);
-/* The form in which a dialect stores the tensor of this name (ours). */
-source_form source_tensor_form(const source_dialect *d, const char *name);
+/* The form in which the tensor of this name (ours) is stored: most norms as the difference from 1. */
+source_form source_tensor_form(const char *name);
 
 #endif

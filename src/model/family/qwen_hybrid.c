@@ -7,7 +7,7 @@
 #include "model/family/family.h"
 
 typedef struct hybrid {
-    bool tiled, norm_after; /* of GGUF: the order of heads; the norm before the feed-forward is called post_attention_norm */
+    bool tiled; /* the order of heads */
     int64_t interval;
 } hybrid;
 
@@ -93,7 +93,7 @@ static cj_err load_layer(model_load *l, const hybrid *h, int i, cj_diag *d)
     y->mixer = full ? MIXER_GQA : MIXER_DELTA;
     TRY(full ? load_gqa_gated(l, i, d) : load_delta(l, h, i, d));
     TRY(load_vector(l, &y->mixer_norm, GGUF_REQUIRED, l->spec->hidden, d, "blk.%d.attn_norm.weight", i));
-    TRY(load_vector(l, &y->ffn_norm, GGUF_REQUIRED, l->spec->hidden, d, h->norm_after ? "blk.%d.post_attention_norm.weight" : "blk.%d.ffn_norm.weight", i));
+    TRY(load_vector(l, &y->ffn_norm, GGUF_REQUIRED, l->spec->hidden, d, source_is_folder(l->source) ? "blk.%d.ffn_norm.weight" : "blk.%d.post_attention_norm.weight", i));
     snprintf(router, sizeof router, "blk.%d.ffn_gate_inp.weight", i);
     return source_tensor_here(l->source, router) ? load_moe(l, i, VEC_SILU, d) : load_dense(l, i, VEC_SILU, d);
 }
@@ -105,7 +105,7 @@ static cj_err load_positions(model_load *l, cj_diag *d)
     int dk = 0;
     for (int i = 0; i < l->spec->n_layers && !dk; i++) dk = l->spec->layers[i].gqa.dk;
     int64_t dims = dk / 4;
-    TRY(load_float(l, "rope.freq_base", GGUF_OPTIONAL, &base, d));
+    TRY(load_float(l, "rope.freq_base", source_is_folder(l->source) ? GGUF_REQUIRED : GGUF_OPTIONAL, &base, d));
     if (source_is_folder(l->source)) {
         TRY(load_float(l, "rope.partial", GGUF_OPTIONAL, &part, d));
         dims = part >= 0 && part <= 1 ? (int64_t)((float)dk * part) : -1;
@@ -120,7 +120,7 @@ static cj_err load_hybrid(model_load *l, hybrid h, cj_diag *d)
     h.interval = 4;
     TRY(load_frame(l, d));
     if (source_is_folder(l->source)) {
-        h.tiled = h.norm_after = false;
+        h.tiled = false;
         TRY(source_text(l->source, "hidden_act", GGUF_OPTIONAL, 0, &act, d));
         if (act.data && strcmp(act.data, "silu"))
             return diag_fail(d, CJ_E_UNSUPPORTED, MSG_CONFIG_UNSUPPORTED, "%s" ARG "%s" ARG "%.40s", source_path(l->source), "hidden_act", act.data);
@@ -130,5 +130,5 @@ static cj_err load_hybrid(model_load *l, hybrid h, cj_diag *d)
     return load_positions(l, d);
 }
 
-cj_err family_qwen3next_load(model_load *l, cj_diag *d) { return load_hybrid(l, (hybrid){.norm_after = true}, d); }
-cj_err family_qwen35_load(model_load *l, cj_diag *d) { return load_hybrid(l, (hybrid){.norm_after = true, .tiled = true}, d); }
+cj_err family_qwen3next_load(model_load *l, cj_diag *d) { return load_hybrid(l, (hybrid){.tiled = false}, d); }
+cj_err family_qwen35_load(model_load *l, cj_diag *d) { return load_hybrid(l, (hybrid){.tiled = true}, d); }
