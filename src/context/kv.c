@@ -68,7 +68,10 @@ void kv_mark(kv_cache *kv)
     int m = 0;
     if (!kv->recurrent || !kv->count) return;
     for (int i = 0; i < KV_MARKS; i++)
-        if (kv->mark_at[i] == kv->count) return;
+        if (kv->mark_at[i] == kv->count) {
+            kv->mark_used[i] = ++kv->turn;
+            return;
+        }
     for (int i = 1; i < KV_MARKS && kv->mark_at[m]; i++)
         if (!kv->mark_at[i] || kv->mark_used[i] < kv->mark_used[m]) m = i;
     mark_drop(kv, m);
@@ -103,6 +106,7 @@ static void states_restore(kv_cache *kv, int m, int64_t n)
         if (m < 0) continue;
         l->page[l->first] = l->mark[m].page;
         l->whose[l->first] = l->mark[m].whose;
+        l->unchecked += l->whose[l->first] == PAGE_UNCHECKED;
         page_share(l->mark[m].page, l->mark[m].whose);
     }
     if (m >= 0) kv->mark_used[m] = ++kv->turn;

@@ -36,9 +36,9 @@ CJ_NODISCARD cj_err kv_fork(kv_cache **out, const kv_cache *kv, cj_diag *d);
 int64_t kv_count(const kv_cache *kv);
 int kv_layers(const kv_cache *kv);
 const kv_layer *kv_layer_at(const kv_cache *kv, int layer);
-/* Pages of a layer, for attn_seq. Valid until the next kv_extend or kv_cut. */
+/* Pages of a layer, for attn_seq. Valid until the context is changed. */
 uint8_t *const *kv_pages(const kv_cache *kv, int layer);
-/* Bytes of the pages held (a shared page counts in full). */
+/* Bytes of the pages held (a shared page counts in full), without states that are remembered or being written. */
 size_t kv_bytes(const kv_cache *kv);
 
 /* Makes the slots [count, count + tokens) writable. On failure nothing has changed but unused pages. */

@@ -30,7 +30,7 @@ struct kv_cache {
     kv_source source;
     int n_layers;
     bool recurrent;               /* some layer is */
-    int64_t mark_at[KV_MARKS];    /* positions; 0: free. */
+    int64_t mark_at[KV_MARKS];    /* positions; 0: free */
     int64_t mark_used[KV_MARKS];  /* by `turn`: the smallest goes first */
     int64_t turn;
     layer_pages layer[];

@@ -3,8 +3,8 @@
  * Bytes, little-endian:  header { "CJKV", u32 version, u32 layers, u32 page_tokens, i64 count }
  *                        a layer { u32 type, heads, dk, dv; i64 window; i64 first page present }
  *                        u64 xxh3 of all that
- *                        then, layer by layer, each page from `first` on: { u64 xxh3 of the bytes, bytes }
- * A snapshot holds only what kv holds; it is read back into a context of the same layers.
+ *                        then, layer by layer, each page from `first` on (of a recurrent layer: its state): { u64 xxh3 of the bytes, bytes }
+ * A snapshot holds only what kv holds, without the states that are marked; it is read back into a context of the same layers.
  */
 #include <string.h>
 

@@ -27,8 +27,8 @@ struct session {
     float *all_logits;  /* [chunk][vocab] once WANT_ALL was asked for */
 };
 
-/* Forgets everything from position n on; *left is how many tokens are left, n or what can be had. */
-CJ_NODISCARD cj_err session_cut(session *s, int64_t n, int64_t *left, cj_diag *d);
+/* Forgets everything from position n on; *left is how many tokens are left, n or what can be had. ids[0..n) are the tokens held now. */
+CJ_NODISCARD cj_err session_cut(session *s, const int32_t *ids, int64_t n, int64_t *left, cj_diag *d);
 /* Room for n ids. */
 CJ_NODISCARD cj_err session_ids_reserve(session *s, int64_t n, cj_diag *d);
 

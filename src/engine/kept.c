@@ -46,10 +46,15 @@ cj_err session_keep(session *s, shelf_entry *e, cj_diag *d) { return shelf_appen
 cj_err session_keep_begin(session *s, shelf_entry *e, cj_diag *d) { return shelf_append_begin(e, s->kv, d); }
 cj_err session_keep_end(session *s, shelf_entry *e, cj_diag *d) { return shelf_append_end(e, s->kv, d); }
 
-/* Where a window has left position n behind: the entry's last checkpoint before it, instead of the beginning. */
-cj_err session_cut(session *s, int64_t n, int64_t *left, cj_diag *d)
+/* Where position n cannot be had back: the entry's last checkpoint before it, instead of the beginning. The session may have left the entry's
+ * text since it was attached: only what they have in common counts. */
+cj_err session_cut(session *s, const int32_t *ids, int64_t n, int64_t *left, cj_diag *d)
 {
     *left = kv_cut(s->kv, n);
     if (*left || !n || !s->entry) return CJ_OK;
-    return session_attach(s, s->entry, n, left, d);
+    const int32_t *kept = shelf_entry_ids(s->entry);
+    const int64_t limit = i64_min(n, shelf_entry_info(s->entry)->tokens);
+    int64_t same = 0;
+    while (same < limit && kept[same] == ids[same]) same++;
+    return same ? session_attach(s, s->entry, same, left, d) : CJ_OK;
 }

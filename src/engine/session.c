@@ -144,7 +144,7 @@ cj_err session_eval(session *s, const int32_t *ids, int64_t n, const session_cal
     }
     TRY(session_ids_reserve(s, n, d));
     int64_t pos;
-    TRY(session_cut(s, common_prefix(s, ids, n, call), &pos, d));
+    TRY(session_cut(s, ids, common_prefix(s, ids, n, call), &pos, d));
     if (reused) *reused = pos;
     const bool prompt = n - pos > 1; /* where one begins and ends, the next call may want to go on from */
     if (prompt) kv_mark(s->kv);

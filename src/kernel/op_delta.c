@@ -9,7 +9,6 @@
 typedef struct conv_job {
     const delta_table *t;
     const op_delta_args *a;
-    const delta_seq *s;
     const float *x, *w, *tail; /* x: the sequence's first row; tail NULL: zeros */
     const float *zeros;
     float *y;
@@ -42,7 +41,7 @@ void op_short_conv(kernel_ctx *ctx, const op_delta_args *a, const float *x, cons
     const int64_t channels = delta_channels(s), kept = s->taps - 1;
     for (int i = 0; i < a->n_seqs; i++) {
         const delta_seq *q = &a->seqs[i];
-        conv_job j = {.t = &ctx->table.delta, .a = a, .s = q, .x = x + q->row * channels, .w = w, .y = y + q->row * channels, .channels = channels,
+        conv_job j = {.t = &ctx->table.delta, .a = a, .x = x + q->row * channels, .w = w, .y = y + q->row * channels, .channels = channels,
                       .tail = q->from ? tail_of(s, (float *)(uintptr_t)q->from) : NULL, .zeros = ctx->delta.block};
         kernel_rows_run(ctx, conv_rows, &j, q->count, channels * s->taps);
         for (int64_t t = 0; t < kept; t++) memcpy(tail_of(s, q->to) + t * channels, input(&j, q->count - kept + t), (size_t)channels * sizeof *x);

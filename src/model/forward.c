@@ -160,11 +160,23 @@ static cj_err reserve_sparse(model_job *job, const model_rows *r, cj_diag *d)
     return kernel_reserve(job->ctx, &(kernel_limits){.sparse_pages = pages}, d);
 }
 
+/* What to add up is attention: only layers that have it can be probed. */
+static cj_err check_probes(const model_job *job, const model_batch *b, cj_diag *d)
+{
+    for (int i = 0; i < b->n_probes; i++) {
+        const int layer = b->probes[i].layer;
+        if (layer < 0 || layer >= job->spec->n_layers || job->spec->layers[layer].mixer != MIXER_GQA)
+            return diag_fail(d, CJ_E_INTERNAL, MSG_INTERNAL, "no attention in layer %d", layer);
+    }
+    return CJ_OK;
+}
+
 cj_err model_job_begin(model_job *job, const model_batch *b, cj_diag *d)
 {
     int64_t rows = 0;
     for (int i = 0; i < b->n_seqs; i++) rows += b->seqs[i].count;
     if (rows < 1 || rows > job->max_rows || b->n_seqs > job->max_rows) return diag_fail(d, CJ_E_INTERNAL, MSG_INTERNAL, "batch of %lld rows", (long long)rows);
+    TRY(check_probes(job, b, d));
     job->batch = *b;
     job->layer = 0;
     row_set *all = &job->all, *wanted = &job->wanted;
@@ -224,9 +236,9 @@ static cj_err run_layer(model_job *job, cj_diag *d)
 {
     int i = job->layer;
     const layer_spec *y = &job->spec->layers[i];
-    bool last = i == job->spec->n_layers - 1, delta = y->mixer == MIXER_DELTA, probed = !delta && has_probe(job, i);
+    bool last = i == job->spec->n_layers - 1, delta = y->mixer == MIXER_DELTA, probed = has_probe(job, i);
     op_rms_norm(job->ctx, job->norm, job->x, y->mixer_norm, job->all.rows, job->spec->hidden, job->spec->norm_eps);
-    if (delta) delta_mix(job, &y->delta, i, job->norm);
+    if (delta) TRY(delta_mix(job, &y->delta, i, job->norm, d));
     else gqa_project(job, &y->gqa, i, job->norm, !last || probed);
     if (probed) TRY(gqa_probe(job, &y->gqa, i, d));
     row_set *set = last ? &job->wanted : &job->all;

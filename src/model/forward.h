@@ -1,8 +1,8 @@
 /* The forward pass, as a job of short units.
  *
  * A batch is rows of one or more sequences, each a context to which `count` tokens are added. A job runs one layer a step, so a
- * caller can look at a cancel flag, or let others run, between steps. Rows never see one another except through the pages of
- * their own sequence. Where logits are not wanted nothing above the last layer's keys and values is computed.
+ * caller can look at a cancel flag, or let others run, between steps. Rows never see one another except through the pages and states of
+ * their own sequence. Where logits are not wanted nothing above the last layer's keys and values, or state, is computed.
  *
  * A job owns the activations for max_rows rows and may be used again and again. Contexts grow only when the job ends well
  * (kv_advance in the last step): a job that is dropped half-way has changed nothing that counts.
@@ -26,7 +26,7 @@ typedef struct model_rows {
     const op_repeats *repeats; /* of these rows, none in their MODEL_NEAR_PAGES last pages; NULL: none */
 } model_rows;
 
-/* The attention of rows of the batch's first sequence in one layer; ops.h says what is added up. */
+/* The attention of rows of the batch's first sequence in one layer, which must have attention; ops.h says what is added up. */
 typedef struct model_probe {
     int layer;
     op_mass to;

@@ -1,4 +1,4 @@
-/* The inside of a model_job: activations and the running batch, for forward.c, gqa.c and ffn.c. */
+/* The inside of a model_job: activations and the running batch, for forward.c, gqa.c, delta.c and ffn.c. */
 #ifndef MODEL_JOB_H
 #define MODEL_JOB_H
 
@@ -30,8 +30,8 @@ struct model_job {
 
     /* Activations, device memory, [max_rows][...] */
     float *x, *norm, *half; /* hidden; half: what one half of a layer adds, before its norm */
-    float *q, *k, *v, *mixed;   /* heads * dk, kv_heads * dk, kv_heads * dv, heads * dv */
-    float *gate;                /* widest feed-forward */
+    float *q, *k, *v, *mixed;   /* heads * dk, kv_heads * dk, kv_heads * dv, heads * dv; of the delta rule see delta.c */
+    float *gate;                /* widest feed-forward, or what gates a mixer */
     float *near[2][MODEL_ROPES_MAX], *far[MODEL_ROPES_MAX]; /* rotary rows: near[0] of all rows, near[1] of the wanted */
     delta_seq *states;          /* [max_rows] of the sequences, in a layer of the delta rule; NULL without such layers */
     struct moe_room *moe;       /* NULL without experts */
@@ -49,7 +49,7 @@ CJ_NODISCARD cj_err gqa_attend(model_job *job, const gqa_spec *a, int layer, row
 
 /* The delta rule of all rows, from norm [all rows][hidden], into job->mixed; then its output projection for the rows of a set: y [rows][hidden]
  * gets (=, += when add) it. */
-void delta_mix(model_job *job, const delta_spec *r, int layer, const float *norm);
+CJ_NODISCARD cj_err delta_mix(model_job *job, const delta_spec *r, int layer, const float *norm, cj_diag *d);
 void delta_out(model_job *job, const delta_spec *r, const row_set *set, float *y, bool add);
 
 /* y [rows][hidden] (=, or += when add) feed-forward of norm [rows][hidden]. */

@@ -29,7 +29,7 @@ static cj_err pretend(kv_cache *kv, int64_t depth, const uint8_t *zeros, cj_diag
 {
     TRY(kv_resume(kv, depth, NULL, d));
     for (int i = 0; i < kv_layers(kv); i++)
-        for (int64_t p = kv_first_needed(kv_layer_at(kv, i), depth); p < depth / KV_PAGE; p++) TRY(kv_attach(kv, i, p, zeros, true, d));
+        for (int64_t p = kv_first_needed(kv_layer_at(kv, i), depth); p < i64_ceil_div(depth, KV_PAGE); p++) TRY(kv_attach(kv, i, p, zeros, true, d));
     return CJ_OK;
 }
 

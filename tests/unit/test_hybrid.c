@@ -1,5 +1,5 @@
 /* Models with recurrent layers, from their makers' folders: the states of a context, sessions that are cut, cancelled, saved and kept on a
- * shelf and still compute what a cold one computes, and folders that cannot be. */
+ * shelf and still compute what a cold one computes. What a folder may say is in test_folders.c. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -154,6 +154,36 @@ static void no_memory_changes_nothing(void **state)
     add(kv, 400, 2);
     assert_int_equal(kv_cut(kv, 200), 100);
     kv_close(&kv);
+}
+
+static cj_err count_checks(void *arg, int layer, int64_t page, const uint8_t *bytes, cj_diag *d)
+{
+    (void)page;
+    (void)bytes;
+    (void)d;
+    *(int *)arg += layer == 0;
+    return CJ_OK;
+}
+
+/* A state that came from a file unchecked is so still when a mark gives it back. */
+static void restored_states_are_checked(void **state)
+{
+    (void)state;
+    int checks = 0;
+    kv_cache *kv = open_cache();
+    uint8_t *bytes = mem_zalloc(kv_page_bytes(&layers[0].layout) + kv_page_bytes(&layers[1].layout));
+    assert_int_equal(kv_resume(kv, 100, &(kv_source){&checks, count_checks}, NULL), CJ_OK);
+    for (int i = 0; i < 2; i++) assert_int_equal(kv_attach(kv, i, 0, bytes, false, NULL), CJ_OK);
+    kv_mark(kv);
+    add(kv, 1, 5);
+    assert_int_equal(kv_check(kv, 0, 0, 1, NULL), CJ_OK);
+    assert_int_equal(checks, 0); /* the state is our own */
+    assert_int_equal(kv_cut(kv, 100), 100);
+    assert_true(state_of(kv) == 0);
+    assert_int_equal(kv_check(kv, 0, 0, 1, NULL), CJ_OK);
+    assert_int_equal(checks, 1);
+    kv_close(&kv);
+    mem_free(bytes);
 }
 
 /* ---- sessions ---- */
@@ -330,86 +360,108 @@ static void the_shelf_gives_back_the_state(void **state)
     engine_close(&e);
 }
 
-/* ---- folders ---- */
-
-/* Copies a golden folder with one text of its config exchanged, and opens it. */
-static cj_err open_changed(const char *from, const char *to, char *sentence, size_t size)
+/* A session that began with an entry may read another text; going back in that one must not give the entry's. */
+static void another_text_than_the_entrys_is_not_taken_for_it(void **state)
 {
-    static const char *const files[] = {"config.json", "model.safetensors"};
-    assert_int_equal(file_make_dirs(in_folder("model"), NULL), CJ_OK);
-    for (int i = 0; i < 2; i++) {
-        buf text = {0}, changed;
-        char *source = file_join(golden("qwen3_5"), files[i]), *target = file_join(in_folder("model"), files[i]);
-        file_out f;
-        assert_int_equal(file_read(source, 1 << 24, &text, NULL), CJ_OK);
-        buf_init(&changed, 1 << 24);
-        char *at = i ? NULL : strstr(text.data, from);
-        if (!i) assert_non_null(at);
-        size_t before = at ? (size_t)(at - text.data) : text.len, after = at ? before + strlen(from) : text.len;
-        assert_int_equal(buf_append(&changed, text.data, before, NULL), CJ_OK);
-        if (at) assert_int_equal(buf_puts(&changed, to, NULL), CJ_OK);
-        assert_int_equal(buf_append(&changed, text.data + after, text.len - after, NULL), CJ_OK);
-        assert_int_equal(file_out_open(&f, target, NULL), CJ_OK);
-        assert_int_equal(file_out_write(&f, changed.data, changed.len, NULL), CJ_OK);
-        assert_int_equal(file_out_commit(&f, NULL), CJ_OK);
-        buf_deinit(&text);
-        buf_deinit(&changed);
-        mem_free(source);
-        mem_free(target);
-    }
+    (void)state;
+    float got[VOCAB], want[VOCAB];
+    int64_t count, reused;
+    int32_t other[N];
+    engine *e = open_engine(golden("qwen3_5"), 64);
+    session *s = NULL, *back = NULL;
+    shelf *sh = NULL;
+    shelf_entry *entry = NULL, *read = NULL;
+    assert_int_equal(session_open(&s, e, 0, NULL), CJ_OK);
+    assert_int_equal(session_open(&back, e, 0, NULL), CJ_OK);
+    assert_int_equal(shelf_open(&sh, in_folder("shelf-other"), NULL), CJ_OK);
+    shelf_plan plan = {.name = "book", .key = session_shelf_key(s), .model_name = "tiny", .model_path = "-", .ids = ids, .n = 250};
+    assert_int_equal(shelf_write(sh, &entry, &plan, NULL), CJ_OK);
+    last_logits(s, ids, 130, NULL, got);
+    assert_int_equal(session_keep(s, entry, NULL), CJ_OK);
+    assert_int_equal(shelf_read(sh, &read, "book", NULL), CJ_OK);
+    assert_int_equal(session_attach(back, read, 130, &count, NULL), CJ_OK);
+    assert_int_equal(count, 130);
+    memcpy(other, ids, sizeof ids);
+    other[50] = (other[50] + 1) % VOCAB;
+    last_logits(back, other, 280, &reused, got);
+    assert_int_equal(reused, 0);
+    other[200] = (other[200] + 1) % VOCAB;
+    last_logits(back, other, 280, &reused, got);
+    assert_int_equal(reused, 0); /* it shares 200 tokens with what is held, but only 50 with the entry, whose checkpoint is at 130 */
+    cold(e, other, 280, want);
+    assert_memory_equal(got, want, sizeof got);
+    session_close(&back);
+    session_close(&s);
+    shelf_entry_close(&read);
+    shelf_entry_close(&entry);
+    shelf_close(&sh);
+    engine_close(&e);
+}
+
+/* Sparse attention stands in for far pages in the layers that have pages; the states go on as ever. */
+static void sparse_attention_goes_with_states(void **state)
+{
+    (void)state;
+    enum { LONG = 1500, KEEP = 2 }; /* more pages than are looked at */
+    float dense[VOCAB], sparse[VOCAB];
+    int32_t text[LONG];
+    for (int i = 0; i < LONG; i++) text[i] = (i * 37 + i * i * 5 + 11) % VOCAB;
     engine *e = NULL;
-    cj_diag d = {0};
-    cj_err err = engine_open(&e, &(engine_options){.path = in_folder("model"), .level = KERNEL_REF, .threads = 1}, &d);
-    *sentence = 0;
-    if (err) cj_diag_text(&d, CJ_LANG_EN, sentence, size);
-    engine_close(&e);
-    return err;
-}
-
-static void contradictions_are_told(void **state)
-{
-    (void)state;
-    static const struct { const char *from, *to, *said; } cases[] = {
-        {"\"model_type\": \"qwen3_5_text\"", "\"model_type\": \"llama\"", "\"llama\""},
-        {"\"model_type\": \"qwen3_5_text\"", "\"type\": \"qwen3_5_text\"", "model_type"},
-        {"\"hidden_size\": 64", "\"hidden_size\": 65", "embed_tokens"},
-        {"\"hidden_size\": 64", "\"hidden_size\": \"64\"", "hidden_size"},
-        {"\"hidden_size\": 64", "\"hidden_size\": -1", "hidden_size"},
-        {"\"hidden_size\": 64", "\"hidden_size\": null", "hidden_size"},
-        {"\"num_hidden_layers\": 8", "\"num_hidden_layers\": 9", "blk.8."},
-        {"\"linear_value_head_dim\": 24", "\"linear_value_head_dim\": 26", "heads"},
-        {"\"linear_value_head_dim\": 24", "\"linear_value_head_dim\": 20", "in_proj_qkv"},
-        {"\"linear_num_key_heads\": 2", "\"linear_num_key_heads\": 3", "heads"},
-        {"\"linear_conv_kernel_dim\": 4", "\"linear_conv_kernel_dim\": 1000000", "linear_conv_kernel_dim"},
-        {"\"linear_attention\",\n    \"linear_attention\",\n    \"linear_attention\",\n    \"full_attention\"",
-         "\"sliding_attention\",\n    \"linear_attention\",\n    \"linear_attention\",\n    \"full_attention\"", "sliding_attention"},
-        {"\"hidden_act\": \"silu\"", "\"hidden_act\": \"relu2\"", "relu2"},
-        {"\"rope_type\": \"default\"", "\"rope_type\": \"longrope\"", "longrope"},
-        {"\"partial_rotary_factor\": 0.25", "\"partial_rotary_factor\": 7.5", "rotary"},
-        {"{", "[", "config.json"},
-    };
-    char text[2048];
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        if (!open_changed(cases[i].from, cases[i].to, text, sizeof text)) fail_msg("taken: %s", cases[i].to);
-        if (!strstr(text, cases[i].said) || strstr(text, "{0}")) fail_msg("%s: %s", cases[i].to, text);
+    assert_int_equal(engine_open(&e, &(engine_options){.path = golden("qwen3_5"), .level = KERNEL_AUTO, .threads = 1, .kv = KV_BF16, .chunk = 200}, NULL), CJ_OK);
+    for (int64_t keep = 0; keep <= KEEP; keep += KEEP) {
+        session *s = NULL;
+        assert_int_equal(session_open(&s, e, LONG, NULL), CJ_OK);
+        session_set_keep(s, keep);
+        last_logits(s, text, LONG, NULL, keep ? sparse : dense);
+        session_close(&s);
     }
-    assert_int_equal(open_changed("\"use_cache\": true", "\"text_config\": null", text, sizeof text), CJ_OK);
+    double apart = 0, all = 0;
+    for (int i = 0; i < VOCAB; i++) {
+        apart += pow((double)sparse[i] - (double)dense[i], 2);
+        all += pow((double)dense[i], 2);
+    }
+    assert_true(apart > 0); /* it is another way of computing */
+    assert_true(apart < 0.01 * all);
+    engine_close(&e);
 }
 
-/* Of the folder that the test before has left. */
-static void a_folder_has_its_template_beside_it(void **state)
+static void only_attention_is_probed(void **state)
 {
     (void)state;
-    static const char text[] = "{{ messages[0].content }}";
-    char *path = file_join(in_folder("model"), "chat_template.jinja");
-    file_out f;
-    assert_int_equal(file_out_open(&f, path, NULL), CJ_OK);
-    assert_int_equal(file_out_write(&f, text, strlen(text), NULL), CJ_OK);
-    assert_int_equal(file_out_commit(&f, NULL), CJ_OK);
-    engine *e = open_engine(in_folder("model"), 8);
-    assert_string_equal(engine_template(e), text);
+    engine *e = open_engine(golden("qwen3_5"), 64);
+    session *s = NULL;
+    float mass[N] = {0};
+    session_probe probe = {.layer = 3, .head = 1, .from = 90, .mass = mass};
+    session_call call = {.probes = &probe, .n_probes = 1};
+    assert_int_equal(session_open(&s, e, 0, NULL), CJ_OK);
+    assert_int_equal(session_eval(s, ids, 100, &call, NULL, NULL), CJ_OK);
+    assert_true(mass[0] > 0);
+    probe.layer = 0; /* of the delta rule */
+    assert_int_equal(session_eval(s, ids, 100, &call, NULL, NULL), CJ_E_INTERNAL);
+    probe.layer = 8;
+    assert_int_equal(session_eval(s, ids, 100, &call, NULL, NULL), CJ_E_INTERNAL);
+    session_close(&s);
     engine_close(&e);
-    mem_free(path);
+}
+
+/* A context that stands somewhere without a state must not go on as if it were at the beginning. */
+static void a_state_that_is_not_there_is_an_error(void **state)
+{
+    (void)state;
+    engine *e = open_engine(golden("qwen3_5"), 64);
+    kv_cache *kv = NULL;
+    model_job *job = NULL;
+    bool done;
+    assert_int_equal(model_kv_open(engine_model(e), KV_F32, &kv, NULL), CJ_OK);
+    assert_int_equal(model_job_open(&job, engine_model(e), 8, NULL), CJ_OK);
+    assert_int_equal(kv_resume(kv, KV_PAGE, NULL, NULL), CJ_OK);
+    const model_rows rows = {.kv = kv, .ids = ids, .count = 4};
+    const model_batch batch = {.seqs = &rows, .n_seqs = 1};
+    assert_int_equal(model_job_begin(job, &batch, NULL), CJ_OK);
+    assert_int_equal(model_job_step(job, &done, NULL), CJ_E_INTERNAL);
+    model_job_close(&job);
+    kv_close(&kv);
+    engine_close(&e);
 }
 
 static void no_memory_is_an_error(void **state)
@@ -445,10 +497,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(states_move_on), cmocka_unit_test(marks_can_be_cut_to), cmocka_unit_test(snapshots_hold_the_state),
-        cmocka_unit_test(no_memory_changes_nothing), cmocka_unit_test(cut_sessions_are_cold), cmocka_unit_test(the_prompt_is_had_back),
-        cmocka_unit_test(a_cancel_leaves_a_good_session), cmocka_unit_test(the_shelf_gives_back_the_state), cmocka_unit_test(contradictions_are_told),
-        cmocka_unit_test(a_folder_has_its_template_beside_it),
-        cmocka_unit_test(no_memory_is_an_error),
+        cmocka_unit_test(no_memory_changes_nothing), cmocka_unit_test(restored_states_are_checked), cmocka_unit_test(cut_sessions_are_cold),
+        cmocka_unit_test(the_prompt_is_had_back), cmocka_unit_test(a_cancel_leaves_a_good_session), cmocka_unit_test(the_shelf_gives_back_the_state),
+        cmocka_unit_test(another_text_than_the_entrys_is_not_taken_for_it), cmocka_unit_test(only_attention_is_probed),
+        cmocka_unit_test(sparse_attention_goes_with_states),
+        cmocka_unit_test(a_state_that_is_not_there_is_an_error), cmocka_unit_test(no_memory_is_an_error),
     };
     return cmocka_run_group_tests(tests, begin, end);
 }
