@@ -58,7 +58,7 @@ static int64_t context_bytes(const facts *f, int64_t n)
     for (int i = 0; i < kv_layers(f->kv); i++) {
         const kv_layer *l = kv_layer_at(f->kv, i);
         if (l->layout.type == KV_STATE) {
-            sum += (int64_t)kv_page_bytes(&l->layout);
+            sum += (2 + KV_MARKS) * (int64_t)kv_page_bytes(&l->layout); /* the one before a pass, the one after it, those remembered */
             continue;
         }
         int64_t held = l->window ? i64_min(n, l->window + KV_SLACK + KV_PAGE) : n;
@@ -128,6 +128,17 @@ static const gqa_spec *attention_of(const model_spec *m)
 
 static void add_text(json_object *o, const char *key, const char *text) { json_object_object_add(o, key, *text ? json_object_new_string(text) : NULL); }
 static void add_int(json_object *o, const char *key, int64_t v) { json_object_object_add(o, key, json_object_new_int64(v)); }
+
+/* Whether it has a chat template: of a folder, in a file of its own. */
+static bool chats(const facts *f)
+{
+    char text[8];
+    if (!source_is_folder(source_of(f))) return *key_text(f, "tokenizer.chat_template", text, sizeof text);
+    char *path = file_join(source_path(source_of(f)), "chat_template.jinja");
+    bool there = path && file_exists(path);
+    mem_free(path);
+    return there;
+}
 
 static json_object *types_json(const facts *f)
 {
@@ -203,7 +214,7 @@ static void print_json(const facts *f)
         add_int(o, "tokens", tokenizer_size(f->vocabulary));
     }
     json_object_object_add(o, "characters_per_token", ratio);
-    json_object_object_add(o, "chat_template", json_object_new_boolean(*key_text(f, "tokenizer.chat_template", text, sizeof text)));
+    json_object_object_add(o, "chat_template", json_object_new_boolean(chats(f)));
     add_text(o, "licence", f->entry ? f->entry->licence : key_text(f, "general.license", text, sizeof text));
     add_text(o, "licence_url", f->entry ? f->entry->licence_url : "");
     cli_json(o);
@@ -284,7 +295,7 @@ static void print_weights(const facts *f)
 
 static void print_vocabulary(const facts *f)
 {
-    char text[TERM_TEXT], template_text[8];
+    char text[TERM_TEXT];
     label(f, MSG_INSPECT_VOCABULARY);
     if (!f->vocabulary) {
         cli_print(f->cli, MSG_INSPECT_NO_VOCABULARY, "%s", "");
@@ -295,8 +306,7 @@ static void print_vocabulary(const facts *f)
     cli_print(f->cli, MSG_INSPECT_PER_TOKEN, "%.2f" ARG "%.2f" ARG "%.1f",
               characters_per_token(f, modern), characters_per_token(f, classical), characters_per_token(f, english));
     label(f, MSG_INSPECT_CHAT);
-    bool chats = *key_text(f, "tokenizer.chat_template", template_text, sizeof template_text);
-    cli_print(f->cli, chats ? MSG_INSPECT_CHATS : MSG_INSPECT_BASE, "%s", "");
+    cli_print(f->cli, chats(f) ? MSG_INSPECT_CHATS : MSG_INSPECT_BASE, "%s", "");
 }
 
 static void print_memory(const facts *f)
