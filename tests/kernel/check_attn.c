@@ -113,13 +113,32 @@ static bound bound_of(const subject *of, kv_type type)
     return rounds(of, type) ? (bound){4e-3, 4e-3} : codes(of, type) ? (bound){1e-5, 4e-4} : (bound){6e-7, 2e-6};
 }
 
+/* What the oracle says to the rows of each shape, in the order in which they are compared: out[dv], scale[dv], score_scale. Pages have the same
+ * bytes whoever stored them, so it is asked once. */
+static double *oracle[SHAPES];
+
+static const double *oracle_row(const attn_case *c, int s, int64_t row, int h, int64_t index)
+{
+    const int dv = c->kv.dv;
+    double **rows = &oracle[c->shape.seed];
+    if (!*rows) *rows = calloc((size_t)(c->rows * c->shape.heads), (size_t)(2 * dv + 1) * sizeof **rows);
+    double *x = *rows + index * (2 * dv + 1);
+    if (x[2 * dv] == 0) {
+        double out[512], scale[512];
+        attn_case_row(c, s, row, h, out, scale, &x[2 * dv], NULL);
+        memcpy(x, out, (size_t)dv * sizeof *x);
+        memcpy(x + dv, scale, (size_t)dv * sizeof *x);
+    }
+    return x;
+}
+
 static void compare(const attn_case *c, bound b, const subject *of)
 {
-    double out[512], scale[512], score_scale;
+    int64_t index = 0;
     for (int s = 0; s < c->shape.n_seqs; s++)
         for (int64_t row = 0; row < c->seqs[s].count; row += c->seqs[s].count > 16 && row ? 7 : 1)
             for (int h = 0; h < c->shape.heads; h++) {
-                attn_case_row(c, s, row, h, out, scale, &score_scale, NULL);
+                const double *out = oracle_row(c, s, row, h, index++), *scale = out + c->kv.dv, score_scale = out[2 * c->kv.dv];
                 const float *got = c->out + ((c->seqs[s].row + row) * c->shape.heads + h) * c->kv.dv;
                 for (int d = 0; d < c->kv.dv; d++) {
                     double tolerance = scale[d] * (b.value + 2 * b.score * score_scale) + 1e-30;
