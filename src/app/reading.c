@@ -103,7 +103,7 @@ int reading_await(const cli *c, background *b)
     char name[BACKGROUND_WORD_MAX];
     int status = EXIT_DONE;
     bool reads = background_await(b, hand_on, name, &status);
-    if (!reads && status) return status;
+    if (!reads && status) return cli_interrupted() ? EXIT_INTERRUPTED : status;
     if (c->json) {
         json_object *o = json_object_new_object();
         json_object_object_add(o, "name", reads ? json_object_new_string(name) : NULL);

@@ -17,7 +17,8 @@ typedef struct background {
 CJ_NODISCARD cj_err background_begin(background *b, cj_diag *d);
 /* In the other: all that could be refused at once has been. Says a word, and what is said from now on goes to the file `log`, at its end. */
 CJ_NODISCARD cj_err background_settle(background *b, const char *word, const char *log, cj_diag *d);
-/* Here: hands on what is said until the other has settled, word [BACKGROUND_WORD_MAX] is then its word; or until it has ended, with *status. */
+/* Here: hands on what is said until the other has settled, word [BACKGROUND_WORD_MAX] is then its word; or until it has ended, with *status. A wish
+ * to stop (file_stop_when) before that is passed on to it, politely. */
 bool background_await(background *b, void (*said)(const char *text, size_t n), char *word, int *status);
 
 /* The lowest priority for this process: for the processor, for the disk, and for staying when memory runs out. As far as the system lets us. */

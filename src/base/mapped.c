@@ -66,14 +66,18 @@ static void unlock_all(void) { pthread_mutex_unlock(&lock); }
 
 static void start_keeper(void)
 {
+    static bool forks_watched; /* a copy of the process has it too */
     pthread_t t;
     sigset_t all, before;
     if (!limit || keeper_of == (int)getpid()) return;
-    keeper_of = (int)getpid();
-    pthread_atfork(lock_all, unlock_all, unlock_all); /* a copy of the process must not begin with the keeper's lock */
+    if (!forks_watched && pthread_atfork(lock_all, unlock_all, unlock_all)) return; /* a copy must not begin with the keeper's lock */
+    forks_watched = true;
     sigfillset(&all);
     pthread_sigmask(SIG_BLOCK, &all, &before); /* signals are for others */
-    if (!pthread_create(&t, NULL, keep, NULL)) pthread_detach(t);
+    if (!pthread_create(&t, NULL, keep, NULL)) { /* else the next mapping tries again */
+        pthread_detach(t);
+        keeper_of = (int)getpid();
+    }
     pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "../support/skip.h"
+#include "base/background.h"
 #include "base/clock.h"
 #include "base/confine.h"
 #include "base/file.h"
@@ -390,6 +391,70 @@ static void a_fenced_program_finds_doors_shut(void **state)
     buf_deinit(&out);
 }
 
+/* ---- in the background ---- */
+
+static char heard[256];
+static void hear(const char *text, size_t n) { snprintf(heard, sizeof heard, "%.*s", (int)n, text); }
+
+static volatile sig_atomic_t rung;
+static void ring(int sig)
+{
+    (void)sig;
+    rung = 1;
+}
+static bool was_rung(void) { return rung; }
+
+/* Divides this process; the other one waits so long and settles, or ends with the status 7. */
+static background begin_another(double wait, bool settles)
+{
+    char *log = in_root("log");
+    background b;
+    assert_int_equal(background_begin(&b, NULL), CJ_OK);
+    if (b.pid) {
+        mem_free(log);
+        return b;
+    }
+    bool deaf = signal(SIGPIPE, SIG_IGN) == SIG_IGN; /* who listens may go away */
+    for (double until = clock_now() + wait; clock_now() < until;) clock_sleep(0.05);
+    fputs(deaf ? "ready\n" : "a closed pipe would end me\n", stderr);
+    if (settles && background_settle(&b, "named", log, NULL)) _exit(8);
+    fputs("for the log\n", stderr);
+    _exit(settles ? 0 : 7);
+}
+
+static void what_is_in_the_background_settles_or_ends(void **state)
+{
+    char word[BACKGROUND_WORD_MAX];
+    int status = -1;
+    (void)state;
+    background b = begin_another(0, true);
+    assert_true(background_await(&b, hear, word, &status));
+    assert_string_equal(word, "named");
+    assert_string_equal(heard, "ready\n");
+    b = begin_another(0, false);
+    assert_false(background_await(&b, hear, word, &status));
+    assert_int_equal(status, 7);
+}
+
+/* Ctrl-C before it has settled is for it too. */
+static void what_has_not_settled_is_stopped(void **state)
+{
+    char word[BACKGROUND_WORD_MAX];
+    int status = -1;
+    struct sigaction how = {.sa_handler = ring}, before;
+    (void)state;
+    background b = begin_another(10, true);
+    sigaction(SIGALRM, &how, &before);
+    file_stop_when(was_rung);
+    alarm(1);
+    double start = clock_now();
+    assert_false(background_await(&b, hear, word, &status));
+    file_stop_when(NULL);
+    sigaction(SIGALRM, &before, NULL);
+    assert_int_equal(status, 128 + SIGTERM);
+    assert_true(clock_now() - start < 8);
+}
+
 int main(int argc, char **argv)
 {
     if (argc == 2 && !strcmp(argv[1], "try")) _exit(try_doors()); /* at once: what sanitizers do at an end is not permitted */
@@ -400,7 +465,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(growing_files_keep_what_they_are_told), cmocka_unit_test(the_share_folder_can_be_named),
         cmocka_unit_test(fenced_work_can_only_compute), cmocka_unit_test(fenced_work_ends_within_its_limits),
         cmocka_unit_test(fenced_work_can_be_cancelled), cmocka_unit_test(a_fenced_program_reads_and_answers),
-        cmocka_unit_test(a_fenced_program_finds_doors_shut),
+        cmocka_unit_test(a_fenced_program_finds_doors_shut), cmocka_unit_test(what_is_in_the_background_settles_or_ends),
+        cmocka_unit_test(what_has_not_settled_is_stopped),
     };
     return cmocka_run_group_tests(tests, make_root, remove_root);
 }
