@@ -8,9 +8,11 @@
 
 #include <errno.h>
 #include <math.h>
+#include <signal.h>
 #include <sqlite3.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "base/folder.h"
@@ -206,9 +208,31 @@ static cj_err fill(builder *b, cj_diag *d)
     return run(b->db, "INSERT INTO text(text) VALUES('optimize')", b->path, d);
 }
 
+/* Of the parts beside an index those whose process is gone. */
+static bool remove_remains(void *index, const char *path, bool is_dir)
+{
+    const size_t n = strlen(index);
+    char *end = NULL;
+    if (is_dir || strncmp(path, index, n) != 0 || path[n] != '.') return true;
+    const long process = strtol(path + n + 1, &end, 10);
+    if (process > 0 && !strcmp(end, ".part") && kill((pid_t)process, 0) && errno == ESRCH) (void)!folder_remove(path, NULL);
+    return true;
+}
+
+/* What runs that did not end have left; it only takes room. */
+static void clear_remains(char *path)
+{
+    char *folder = mem_strdup(path), *slash = folder ? strrchr(folder, '/') : NULL;
+    if (slash && slash > folder) {
+        *slash = 0;
+        (void)!folder_each(folder, remove_remains, path, NULL);
+    }
+    mem_free(folder);
+}
+
 static cj_err build(builder *b, const char *part, cj_diag *d)
 {
-    TRY(folder_remove(part, d)); /* of a run that did not end */
+    TRY(folder_remove(part, d)); /* of an earlier process of our number */
     cj_err e = open_database(&b->db, part, "", SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, d);
     if (!e) e = fill(b, d);
     sqlite3_finalize(b->add);
@@ -232,7 +256,9 @@ cj_err text_index_build(const char *path, const char *text, size_t bytes, const 
     buf part;
     TRY(check_passages(&b, d));
     buf_init(&part, 1 << 16);
-    cj_err e = buf_printf(&part, d, "%s.part", path);
+    cj_err e = buf_puts(&part, path, d);
+    if (!e) clear_remains(part.data);
+    if (!e) e = buf_printf(&part, d, ".%ld.part", (long)getpid()); /* several processes may want the index of one text */
     if (!e) e = build(&b, part.data, d);
     buf_deinit(&part);
     return e;

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -244,6 +245,39 @@ static void builds_with_care(void **state)
     assert_null(ix);
 }
 
+static bool another_builds(void *arg, int64_t done, int64_t total)
+{
+    int status = -1;
+    pid_t other = fork();
+    if (!other) _exit(text_index_build(path, story, strlen(story), *(const text_range **)arg, total, NULL, NULL, NULL) ? 1 : 0);
+    assert_int_equal(waitpid(other, &status, 0), other);
+    assert_int_equal(status, 0);
+    return true;
+}
+
+/* Two processes make one index at a time; what a third one left half-made is cleared away, what one is making is not. */
+static void several_build_at_once(void **state)
+{
+    char ended[96], runs[96];
+    text_index *ix = NULL;
+    const text_range halves[] = {{0, 30}, {30, 60}}, *passages = halves;
+    int status;
+    pid_t child = fork();
+    if (!child) _exit(0);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    snprintf(ended, sizeof ended, "%s.%ld.part", path, (long)child);
+    snprintf(runs, sizeof runs, "%s.%ld.part", path, (long)getppid());
+    fclose(fopen(ended, "w"));
+    fclose(fopen(runs, "w"));
+    assert_int_equal(text_index_build(path, story, strlen(story), halves, 2, another_builds, &passages, NULL), CJ_OK);
+    assert_int_equal(text_index_open(&ix, path, strlen(story), NULL), CJ_OK);
+    assert_int_equal(text_index_passages(ix), 2);
+    text_index_close(&ix);
+    assert_false(file_exists(ended));
+    assert_true(file_exists(runs));
+    assert_int_equal(unlink(runs), 0);
+}
+
 /* ---- files from elsewhere ---- */
 
 static void made_by(const char *sql, cj_err want)
@@ -366,7 +400,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(cuts_pieces),        cmocka_unit_test(finds_passages),      cmocka_unit_test(finds_phrases),
         cmocka_unit_test(long_questions),     cmocka_unit_test(builds_with_care),    cmocka_unit_test(refuses_other_files),
-        cmocka_unit_test(survives_damage),    cmocka_unit_test(tells_of_no_memory),
+        cmocka_unit_test(survives_damage),    cmocka_unit_test(tells_of_no_memory),  cmocka_unit_test(several_build_at_once),
     };
     return cmocka_run_group_tests_name("text_index", tests, begin, end);
 }
