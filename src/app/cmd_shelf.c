@@ -126,46 +126,48 @@ static cj_err list(tending *t)
     return CJ_OK;
 }
 
-typedef struct lookup {
-    tending *t;
-    const char *name;
-    bool found, damaged;
-    shelf_info info;
-} lookup;
-
-static bool is_wanted(void *user, const shelf_info *info, bool damaged)
+static cj_err print_documents(tending *t, const shelf_info *info)
 {
-    lookup *l = user;
-    if (strcmp(info->name, l->name)) return true;
-    l->info = *info;
-    l->damaged = damaged;
-    l->found = true;
-    return false;
+    for (int i = 0; i < info->documents && i < BOOK_DOCUMENTS_MAX; i++) {
+        document *doc = NULL;
+        char chars[TERM_TEXT];
+        TRY(open_document(t, info->name, i, &doc, &t->d));
+        cli_print(t->c, MSG_SHELF_DOCUMENT, "%s" ARG "%s" ARG "%s", document_name(doc), term_count(chars, document_chars(doc)), document_sha256(doc));
+        document_close(&doc);
+    }
+    return CJ_OK;
 }
 
-static cj_err find(tending *t, const char *name, lookup *l)
+/* An entry, and beside a complete one the longer version that is being read. */
+static json_object *named_json(tending *t, const shelf_named *l)
 {
-    *l = (lookup){.t = t, .name = name};
-    TRY(shelf_each(t->shelf, is_wanted, l, &t->d));
-    return l->found ? CJ_OK : diag_fail(&t->d, CJ_E_NOT_FOUND, MSG_SHELF_NO_ENTRY, "%s", name);
+    shelf_info bad = {0};
+    snprintf(bad.name, sizeof bad.name, "%s", t->c->argv[1]);
+    if (!l->is_complete && !l->is_unfinished) return entry_json(t, &bad, true);
+    json_object *o = entry_json(t, l->is_complete ? &l->complete : &l->unfinished, false);
+    if (l->is_complete && l->is_unfinished) json_object_object_add(o, "unfinished", entry_json(t, &l->unfinished, false));
+    return o;
 }
 
 static cj_err show(tending *t)
 {
-    lookup l;
-    TRY(find(t, t->c->argv[1], &l));
+    shelf_named l;
+    const char *name = t->c->argv[1];
+    TRY(shelf_find(t->shelf, name, &l, &t->d));
     if (t->c->json) {
-        cli_json(entry_json(t, &l.info, l.damaged));
+        cli_json(named_json(t, &l));
         return CJ_OK;
     }
-    print_entry(t, &l.info, l.damaged);
-    if (!l.damaged && *l.info.model_path) cli_print(t->c, MSG_SHELF_MODEL_PATH, "%s", l.info.model_path);
-    for (int i = 0; !l.damaged && i < l.info.documents && i < BOOK_DOCUMENTS_MAX; i++) {
-        document *doc = NULL;
-        char chars[TERM_TEXT];
-        TRY(open_document(t, l.info.name, i, &doc, &t->d));
-        cli_print(t->c, MSG_SHELF_DOCUMENT, "%s" ARG "%s" ARG "%s", document_name(doc), term_count(chars, document_chars(doc)), document_sha256(doc));
-        document_close(&doc);
+    const shelf_info *info = l.is_complete ? &l.complete : l.is_unfinished ? &l.unfinished : NULL;
+    if (info) {
+        print_entry(t, info, false);
+        if (*info->model_path) cli_print(t->c, MSG_SHELF_MODEL_PATH, "%s", info->model_path);
+        TRY(print_documents(t, info));
+    }
+    if (info == &l.complete && l.is_unfinished) print_entry(t, &l.unfinished, false);
+    if (l.is_damaged) {
+        print_name(name);
+        cli_print(t->c, MSG_SHELF_ROW_BAD, "%s", "");
     }
     return CJ_OK;
 }
@@ -301,15 +303,15 @@ static cj_err import(tending *t)
 {
     char name[SHELF_NAME_MAX + 1];
     shelf_watch watch = {t, on_progress, NULL};
-    lookup l;
+    shelf_named l;
     cli_progress_begin(&t->progress, t->c, MSG_SHELF_IMPORTING);
     t->progress.bytes = true;
     cj_err e = shelf_import(t->shelf, t->c->argv[1], t->as, &watch, name, &t->d);
     cli_progress_end(&t->progress);
     TRY(e);
     if (t->c->json) {
-        TRY(find(t, name, &l));
-        cli_json(entry_json(t, &l.info, l.damaged));
+        TRY(shelf_find(t->shelf, name, &l, &t->d));
+        cli_json(entry_json(t, &l.complete, !l.is_complete));
     } else
         cli_print(t->c, MSG_SHELF_IMPORT_DONE, "%s", name);
     return CJ_OK;

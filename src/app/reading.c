@@ -3,7 +3,6 @@
 #include "app/reading.h"
 
 #include <stdio.h>
-#include <string.h>
 
 #include "base/clock.h"
 
@@ -14,43 +13,27 @@ const char *reading_state(shelf *s, const shelf_info *info)
     return shelf_is_paused(s, info->name) ? "paused" : "interrupted";
 }
 
-/* The entries of a name: the complete one, and the one being read. */
-typedef struct lookup {
-    const char *name;
-    bool found, unfinished;
-    shelf_info info; /* of the unfinished one, if there is one */
-} lookup;
-
-static bool look(void *user, const shelf_info *info, bool damaged)
-{
-    lookup *l = user;
-    if (damaged || strcmp(info->name, l->name)) return true;
-    if (!l->found || !info->complete) l->info = *info;
-    l->unfinished = l->unfinished || !info->complete;
-    l->found = true;
-    return true;
-}
-
-static cj_err find(shelf *s, const char *name, lookup *l, cj_diag *d)
-{
-    *l = (lookup){.name = name};
-    TRY(shelf_each(s, look, l, d));
-    return l->found ? CJ_OK : diag_fail(d, CJ_E_NOT_FOUND, MSG_SHELF_NO_ENTRY, "%s", name);
-}
-
 static int percent(const shelf_info *i) { return (int)(100 * i->tokens / i->tokens_total); }
 
-static void tell(const cli *c, shelf *s, const lookup *l, msg_id id)
+/* Those of which nothing is known but that they are damaged aside. */
+static cj_err find(shelf *s, const char *name, shelf_named *l, cj_diag *d)
 {
+    TRY(shelf_find(s, name, l, d));
+    return l->is_complete || l->is_unfinished ? CJ_OK : diag_fail(d, CJ_E_INPUT, MSG_SHELF_ROW_DAMAGED, "%s", name);
+}
+
+static void tell(const cli *c, shelf *s, const shelf_named *l, msg_id id)
+{
+    const shelf_info *i = l->is_unfinished ? &l->unfinished : &l->complete;
     if (!c->json) {
-        cli_print(c, l->unfinished ? id : MSG_READ_COMPLETE, "%s" ARG "%d", l->name, percent(&l->info));
+        cli_print(c, l->is_unfinished ? id : MSG_READ_COMPLETE, "%s" ARG "%d", i->name, percent(i));
         return;
     }
     json_object *o = json_object_new_object();
-    json_object_object_add(o, "name", json_object_new_string(l->name));
-    json_object_object_add(o, "state", json_object_new_string(reading_state(s, &l->info)));
-    json_object_object_add(o, "tokens", json_object_new_int64(l->info.tokens));
-    json_object_object_add(o, "tokens_total", json_object_new_int64(l->info.tokens_total));
+    json_object_object_add(o, "name", json_object_new_string(i->name));
+    json_object_object_add(o, "state", json_object_new_string(reading_state(s, i)));
+    json_object_object_add(o, "tokens", json_object_new_int64(i->tokens));
+    json_object_object_add(o, "tokens_total", json_object_new_int64(i->tokens_total));
     cli_json(o);
 }
 
@@ -58,7 +41,7 @@ static void tell(const cli *c, shelf *s, const lookup *l, msg_id id)
 static cj_err pause_entry(const cli *c, shelf *s, const char *name, cj_diag *d)
 {
     const double patience = 30, start = clock_now();
-    lookup l;
+    shelf_named l;
     TRY(find(s, name, &l, d));
     TRY(shelf_pause(s, name, d));
     while (shelf_is_written(s, name)) {
@@ -67,7 +50,7 @@ static cj_err pause_entry(const cli *c, shelf *s, const char *name, cj_diag *d)
         clock_sleep(0.05);
     }
     TRY(find(s, name, &l, d));
-    if (!l.unfinished) shelf_unpause(s, name);
+    if (!l.is_unfinished) shelf_unpause(s, name);
     tell(c, s, &l, MSG_READ_PAUSED);
     return CJ_OK;
 }
@@ -86,10 +69,10 @@ bool reading_can_resume(const cli *c, const char *name, int *code)
 {
     shelf *s = NULL;
     cj_diag d = {0};
-    lookup l = {0};
+    shelf_named l = {0};
     cj_err e = shelf_open(&s, NULL, &d);
     if (!e) e = find(s, name, &l, &d);
-    bool can = !e && l.unfinished && !shelf_is_written(s, name);
+    bool can = !e && l.is_unfinished && !shelf_is_written(s, name);
     if (!e && !can) tell(c, s, &l, MSG_READ_ALREADY);
     shelf_close(&s);
     *code = e ? cli_fail(c, &d) : EXIT_DONE;

@@ -16,6 +16,14 @@ typedef struct writer {
     generate_result *result;
 } writer;
 
+size_t generate_unfinished(const char *text, size_t n)
+{
+    static const char mark[] = "\xEF\xBF\xBD";
+    const size_t whole = n;
+    while (n >= strlen(mark) && !memcmp(text + n - strlen(mark), mark, strlen(mark))) n -= strlen(mark);
+    return whole - n;
+}
+
 const char *generate_end_name(generate_end e)
 {
     static const char *const names[] = {"stop", "length", "stop", "context", "cancelled"};

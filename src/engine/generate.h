@@ -24,6 +24,9 @@ typedef enum generate_end { END_TOKEN, END_LENGTH, END_STOP, END_CONTEXT, END_CA
 /* "stop", "length", "stop", "context", "cancelled": as `juan run --json` says it. */
 const char *generate_end_name(generate_end e);
 
+/* Bytes at the end of a written text that stand for a character which was never finished. */
+size_t generate_unfinished(const char *text, size_t n);
+
 typedef struct generate_options {
     sampler_options sampling;
     int64_t max_tokens;          /* 0: as many as the context takes */

@@ -77,7 +77,7 @@ static double sum(line l, int64_t from, int64_t to)
     return n * (each > l.least ? each : l.least);
 }
 
-static cj_err measure(timing *t, int64_t from, int64_t tokens, int64_t keep, read_estimate *out, cj_diag *d)
+static cj_err measure(timing *t, int64_t tokens, int64_t keep, read_estimate *out, cj_diag *d)
 {
     const int64_t same = read_estimate_same(keep), deep = same + 4 * DEPTH, last = i64_max(tokens, deep);
     double first, shallow, exact, fast, faster;
@@ -87,18 +87,17 @@ static cj_err measure(timing *t, int64_t from, int64_t tokens, int64_t keep, rea
     TRY(pass(t, 0, 0, &shallow, d));
     TRY(pass(t, DEPTH, 0, &exact, d));
     const line dense = through(0, shallow, DEPTH, exact, shallow);
-    out->exact_seconds = sum(dense, from, tokens);
+    out->exact_seconds = sum(dense, 0, tokens);
     out->fast_seconds = out->exact_seconds;
     if (tokens <= same) return CJ_OK;
     TRY(pass(t, deep, keep, &fast, d));
     TRY(pass(t, last + DEPTH, keep, &faster, d));
     const line sparse = through(deep, fast, last + DEPTH, faster, shallow);
-    int64_t middle = i64_min(tokens, i64_max(from, same));
-    out->fast_seconds = sum(dense, i64_min(from, middle), middle) + sum(sparse, middle, tokens);
+    out->fast_seconds = sum(dense, 0, same) + sum(sparse, same, tokens);
     return CJ_OK;
 }
 
-cj_err read_estimate_make(const engine *e, int64_t from, int64_t tokens, int64_t keep, bool (*on_progress)(void *arg), void *arg, read_estimate *out,
+cj_err read_estimate_make(const engine *e, int64_t tokens, int64_t keep, bool (*on_progress)(void *arg), void *arg, read_estimate *out,
                           cj_diag *d)
 {
     timing t = {.e = e, .threads = pool_threads(kernel_pool(engine_kernel(e))), .on_progress = on_progress, .arg = arg};
@@ -110,7 +109,7 @@ cj_err read_estimate_make(const engine *e, int64_t from, int64_t tokens, int64_t
     t.zeros = mem_zalloc(bytes);
     t.ids = mem_array(ROWS, sizeof *t.ids);
     cj_err err = t.zeros && t.ids ? model_job_open(&t.job, engine_model(e), ROWS, d) : diag_nomem(d, bytes);
-    if (!err) err = measure(&t, from, tokens, keep, out, d);
+    if (!err) err = measure(&t, tokens, keep, out, d);
     model_job_close(&t.job);
     mem_free(t.zeros);
     mem_free(t.ids);

@@ -11,9 +11,9 @@ typedef struct read_estimate {
 /* The longest text, in tokens, of which fast reading leaves nothing out: no page is far enough behind. */
 int64_t read_estimate_same(int64_t keep);
 
-/* For reading the tokens [from, tokens) exactly, and looking at `keep` far pages. Takes about a second with a small model; on_progress
+/* For reading so many tokens exactly, and looking at `keep` far pages. Takes about a second with a small model; on_progress
  * (may be NULL) is called between its steps, false cancels. */
-CJ_NODISCARD cj_err read_estimate_make(const engine *e, int64_t from, int64_t tokens, int64_t keep, bool (*on_progress)(void *arg), void *arg,
+CJ_NODISCARD cj_err read_estimate_make(const engine *e, int64_t tokens, int64_t keep, bool (*on_progress)(void *arg), void *arg,
                                        read_estimate *out, cj_diag *d);
 
 #endif

@@ -8,9 +8,9 @@
 #include "base/json.h"
 #include "base/utf8.h"
 #include "engine/generate.h"
-#include "engine/prompt.h"
+#include "reader/prompt.h"
 
-enum { WINDOW_MOST = 3072, ROUND = 192 /* tokens of instruction and template */, LEAST = 256, BLOB_MOST = 1 << 20, VERSION = 1 };
+enum { WINDOW_MOST = 3072, ROUND = 192 /* tokens of instruction and template */, LEAST = 256, BLOB_MOST = 1 << 20, VERSION = 2 };
 
 /* ---- chapters ---- */
 
@@ -95,7 +95,7 @@ typedef struct writing {
     int64_t room;        /* tokens of a part */
     int64_t done, total; /* tokens of the book */
     int64_t part;        /* of those in the part that is being written */
-    bool stopped;
+    bool stopped, unkept; /* unkept: a summary could not be kept, which was told */
 } writing;
 
 static bool on_progress(void *arg, int64_t done, int64_t total)
@@ -112,63 +112,31 @@ static bool on_piece(void *arg, const generate_piece *p)
     return on_progress(arg, 1, 1);
 }
 
-/* {"messages": [what is asked], "enable_thinking": false}; NULL: no memory. */
-static json_object *request(const char *instruction, const char *text, size_t n)
+char *outline_tidy(const char *text, size_t n, bool cut)
 {
-    buf content;
-    json_object *o = NULL;
-    buf_init(&content, SIZE_MAX / 2);
-    if (!buf_puts(&content, instruction, NULL) && !buf_append(&content, text, n, NULL)) {
-        json_object *list = json_object_new_array(), *m = json_object_new_object();
-        o = json_object_new_object();
-        json_object_object_add(m, "role", json_object_new_string("user"));
-        json_object_object_add(m, "content", json_object_new_string_len(content.data, (int)content.len));
-        json_object_array_add(list, m);
-        json_object_object_add(o, "messages", list);
-        json_object_object_add(o, "enable_thinking", json_object_new_boolean(false));
-    }
-    buf_deinit(&content);
-    return o;
-}
-
-static const char *instruction_for(const char *text, size_t n)
-{
-    uint32_t cp;
-    for (size_t i = 0; i < n && i < 4096;) {
-        i += (size_t)utf8_decode(text + i, n - i, &cp);
-        if (cp >= 0x2E80 && cp != UTF8_INVALID) return "请用两三句话概括下面的文字，写出人物与事件，只写概括：\n\n";
-    }
-    return "Summarise the text below in two or three sentences: who and what it is about. Write the summary only.\n\n";
-}
-
-/* Without the white space around it. */
-static char *trimmed(const buf *text)
-{
-    const char *s = text->data ? text->data : "";
-    size_t n = text->len;
-    while (n && strchr(" \n\r\t", *s)) s++, n--;
-    while (n && strchr(" \n\r\t", s[n - 1])) n--;
-    return mem_strndup(s, n);
+    if (cut) n -= generate_unfinished(text, n);
+    const size_t whole = cut ? passages_whole(text, n) : 0;
+    if (whole) n = whole;
+    while (n && strchr(" \n\r\t", *text)) text++, n--;
+    while (n && strchr(" \n\r\t", text[n - 1])) n--;
+    return mem_strndup(text, n);
 }
 
 static cj_err write_summary(writing *w, const char *text, size_t n, char **out, cj_diag *d)
 {
-    token_list ids;
+    prompt asked;
     buf words;
-    generate_result r;
-    json_object *asked = request(instruction_for(text, n), text, n);
-    if (!asked) return diag_nomem(d, n);
-    token_list_init(&ids);
-    buf_init(&words, BLOB_MOST);
+    generate_result r = {0};
     generate_options g = {.sampling = SAMPLER_GREEDY, .max_tokens = OUTLINE_TOKENS, .on_piece = on_piece, .on_progress = on_progress, .arg = w};
     g.sampling.repetition = 1.1f;
-    cj_err e = prompt_chat(w->writer, asked, NULL, NULL, &ids, d);
-    if (!e) e = generate(w->session, ids.ids, (int64_t)ids.count, &g, &words, &r, d);
+    buf_init(&words, BLOB_MOST);
+    cj_err e = prompt_summary(&asked, w->writer, text, n, d);
+    if (!e) e = generate(w->session, asked.tokens.ids, (int64_t)asked.tokens.count, &g, &words, &r, d);
     if (!e && w->stopped) e = diag_fail(d, CJ_E_CANCELLED, MSG_CANCELLED, "%s", "");
-    if (!e && !(*out = trimmed(&words))) e = diag_nomem(d, words.len);
-    json_object_put(asked);
+    const bool cut = r.end == END_LENGTH || r.end == END_CONTEXT;
+    if (!e && !(*out = outline_tidy(words.data ? words.data : "", words.len, cut))) e = diag_nomem(d, words.len);
     buf_deinit(&words);
-    token_list_deinit(&ids);
+    prompt_deinit(&asked);
     return e;
 }
 
@@ -200,25 +168,32 @@ static char *kept_summary(const writing *w, const char *kind, const char *key)
 
 static cj_err keep_summary(const writing *w, const char *kind, const char *key, const char *summary, cj_diag *d)
 {
-    json_object *o = json_object_new_object();
-    json_object_object_add(o, "text", json_object_new_string(key));
-    json_object_object_add(o, "summary", json_object_new_string(summary));
-    size_t n;
-    const char *bytes = json_object_to_json_string_length(o, JSON_C_TO_STRING_PLAIN, &n);
-    cj_err e = shelf_put(w->entry, kind, bytes, n, d);
+    json_object *o = json_object_new_object(), *of = json_object_new_string(key), *said = json_object_new_string(summary);
+    const bool made = o && of && said && !json_object_object_add(o, "text", json_object_get(of)) && !json_object_object_add(o, "summary", json_object_get(said));
+    size_t n = 0;
+    const char *bytes = made ? json_object_to_json_string_length(o, JSON_C_TO_STRING_PLAIN, &n) : NULL;
+    cj_err e = bytes ? shelf_put(w->entry, kind, bytes, n, d) : diag_nomem(d, strlen(summary));
     json_object_put(o);
+    json_object_put(of);
+    json_object_put(said);
     return e;
 }
 
-/* The summary of a text as it was kept, or a new one. */
+/* The summary of a text as it was kept, or a new one. One that cannot be kept, on a disk that is read-only or full, serves now all the same. */
 static cj_err summarise(writing *w, int chapter, int part, const char *text, size_t n, char **out, cj_diag *d)
 {
     char kind[SHELF_KIND_MAX + 1], key[32];
+    cj_diag why = {0};
     blob_kind(w, chapter, part, kind);
     text_key(text, n, key);
     if ((*out = kept_summary(w, kind, key))) return CJ_OK;
     TRY(write_summary(w, text, n, out, d));
-    return keep_summary(w, kind, key, *out, d);
+    cj_err e = keep_summary(w, kind, key, *out, &why);
+    if (e == CJ_E_NOMEM && d) *d = why;
+    if (!e || e == CJ_E_NOMEM) return e;
+    if (!w->unkept && w->opt->on_unkept) w->opt->on_unkept(w->opt->arg, &why);
+    w->unkept = true;
+    return CJ_OK;
 }
 
 /* ---- what a summary rests on ---- */
@@ -309,20 +284,54 @@ static cj_err cut_parts(const writing *w, outline_chapter *c, cj_diag *d)
     return e;
 }
 
-/* Of several parts: from their summaries, as many as fit. */
+/* Joins texts[0..n), and frees them, into their one summary. */
+static cj_err join(writing *w, int chapter, int part, char **texts, int n, char **out, cj_diag *d)
+{
+    buf all;
+    buf_init(&all, BLOB_MOST);
+    cj_err e = CJ_OK;
+    for (int k = 0; k < n; k++) {
+        if (!e) e = buf_printf(&all, d, "%s\n", texts[k]);
+        mem_free(texts[k]);
+        texts[k] = NULL;
+    }
+    if (!e) e = summarise(w, chapter, part, all.data, all.len, out, d);
+    buf_deinit(&all);
+    return e;
+}
+
+/* Round by round, as many summaries at once as fit, until one is left. Its blobs are numbered on after those of the parts. */
+static cj_err join_rounds(writing *w, int i, char **left, int n, cj_diag *d)
+{
+    const int fit = (int)i64_max(2, w->room / (OUTLINE_TOKENS + 1));
+    for (int part = n; n > 1;) {
+        int joined = 0;
+        for (int at = 0, count; at < n; at += count) {
+            char *one = left[at];
+            count = (int)i64_min(fit, n - at);
+            if (count > 1) TRY(join(w, i, part++, left + at, count, &one, d));
+            left[at] = NULL;
+            left[joined++] = one;
+        }
+        n = joined;
+    }
+    return CJ_OK;
+}
+
 static cj_err join_parts(writing *w, int i, cj_diag *d)
 {
     outline_chapter *c = &w->o->chapters[i];
-    buf all;
-    if (c->n_parts == 1) {
-        c->summary = mem_strdup(c->parts[0].summary);
-        return c->summary ? CJ_OK : diag_nomem(d, 1);
+    char **left = mem_array((size_t)c->n_parts, sizeof *left);
+    cj_err e = left ? CJ_OK : diag_nomem(d, (size_t)c->n_parts * sizeof *left);
+    for (int k = 0; !e && k < c->n_parts; k++)
+        if (!(left[k] = mem_strdup(c->parts[k].summary))) e = diag_nomem(d, strlen(c->parts[k].summary));
+    if (!e) e = join_rounds(w, i, left, c->n_parts, d);
+    if (!e) {
+        c->summary = left[0];
+        left[0] = NULL;
     }
-    buf_init(&all, BLOB_MOST);
-    cj_err e = CJ_OK;
-    for (int k = 0; !e && k < c->n_parts && (k + 1) * OUTLINE_TOKENS <= w->room; k++) e = buf_printf(&all, d, "%s\n", c->parts[k].summary);
-    if (!e) e = summarise(w, i, c->n_parts, all.data, all.len, &c->summary, d);
-    buf_deinit(&all);
+    for (int k = 0; left && k < c->n_parts; k++) mem_free(left[k]);
+    mem_free(left);
     return e;
 }
 

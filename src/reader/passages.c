@@ -59,6 +59,12 @@ static cj_err cut(cutter *c, size_t end, cj_diag *d)
     return last > begin ? push(c->out, (passage){begin, last}, d) : CJ_OK;
 }
 
+/* A character at a byte of the text; a Latin stop is one before white space only. */
+static bool ends_here(const char *text, size_t bytes, size_t at, uint32_t cp)
+{
+    return ends_sentence(cp) || (cp == '.' && (at + 1 == bytes || is_space((unsigned char)text[at + 1])));
+}
+
 cj_err passages_cut(const char *text, size_t bytes, passage_list *out, cj_diag *d)
 {
     cutter c = {text, bytes, 0, 0, out};
@@ -66,7 +72,6 @@ cj_err passages_cut(const char *text, size_t bytes, passage_list *out, cj_diag *
     for (size_t at = 0; at < bytes;) {
         uint32_t cp;
         size_t n = (size_t)utf8_decode(text + at, bytes - at, &cp);
-        bool latin_stop = cp == '.' && (at + 1 == bytes || is_space((unsigned char)text[at + 1]));
         if (ended && !closes(cp) && !ends_sentence(cp)) {
             if (c.chars >= PASSAGE_CHARS_MIN) TRY(cut(&c, at, d));
             ended = false;
@@ -75,12 +80,23 @@ cj_err passages_cut(const char *text, size_t bytes, passage_list *out, cj_diag *
             TRY(cut(&c, at, d));
             ended = false;
         }
+        if (ends_here(text, bytes, at, cp)) ended = true;
         at += n;
         c.chars++;
-        if (ends_sentence(cp) || latin_stop) ended = true;
         if ((c.chars >= PASSAGE_CHARS_MAX && is_comma(cp)) || c.chars >= 2 * PASSAGE_CHARS_MAX) TRY(cut(&c, at, d));
     }
     return cut(&c, bytes, d);
+}
+
+size_t passages_whole(const char *text, size_t bytes)
+{
+    size_t whole = 0;
+    uint32_t cp;
+    for (size_t at = 0, n; at < bytes; at += n) {
+        n = (size_t)utf8_decode(text + at, bytes - at, &cp);
+        if (ends_here(text, bytes, at, cp) || (at && whole == at && closes(cp))) whole = at + n;
+    }
+    return whole;
 }
 
 void passages_deinit(passage_list *l)

@@ -18,6 +18,8 @@ typedef struct passage_list {
  * next of its line. */
 enum { PASSAGE_CHARS_MIN = 8, PASSAGE_CHARS_MAX = 160 };
 CJ_NODISCARD cj_err passages_cut(const char *text, size_t bytes, passage_list *out, cj_diag *d);
+/* How many bytes of a text that may have been cut short are whole sentences; 0: none ends. */
+size_t passages_whole(const char *text, size_t bytes);
 void passages_deinit(passage_list *l);
 
 #endif

@@ -15,6 +15,7 @@ typedef struct wording {
     const char *ask;                   /* between the text and the question */
     const char *after;                 /* before the question, for a model that chats and has the text before it */
     const char *neutral;               /* a question that asks for nothing in particular */
+    const char *summarise;             /* before a text that is to be summarised */
 } wording;
 
 static const wording chinese = {
@@ -36,6 +37,7 @@ static const wording chinese = {
     .ask = "\n\n问题：",
     .after = "请根据上面的文字回答问题。只回答问题本身，尽量用原文的词语；文中没有答案时，回答“文中没有说明”。\n\n问题：",
     .neutral = "这段文字讲了什么？",
+    .summarise = "请用两三句话概括下面的文字，写出人物与事件，只写概括：\n\n",
 };
 
 static const wording english = {
@@ -57,19 +59,21 @@ static const wording english = {
     .ask = "\n\nQuestion: ",
     .after = "Answer the question from the text above. Answer in a few words, taken from the text where possible; if the text does not say, answer \"The text does not say.\"\n\nQuestion: ",
     .neutral = "What is this text about?",
+    .summarise = "Summarise the text below in two or three sentences: who and what it is about. Write the summary only.\n\n",
 };
 
-/* Chinese as soon as one Chinese character is in the question. */
-static const wording *wording_for(const char *question)
+/* Chinese as soon as one Chinese character is in the text. */
+static const wording *wording_of(const char *text, size_t n)
 {
-    size_t n = strlen(question);
     uint32_t cp;
     for (size_t i = 0; i < n;) {
-        i += (size_t)utf8_decode(question + i, n - i, &cp);
+        i += (size_t)utf8_decode(text + i, n - i, &cp);
         if (cp >= 0x2E80 && cp != UTF8_INVALID) return &chinese;
     }
     return &english;
 }
+
+static const wording *wording_for(const char *question) { return wording_of(question, strlen(question)); }
 
 static cj_err begin(prompt *p, const engine *e, const tokenizer **t, cj_diag *d)
 {
@@ -227,6 +231,22 @@ static cj_err chat_after(prompt *p, const engine *e, const char *question, cj_di
     json_object *request = err ? NULL : one_message(&content);
     if (!err && !request) err = diag_nomem(d, content.len);
     if (!err) err = chat_within(p, e, request, d);
+    json_object_put(request);
+    buf_deinit(&content);
+    return err;
+}
+
+cj_err prompt_summary(prompt *p, const engine *e, const char *text, size_t bytes, cj_diag *d)
+{
+    const tokenizer *t;
+    buf content;
+    TRY(begin(p, e, &t, d));
+    buf_init(&content, (size_t)INT32_MAX);
+    cj_err err = buf_puts(&content, wording_of(text, bytes < 4096 ? bytes : 4096)->summarise, d);
+    if (!err) err = buf_append(&content, text, bytes, d);
+    json_object *request = err ? NULL : one_message(&content);
+    if (!err && !request) err = diag_nomem(d, content.len);
+    if (!err) err = prompt_chat(e, request, NULL, NULL, &p->tokens, d);
     json_object_put(request);
     buf_deinit(&content);
     return err;

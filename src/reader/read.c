@@ -1,9 +1,8 @@
 /* read: text to tokens to pages on the shelf. */
 #include "reader/read.h"
 
-#include <string.h>
-
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/utf8.h"
 #include "model/model.h"
 #include "reader/estimate.h"
@@ -18,6 +17,7 @@ typedef struct reading {
     shelf_entry *entry;
     session *session;
     int64_t chars_at, at_token; /* characters before that token */
+    bool old_wish, was_complete;
     double start, looked; /* looked: for somebody's wish to pause */
 } reading;
 
@@ -36,6 +36,7 @@ static int64_t characters_at(reading *r, int64_t token)
 static bool is_paused(reading *r)
 {
     const double often = 0.2, now = clock_now();
+    if (r->old_wish) return false; /* it is ours to forget, but not before the entry is ours */
     if (now - r->looked < often) return r->out->paused;
     r->looked = now;
     r->out->paused = r->out->paused || shelf_is_paused(r->shelf, r->opt->name);
@@ -71,47 +72,39 @@ static cj_err prepare(reading *r, document *const *docs, int n_docs, cj_diag *d)
 
 /* ---- exactly or fast ---- */
 
-/* An entry of the name, not complete before complete. */
-typedef struct lookup {
-    const char *name;
-    bool found;
-    shelf_info info;
-} lookup;
-
-static bool look(void *user, const shelf_info *info, bool damaged)
-{
-    lookup *l = user;
-    if (damaged || strcmp(info->name, l->name)) return true;
-    l->found = true;
-    l->info = *info;
-    return true;
-}
-
-/* How much of our timeline a complete entry has. */
-static int64_t common_tokens(const reading *r)
+/* How many tokens of an entry of the name are ours, from the first on: of those that are to be read where it is unfinished. */
+static int64_t common_tokens(const reading *r, bool unfinished)
 {
     shelf_entry *e = NULL;
     int64_t same = 0;
-    if (shelf_read(r->shelf, &e, r->opt->name, NULL)) return 0;
-    const int64_t n = i64_min(shelf_entry_info(e)->tokens, (int64_t)r->book.tokens.count);
+    const char *name = r->opt->name;
+    if (unfinished ? shelf_read_unfinished(r->shelf, &e, name, NULL) : shelf_read(r->shelf, &e, name, NULL)) return 0;
+    const shelf_info *i = shelf_entry_info(e);
+    const int64_t n = i64_min(unfinished ? i->tokens_total : i->tokens, (int64_t)r->book.tokens.count);
     const int32_t *ids = shelf_entry_ids(e);
     while (same < n && ids[same] == r->book.tokens.ids[same]) same++;
     shelf_entry_close(&e);
     return same;
 }
 
-/* Whether what is on the shelf under the name would be gone on with, and how it was read. */
-static bool is_begun(reading *r, int64_t *keep)
+/* Whether an entry of the name would be gone on with, and how it was read. */
+static bool goes_on(reading *r, const shelf_info *info, int64_t *keep)
 {
-    lookup l = {.name = r->opt->name};
+    const int64_t total = (int64_t)r->book.tokens.count;
     engine_options how = {0};
-    if (shelf_each(r->shelf, look, &l, NULL) || !l.found) return false;
-    session_mode_read(l.info.mode, &how, keep);
+    session_mode_read(info->mode, &how, keep);
     session_set_keep(r->session, *keep);
     const shelf_key key = session_shelf_key(r->session);
-    if (key.model != l.info.model || key.mode != l.info.mode) return false;
-    const int64_t total = (int64_t)r->book.tokens.count;
-    return l.info.complete ? common_tokens(r) >= i64_min(total, SHELF_SEGMENT_LEAST) : l.info.tokens_total == total;
+    if (key.model != info->model || key.mode != info->mode) return false;
+    if (info->complete) return common_tokens(r, false) >= i64_min(total, SHELF_SEGMENT_LEAST);
+    return info->tokens_total == total && common_tokens(r, true) == total;
+}
+
+static bool is_begun(reading *r, int64_t *keep)
+{
+    shelf_named l;
+    if (shelf_find(r->shelf, r->opt->name, &l, NULL)) return false;
+    return (l.is_unfinished && goes_on(r, &l.unfinished, keep)) || (l.is_complete && goes_on(r, &l.complete, keep));
 }
 
 static bool on_timing(void *arg)
@@ -132,7 +125,7 @@ static cj_err choose(reading *r, read_choice *c, cj_diag *d)
     c->why = READ_SAME;
     if (engine_options_of(r->e)->exact || total <= read_estimate_same(ENGINE_KEEP)) return CJ_OK;
     read_estimate about = {0};
-    TRY(read_estimate_make(r->e, 0, total, ENGINE_KEEP, on_timing, r, &about, d));
+    TRY(read_estimate_make(r->e, total, ENGINE_KEEP, on_timing, r, &about, d));
     c->why = READ_ESTIMATED;
     c->exact_seconds = about.exact_seconds;
     c->fast_seconds = about.fast_seconds;
@@ -155,6 +148,9 @@ static cj_err open_entry(reading *r, cj_diag *d)
         .characters = book_chars(&r->book), .documents = r->book.n_docs,
     };
     TRY(shelf_write(r->shelf, &r->entry, &plan, d));
+    r->was_complete = shelf_entry_info(r->entry)->complete;
+    if (r->old_wish) shelf_unpause(r->shelf, r->opt->name);
+    r->old_wish = false;
     return book_save(&r->book, r->entry, d);
 }
 
@@ -196,7 +192,8 @@ static cj_err make_index(reading *r, cj_diag *d)
 {
     char *path;
     TRY(shelf_entry_file(r->entry, FINDER_INDEX, &path, d));
-    cj_err e = finder_index_make(&r->book, path, on_index, r, d);
+    const bool there = r->was_complete && file_exists(path); /* what asks makes a damaged one again */
+    cj_err e = there ? CJ_OK : finder_index_make(&r->book, path, on_index, r, d);
     mem_free(path);
     return e;
 }
@@ -218,7 +215,7 @@ cj_err read_documents(engine *e, shelf *s, document *const *docs, int n_docs, co
 {
     reading r = {.e = e, .shelf = s, .opt = opt, .out = out, .start = clock_now()};
     *out = (read_result){0};
-    shelf_unpause(s, opt->name);
+    r.old_wish = shelf_is_paused(s, opt->name);
     cj_err err = run(&r, docs, n_docs, d);
     out->seconds = clock_now() - r.start;
     if (!err) shelf_unpause(s, opt->name); /* too late */

@@ -32,7 +32,7 @@ typedef struct read_progress {
 } read_progress;
 
 typedef struct read_options {
-    const char *name;        /* of the entry; an older wish that it be paused is forgotten */
+    const char *name;        /* of the entry; an older wish that it be paused is forgotten once nobody else reads it */
     const char *model_name;  /* as it was asked for */
     int64_t keep;            /* far pages that are looked at token by token (session_set_keep); 0: exact attention; READ_CHOOSE: 0 or ENGINE_KEEP */
     int64_t segment;         /* tokens after which what was read is acknowledged; 0: READ_SEGMENT */

@@ -43,6 +43,31 @@ cj_err shelf_each(shelf *s, bool (*visit)(void *user, const shelf_info *info, bo
     return e;
 }
 
+typedef struct finding {
+    const char *name;
+    shelf_named *out;
+} finding;
+
+static bool look(void *user, const shelf_info *info, bool damaged)
+{
+    const finding *f = user;
+    shelf_named *o = f->out;
+    if (strcmp(info->name, f->name) != 0) return true;
+    if (damaged) o->is_damaged = true;
+    else if (info->complete) o->is_complete = true, o->complete = *info;
+    else o->is_unfinished = true, o->unfinished = *info;
+    return true;
+}
+
+cj_err shelf_find(shelf *s, const char *name, shelf_named *out, cj_diag *d)
+{
+    finding f = {name, out};
+    *out = (shelf_named){0};
+    TRY(shelf_each(s, look, &f, d));
+    if (out->is_complete || out->is_unfinished || out->is_damaged) return CJ_OK;
+    return diag_fail(d, CJ_E_NOT_FOUND, MSG_SHELF_NO_ENTRY, "%s", name);
+}
+
 /* ---- removal ---- */
 
 cj_err shelf_drop_entry(shelf *s, int64_t id, cj_diag *d)
@@ -291,6 +316,7 @@ cj_err shelf_gc(shelf *s, int64_t *freed, cj_diag *d)
     if (!path) return diag_nomem(d, 64);
     cj_err e = s->read_only ? diag_fail(d, CJ_E_IO, MSG_SHELF_READ_ONLY, "%s", s->folder) : CJ_OK;
     if (!e) e = index_run(s, d, "DELETE FROM links WHERE entry<0", ""); /* adopted segments that nobody wanted */
+    if (!e) e = index_run(s, d, "DELETE FROM blobs WHERE NOT EXISTS (SELECT 1 FROM entries WHERE id=blobs.entry)", "");
     if (!e) e = shelf_sweep(s, freed, d);
     before = file_size(path);
     if (!e) e = index_run(s, d, "PRAGMA incremental_vacuum", "");

@@ -273,7 +273,8 @@ static cj_err read_once(shelf *s, shelf_entry **out, const char *name, bool unfi
     TRY(find_row(s, name, unfinished, &row, d));
     cj_err err = entry_new(&e, s, &row, d);
     if (!err) err = entry_load(e, &damaged, d);
-    if (!err && damaged >= 0) {
+    if (!err && damaged >= 0 && unfinished) e->row.info.tokens = damaged;
+    else if (!err && damaged >= 0) {
         char what[64];
         snprintf(what, sizeof what, "%lld", (long long)damaged);
         err = diag_fail(d, CJ_E_INPUT, MSG_SHELF_SEGMENT_DAMAGED, "%s" ARG "%s", name, what);

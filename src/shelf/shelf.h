@@ -73,7 +73,7 @@ typedef struct shelf_plan {
 CJ_NODISCARD cj_err shelf_write(shelf *s, shelf_entry **out, const shelf_plan *plan, cj_diag *d);
 /* Opens an entry that is there, complete or not (of two the complete one), to read it. */
 CJ_NODISCARD cj_err shelf_read(shelf *s, shelf_entry **out, const char *name, cj_diag *d);
-/* The same for an entry that is not complete, whether or not there is a complete one of the name. */
+/* The same for an entry that is not complete, whether or not there is a complete one of the name: what comes before its first damage. */
 CJ_NODISCARD cj_err shelf_read_unfinished(shelf *s, shelf_entry **out, const char *name, cj_diag *d);
 void shelf_entry_close(shelf_entry **e); /* after every kv that has its pages */
 
@@ -105,10 +105,11 @@ int64_t shelf_entry_next(const shelf_entry *e);
 int64_t shelf_entry_needs(const shelf_entry *e);
 /* All tokens are kept: the entry is complete, and an older one of its name is gone. */
 CJ_NODISCARD cj_err shelf_finish(shelf_entry *e, cj_diag *d);
+#define SHELF_HANDED_ON "outline." /* blobs of such kinds go to the entry that takes the place of another, unless it has its own */
 
 /* Bytes that belong to an entry: text, byte spans, marks. Kept in the index with a checksum; committed at once; what is there already
- * is not written again. A kind is
- * letters, digits, '-', '_' and '.', not first. CJ_E_NOT_FOUND when there is none. out is initialised here. */
+ * is not written again. A kind is letters, digits, '-', '_' and '.', not first. CJ_E_NOT_FOUND when there is none, or when the entry itself has been
+ * removed meanwhile. out is initialised here. */
 CJ_NODISCARD cj_err shelf_put(shelf_entry *e, const char *kind, const void *data, size_t n, cj_diag *d);
 CJ_NODISCARD cj_err shelf_get(const shelf_entry *e, const char *kind, buf *out, cj_diag *d);
 /* Path of a file of the entry's own (a text index, say) in a folder that is made here and removed with the entry. Such files are
@@ -129,6 +130,12 @@ void shelf_entry_ahead(const shelf_entry *e, int layer, int64_t end, int64_t byt
 
 /* ---- looking after it ---- */
 
+/* The entries of a name: a complete one, and one that is being read or was interrupted. */
+typedef struct shelf_named {
+    bool is_complete, is_unfinished, is_damaged; /* damaged: there is one more of which nothing is known */
+    shelf_info complete, unfinished;
+} shelf_named;
+CJ_NODISCARD cj_err shelf_find(shelf *s, const char *name, shelf_named *out, cj_diag *d); /* CJ_E_NOT_FOUND: there is none at all */
 /* Every entry by name, complete ones first; of a damaged one only the name is known. False from visit ends it. */
 CJ_NODISCARD cj_err shelf_each(shelf *s, bool (*visit)(void *user, const shelf_info *info, bool damaged), void *user, cj_diag *d);
 /* A blob without opening the entry, whose pages may be damaged. Of two entries of a name that of the complete one. */

@@ -514,6 +514,26 @@ int64_t shelf_entry_needs(const shelf_entry *e)
 
 /* ---- the end ---- */
 
+/* In a transaction: the blobs of another entry that are handed on become this one's, damaged ones aside. */
+static cj_err take_blobs(shelf_entry *e, int64_t other, cj_diag *d)
+{
+    for (int64_t id = 0;;) {
+        query q;
+        bool row = false;
+        TRY(query_open(&q, e->shelf, d,
+                       "SELECT " BLOB_COLUMNS " FROM blobs b WHERE entry=? AND id>? AND substr(kind, 1, ?)=?"
+                       " AND NOT EXISTS (SELECT 1 FROM blobs WHERE entry=? AND kind=b.kind) ORDER BY id LIMIT 1",
+                       "iiiti", other, id, (int64_t)strlen(SHELF_HANDED_ON), SHELF_HANDED_ON, e->row.id));
+        cj_err err = query_step(&q, &row, d);
+        id = row ? query_int(&q, 0) : 0;
+        const bool intact = row && row_intact(&q, 0, TABLE_BLOBS);
+        query_close(&q);
+        if (!err && intact) err = index_run(e->shelf, d, "UPDATE blobs SET entry=? WHERE id=?", "ii", e->row.id, id);
+        if (!err && intact) err = row_seal(e->shelf, TABLE_BLOBS, id, d);
+        if (err || !row) return err;
+    }
+}
+
 /* Ids of the other entries of the name, which this one replaces. At most a few: a name has one complete and one unfinished. */
 static cj_err drop_others(shelf_entry *e, int64_t *dropped, int *n, cj_diag *d)
 {
@@ -524,6 +544,7 @@ static cj_err drop_others(shelf_entry *e, int64_t *dropped, int *n, cj_diag *d)
         cj_err err = query_step(&q, &row, d);
         int64_t id = row ? query_int(&q, 0) : 0;
         query_close(&q);
+        if (!err && row) err = take_blobs(e, id, d);
         if (!err && row) err = shelf_drop_entry(e->shelf, id, d);
         if (err || !row) return err;
         dropped[(*n)++] = id;
@@ -559,6 +580,17 @@ cj_err shelf_finish(shelf_entry *e, cj_diag *d)
     return CJ_OK;
 }
 
+/* In a transaction: somebody may have removed the entry, or put another in its place. */
+static cj_err still_there(const shelf_entry *e, cj_diag *d)
+{
+    query q;
+    bool row = false;
+    TRY(query_open(&q, e->shelf, d, "SELECT 1 FROM entries WHERE id=?", "i", e->row.id));
+    cj_err err = query_step(&q, &row, d);
+    query_close(&q);
+    return err || row ? err : diag_fail(d, CJ_E_NOT_FOUND, MSG_SHELF_NO_ENTRY, "%s", e->row.info.name);
+}
+
 cj_err shelf_put(shelf_entry *e, const char *kind, const void *data, size_t n, cj_diag *d)
 {
     if (!shelf_kind_good(kind)) return diag_fail(d, CJ_E_USAGE, MSG_OPTION_BAD, "%s" ARG "%s", "kind", kind);
@@ -567,7 +599,8 @@ cj_err shelf_put(shelf_entry *e, const char *kind, const void *data, size_t n, c
     buf_deinit(&there);
     if (same) return CJ_OK;
     TRY(index_begin(e->shelf, d));
-    cj_err err = index_blob_put(e->shelf, e->row.id, kind, data, n, d);
+    cj_err err = still_there(e, d);
+    if (!err) err = index_blob_put(e->shelf, e->row.id, kind, data, n, d);
     if (!err) err = index_commit(e->shelf, d);
     if (err) index_rollback(e->shelf);
     return err;
