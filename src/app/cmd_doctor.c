@@ -81,16 +81,29 @@ static void advise_models(findings *f)
 
 /* ---- models for this machine ---- */
 
-/* The model of the catalogue to read with, the default or the first of its kind that fits; or the one to answer with beside it, where a quarter of
- * the memory that is free is left for what was read. NULL: none fits. */
-static const hub_model *choose(const findings *f, unsigned can)
+/* The first of a kind that fits where a quarter of the memory that is free (4 GiB of it where nobody knows) is left for what was read. NULL: none does. */
+static const hub_model *choose(const findings *f, unsigned can, int64_t taken)
 {
-    const hub_model *list[32], *usual = f->hub && hub_default(f->hub) ? hub_find(f->hub, hub_default(f->hub)) : NULL;
-    size_t n = f->hub ? hub_recommend(f->hub, f->memory - f->memory / 4, list, sizeof list / sizeof *list) : 0;
-    if (can == HUB_FINDS && usual && usual->ready && usual->memory <= f->memory) return usual;
+    const int64_t unknown = (int64_t)4 << 30, free = f->memory > 0 ? f->memory : unknown;
+    const hub_model *list[32];
+    size_t n = f->hub ? hub_recommend(f->hub, free - free / 4 - taken, list, sizeof list / sizeof *list) : 0;
     for (size_t i = 0; i < n; i++)
         if (list[i]->can & can) return list[i];
     return NULL;
+}
+
+/* The model of the catalogue to read with: the default, or another that fits. */
+static const hub_model *choose_reader(const findings *f)
+{
+    const hub_model *usual = f->hub && hub_default(f->hub) ? hub_find(f->hub, hub_default(f->hub)) : NULL;
+    return usual && usual->ready && (f->memory <= 0 || usual->memory <= f->memory) ? usual : choose(f, HUB_FINDS, 0);
+}
+
+/* The one to answer with beside it. */
+static const hub_model *choose_answerer(const findings *f)
+{
+    const hub_model *reader = choose_reader(f);
+    return choose(f, HUB_SUMMARISES, reader ? reader->memory : 0);
 }
 
 static bool is_here(const findings *f, const hub_model *m) { return view_status(f->hub, m->name).state == HUB_INSTALLED; }
@@ -190,8 +203,8 @@ static void print_json(findings *f)
     json_object_object_add(o, "programs", progs);
     add_text(o, "confinement", confine_has_filter() ? "filter" : "limits");
     json_object_object_add(o, "models", models_json(f));
-    json_object_object_add(o, "reader", choice_json(f, choose(f, HUB_FINDS)));
-    json_object_object_add(o, "answerer", choice_json(f, choose(f, HUB_SUMMARISES)));
+    json_object_object_add(o, "reader", choice_json(f, choose_reader(f)));
+    json_object_object_add(o, "answerer", choice_json(f, choose_answerer(f)));
     json_object_object_add(o, "advice", json_object_get(f->advice));
     cli_json(o);
 }
@@ -298,8 +311,8 @@ static void print_all(const findings *f)
     print_processor(f);
     print_machine(f);
     print_found(f);
-    print_choice(f, MSG_DOCTOR_READER, choose(f, HUB_FINDS));
-    print_choice(f, MSG_DOCTOR_ANSWERER, choose(f, HUB_SUMMARISES));
+    print_choice(f, MSG_DOCTOR_READER, choose_reader(f));
+    print_choice(f, MSG_DOCTOR_ANSWERER, choose_answerer(f));
     print_advice(f);
 }
 

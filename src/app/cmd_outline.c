@@ -33,6 +33,28 @@ static void title_of(const outlining *a, const outline_chapter *c, char *out, si
     snprintf(out, size, "%.*s", (int)(x->title_end - x->title_byte), document_text(doc) + x->title_byte);
 }
 
+/* Folded on a terminal only. */
+static void print_flowing(const char *text)
+{
+    term_flow f;
+    fputs("  ", stdout);
+    term_flow_begin(&f, stdout, 2);
+    f.indent = 2;
+    term_flow_write(&f, text, strlen(text));
+    term_flow_end(&f);
+    putchar('\n');
+}
+
+static void print_quote(const outlining *a, const outline_quote *q)
+{
+    char place[128], args[64];
+    snprintf(args, sizeof args, "%lld" ARG "%lld", (long long)q->start, (long long)q->stop);
+    msg_format(cli_text(a->c, MSG_OUTLINE_SOURCE), args, place, sizeof place);
+    printf("    %s", place);
+    term_write(stdout, a->book.text.data + q->byte, q->end - q->byte);
+    putchar('\n');
+}
+
 static void print_chapter(const outlining *a, const outline_chapter *c)
 {
     char title[4 * DOCUMENT_TITLE_MAX + 256], tokens[TERM_TEXT];
@@ -42,16 +64,9 @@ static void print_chapter(const outlining *a, const outline_chapter *c)
     printf("%s\n  ", term_style_code(stdout, TERM_PLAIN));
     cli_print(a->c, MSG_OUTLINE_PLACE, "%lld" ARG "%lld" ARG "%s", (long long)c->start, (long long)c->stop, term_count(tokens, c->tokens));
     if (!c->summary) return;
-    fputs("  ", stdout);
-    term_fold(stdout, c->summary, 2, 2, term_columns(stdout));
-    putchar('\n');
+    print_flowing(c->summary);
     for (int i = 0; i < c->n_parts; i++)
-        for (int k = 0; k < c->parts[i].n_quotes; k++) {
-            const outline_quote *q = &c->parts[i].quotes[k];
-            fputs("    ", stdout);
-            cli_print(a->c, MSG_OUTLINE_SOURCE, "%lld" ARG "%lld" ARG "%.*s", (long long)q->start, (long long)q->stop, (int)(q->end - q->byte),
-                      a->book.text.data + q->byte);
-        }
+        for (int k = 0; k < c->parts[i].n_quotes; k++) print_quote(a, &c->parts[i].quotes[k]);
     fflush(stdout);
 }
 
@@ -66,6 +81,14 @@ static void on_chapter(void *arg, const outline_chapter *c)
     outlining *a = arg;
     cli_progress_end(&a->progress);
     if (!a->c->json) print_chapter(a, c);
+}
+
+/* "juan outline: why", once. */
+static void on_unkept(void *arg, const cj_diag *why)
+{
+    outlining *a = arg;
+    cli_progress_end(&a->progress);
+    (void)cli_fail(a->c, why);
 }
 
 static json_object *part_json(const outlining *a, const outline_part *p)
@@ -116,39 +139,26 @@ static void print_json(const outlining *a)
 
 /* ---- who writes ---- */
 
-/* A model of the catalogue that can summarise, or at least chat: one that is here before one that fits into memory. */
-static const hub_model *advisable(const hub *h, bool *here)
+/* The chapters alone where nobody was asked to write; else a refusal. Both name a model that can, if there is one. */
+static cj_err cannot_write(const outlining *a, const char *name, bool asked, cj_diag *d)
 {
-    const hub_model *fits = NULL, *chats = NULL;
-    for (size_t i = 0; i < hub_count(h); i++) {
-        const hub_model *m = hub_at(h, i);
-        hub_status s;
-        if (!m->ready || !(m->can & (HUB_SUMMARISES | HUB_CHATS)) || hub_status_of(h, m->name, &s, NULL) || s.state != HUB_INSTALLED) continue;
-        if (!chats || (m->can & ~chats->can & HUB_SUMMARISES)) chats = m;
-    }
-    *here = chats != NULL;
-    if (chats) return chats;
-    const hub_model *list[16];
-    size_t n = hub_recommend(h, cpu_memory_available(), list, sizeof list / sizeof *list);
-    for (size_t i = 0; i < n && !fits; i++)
-        if (list[i]->can & HUB_SUMMARISES) fits = list[i];
-    return fits;
+    const hub_model *able = hub_able(a->hub, HUB_SUMMARISES, cpu_memory_available());
+    const msg_id id = able ? MSG_OUTLINE_CANNOT_PULL : MSG_OUTLINE_CANNOT;
+    const char *other = able ? able->name : "";
+    if (asked) return diag_fail(d, CJ_E_UNSUPPORTED, id, "%s" ARG "%s", name, other);
+    cli_say(a->c, id, "%s" ARG "%s", name, other);
+    return CJ_OK;
 }
 
-static void name_another(const outlining *a, const char *model_name)
+/* The writer: the answerer that was asked for, else the model that read, if it can write summaries. */
+static cj_err open_writer(outlining *a, const char *answerer, cj_diag *d)
 {
-    bool here = false;
-    const hub_model *m = advisable(a->hub, &here);
-    if (m) cli_say(a->c, here ? MSG_OUTLINE_CANNOT : MSG_OUTLINE_CANNOT_PULL, "%s" ARG "%s", model_name, m->name);
-}
-
-/* The writer, unless the model cannot write summaries: the sentence then names one that can. */
-static cj_err open_writer(outlining *a, const char *name, const char *path_if_here, cj_diag *d)
-{
+    const shelf_info *info = shelf_entry_info(a->entry);
+    const char *name = answerer ? answerer : info->model_name;
     engine_options opt = {0};
     char *path = NULL;
     if (cli_engine_options(a->c, &opt)) return CJ_E_USAGE; /* the same options were good before */
-    if (file_exists(path_if_here)) path = mem_strdup(path_if_here);
+    if (!answerer && file_exists(info->model_path)) path = mem_strdup(info->model_path);
     else TRY(hub_model_path(a->hub, name, &path, d));
     if (!path) return diag_nomem(d, 1);
     const hub_model *m = hub_find_file(a->hub, name, path);
@@ -156,12 +166,10 @@ static cj_err open_writer(outlining *a, const char *name, const char *path_if_he
     bool can = !m || (m->can & (HUB_SUMMARISES | HUB_CHATS));
     cj_err e = can ? engine_open(&a->writer, &opt, d) : CJ_OK;
     mem_free(path);
-    if (!e && can) can = prompt_can_chat(a->writer);
-    if (!e && !can) {
-        engine_close(&a->writer);
-        name_another(a, name);
-    }
-    return e;
+    if (e) return e;
+    if (can && prompt_can_chat(a->writer)) return CJ_OK;
+    engine_close(&a->writer);
+    return cannot_write(a, name, answerer != NULL, d);
 }
 
 static cj_err run(outlining *a, const char *answerer, bool plain, cj_diag *d)
@@ -170,13 +178,12 @@ static cj_err run(outlining *a, const char *answerer, bool plain, cj_diag *d)
     TRY(shelf_read(a->shelf, &a->entry, a->c->argv[0], d));
     TRY(book_load(&a->book, a->entry, d));
     TRY(outline_make(&a->outline, &a->book, d));
-    const shelf_info *info = shelf_entry_info(a->entry);
     if (!plain) {
         TRY(hub_open(&a->hub, NULL, NULL, d));
-        TRY(open_writer(a, answerer ? answerer : info->model_name, answerer ? "" : info->model_path, d));
+        TRY(open_writer(a, answerer, d));
     }
     if (a->writer) {
-        const outline_options opt = {on_progress, on_chapter, a};
+        const outline_options opt = {on_progress, on_chapter, on_unkept, a};
         TRY(outline_summarise(&a->outline, a->writer, a->entry, &opt, d));
     }
     if (a->c->json) print_json(a);

@@ -1,6 +1,8 @@
 /* juan read: documents onto the shelf. */
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "app/commands.h"
 #include "app/documents.h"
@@ -11,6 +13,7 @@
 #include "base/cpu.h"
 #include "eval/bench.h"
 #include "hub/hub.h"
+#include "reader/estimate.h"
 #include "reader/read.h"
 
 typedef struct reader {
@@ -23,13 +26,31 @@ typedef struct reader {
     engine *engine;
     shelf *shelf;
     cli_progress progress;
-    double told; /* when the last JSON line was written */
+    double told;              /* when the last JSON line was written */
+    bool logged;              /* standard error is the log */
+    kernel_ceilings ceilings; /* f32_gflops 0: not measured */
+    int64_t first;            /* the token at which this run began to read, */
+    double began;             /* and when */
+    int64_t keep;
     const char *name;
     read_result result;
 } reader;
 
-static json_object *progress_json(const read_progress *p)
+/* Of what this machine could do at most with the tokens read so far; 0: not known. A fast read is counted as if every token beyond the pages that are
+ * looked at token by token looked at just those. */
+static double share_of_ceiling(const reader *r, const read_progress *p)
 {
+    const double seconds = clock_now() - r->began;
+    const int64_t same = r->keep ? read_estimate_same(r->keep) : INT64_MAX, middle = i64_min(i64_max(r->first, same), p->tokens);
+    if (!(r->ceilings.f32_gflops > 0) || seconds <= 0 || p->tokens <= r->first) return 0;
+    double least = bench_read_floor(r->engine, &r->ceilings, r->first, middle - r->first, false);
+    if (p->tokens > middle) least += (double)(p->tokens - middle) * bench_read_floor(r->engine, &r->ceilings, same, 1, false);
+    return least / seconds;
+}
+
+static json_object *progress_json(const reader *r, const read_progress *p)
+{
+    const double share = share_of_ceiling(r, p);
     json_object *o = json_object_new_object();
     double rate = p->seconds > 0 ? (double)(p->tokens - p->tokens_before) / p->seconds : 0;
     json_object_object_add(o, "phase", json_object_new_string(p->phase == READ_TEXT ? "text" : "tokens"));
@@ -37,6 +58,7 @@ static json_object *progress_json(const read_progress *p)
     json_object_object_add(o, "tokens", json_object_new_int64(p->tokens));
     json_object_object_add(o, "tokens_total", json_object_new_int64(p->tokens_total));
     json_object_object_add(o, "tokens_per_second", cli_json_number(rate));
+    json_object_object_add(o, "share_of_ceiling", share > 0 ? cli_json_number(share) : NULL);
     json_object_object_add(o, "eta_seconds", rate > 0 ? cli_json_number((double)(p->tokens_total - p->tokens) / rate) : NULL);
     json_object_object_add(o, "ram_bytes", json_object_new_int64(cpu_memory_peak()));
     json_object_object_add(o, "disk_bytes", json_object_new_int64(p->disk_bytes));
@@ -51,6 +73,7 @@ static bool settle(reader *r)
     cj_err e = log ? background_settle(r->settling, r->name, log, &d) : diag_nomem(&d, 64);
     if (e) (void)cli_fail(r->c, &d);
     r->settling = NULL;
+    r->logged = !e;
     r->c->quiet = true;
     background_give_way();
     mem_free(home);
@@ -63,9 +86,10 @@ static bool on_progress(void *arg, const read_progress *p)
     reader *r = arg;
     if (r->settling && p->phase == READ_TOKENS && !settle(r)) return false;
     double now = clock_now();
+    if (p->phase == READ_TOKENS && !r->began) r->first = p->tokens, r->began = now;
     if (!r->c->json) return p->phase == READ_TEXT ? !cli_interrupted() : cli_progress_step(&r->progress, p->tokens, p->tokens_total);
     if (now - r->told >= 1) {
-        cli_json(progress_json(p));
+        cli_json(progress_json(r, p));
         fflush(stdout);
         r->told = now;
     }
@@ -74,9 +98,20 @@ static bool on_progress(void *arg, const read_progress *p)
 
 static const char *mode_name(int64_t keep) { return keep ? "fast" : "exact"; }
 
+/* Where it takes long enough to be worth knowing, and somebody looks on; it wants memory. What cannot be measured is not told. */
+static void measure_ceilings(reader *r, int64_t tokens)
+{
+    const int64_t worth = 32768;
+    r->ceilings = (kernel_ceilings){0};
+    if (tokens < worth || r->settling || r->c->ram || (r->c->quiet && !r->c->json)) return;
+    if (kernel_ceilings_measure(engine_kernel(r->engine), &r->ceilings, NULL)) r->ceilings = (kernel_ceilings){0};
+}
+
 static void on_choice(void *arg, const read_choice *x)
 {
     reader *r = arg;
+    r->keep = x->keep;
+    measure_ceilings(r, x->tokens);
     char exact[TERM_TEXT], fast[TERM_TEXT];
     cli_progress_end(&r->progress);
     if (r->c->json) {
@@ -170,6 +205,17 @@ static cj_err open_text(reader *r, wanted *w, char **path, cj_diag *d)
     return CJ_OK;
 }
 
+/* The path as it is found from any folder; links stay, since the catalogue knows a model by its file's name. */
+static cj_err make_absolute(char **path, cj_diag *d)
+{
+    char here[PATH_MAX];
+    if (**path == '/' || !getcwd(here, sizeof here)) return CJ_OK;
+    char *full = file_join(here, *path);
+    mem_free(*path);
+    *path = full;
+    return full ? CJ_OK : diag_nomem(d, sizeof here);
+}
+
 static cj_err open_all(reader *r, wanted *w, cj_diag *d)
 {
     char *path = NULL;
@@ -179,11 +225,20 @@ static cj_err open_all(reader *r, wanted *w, cj_diag *d)
     if (!e) e = hub_open(&r->hub, NULL, NULL, d);
     if (!e && !w->model) w->model = hub_default(r->hub);
     if (!e && !path) e = hub_model_path(r->hub, w->model, &path, d);
+    if (!e) e = make_absolute(&path, d);
     w->engine.path = path;
     w->read.model_name = w->model;
     if (!e) e = engine_open(&r->engine, &w->engine, d);
     mem_free(path);
     return e;
+}
+
+/* The log is of many days and entries. */
+static void log_place(const reader *r)
+{
+    struct tm t;
+    clock_calendar(&t);
+    fprintf(stderr, "%04d-%02d-%02d %02d:%02d:%02d %s: ", t.tm_year + 1900, t.tm_mon + 1, t.tm_mday, t.tm_hour, t.tm_min, t.tm_sec, r->name);
 }
 
 static int read_now(reader *r, wanted *w)
@@ -201,6 +256,7 @@ static int read_now(reader *r, wanted *w)
     shelf_close(&r->shelf);
     hub_close(&r->hub);
     document_set_close(&r->docs);
+    if (e && r->logged) log_place(r);
     return e ? cli_fail(r->c, &d) : EXIT_DONE;
 }
 

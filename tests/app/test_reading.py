@@ -2,6 +2,7 @@
 """juan read: how it is read is chosen and said; in the background, paused, gone on with after the process was killed."""
 import os
 import signal
+import subprocess
 import sys
 import time
 
@@ -43,6 +44,40 @@ def said():
     assert r[-1]["mode"] == "fast" and show("quick")["mode"] == "fast", r
     r = home.ok("read", short, "--as", "quick", "--model", model())
     assert "fast" in r.err, r
+
+
+def shown_together():
+    """A longer version that is being read beside the complete one; the model is found from any folder."""
+    start = TEXT[:2000]
+    home.ok("read", home.write("grows.txt", start), "--as", "grows", "--model", os.path.relpath(model(), home.folder))
+    e = show("grows")
+    assert os.path.isabs(e["model_path"]) and os.path.samefile(e["model_path"], model()) and "unfinished" not in e, e
+    path = home.write("grows.txt", start + TEXT)
+    r = home.ok("read", path, "--as", "grows", "--model", model(), "--exact", "--threads", "1", "--background", "--json").json()
+    until("grows", lambda e: "unfinished" in e)
+    home.ok("read", "--pause", "grows", "--json")
+    e = show("grows")
+    assert e["complete"] and e["unfinished"]["state"] == "paused" and e["unfinished"]["tokens_total"] > e["tokens_total"], (r, e)
+    text = home.ok("shelf", "show", "grows").out
+    assert text.count("grows\n") == 2 and "--resume grows" in text, text
+    home.ok("shelf", "rm", "grows")
+
+
+def interrupted():
+    """Ctrl-C before the reader in the background has settled stops it too."""
+    path = home.write("slow.txt", TEXT * 40)
+    for wait in (0.2, 0.6):
+        p = subprocess.Popen([juan.JUAN, "read", path, "--as", "slow", "--model", model(), "--exact", "--background"], env=home.environment(),
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        time.sleep(wait)
+        p.send_signal(signal.SIGINT)
+        out, err = p.communicate(timeout=PATIENCE)
+        if p.returncode == 0:  # it had begun, and said so
+            assert b"--pause" in out, (out, err)
+            home.ok("read", "--pause", "slow")
+        else:
+            assert p.returncode in (130, -signal.SIGINT), (p.returncode, out, err)
+            assert not [e for e in home.ok("shelf", "--json").json()["entries"] if e["state"] == "reading"], "it goes on"
 
 
 def paused():
@@ -97,6 +132,7 @@ def outlined():
     assert home.ok("outline", "two", "--answerer", home.chat_model(), "--json").json() == o
     assert "第二章 结束" in home.ok("outline", "two", "--chapters", "--lang", "zh").out
     home.fails(3, "outline", "absent", says="absent")
+    home.fails(3, "outline", "two", "--answerer", model(), says="cannot write summaries")
 
 
 def refused():
@@ -111,4 +147,4 @@ def refused():
     assert r.code == 3 and "no-such-model" in r.err, r
 
 
-juan.run([("the choice is said", said), ("background, pause, kill, resume", paused), ("memory", within_memory), ("outline", outlined), ("refused", refused)], home)
+juan.run([("the choice is said", said), ("background, pause, kill, resume", paused), ("two versions are shown", shown_together), ("interrupted", interrupted), ("memory", within_memory), ("outline", outlined), ("refused", refused)], home)

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/folder.h"
 #include "base/mapped.h"
 #include "reader/ask.h"
@@ -204,6 +205,102 @@ static bool cut_segment(void *user, const char *path, bool is_dir)
     if (is_dir || !strstr(path, ".seg") || file_size(path) < *(int64_t *)user) return true;
     assert_int_equal(truncate(path, file_size(path) / 3), 0);
     return true;
+}
+
+/* Lines that differ from a.txt only in their order are another text. */
+static void another_text_is_not_gone_on_with(void **state)
+{
+    static const char text[] = "第一天，他写下：今天没有下雨。\n第二天，他写下：今天没有下雨。\n第三天，他写下：今天没有下雨。\n";
+    static const char other[] = "第二天，他写下：今天没有下雨。\n第一天，他写下：今天没有下雨。\n第三天，他写下：今天没有下雨。\n";
+    document *docs[2];
+    read_choice first, c;
+    read_result r;
+    assert_int_equal(document_from_bytes(&docs[0], "a.txt", text, sizeof text - 1, NULL), CJ_OK);
+    assert_int_equal(document_from_bytes(&docs[1], "a.txt", other, sizeof other - 1, NULL), CJ_OK);
+    assert_int_equal(read_as("order", docs, 1, 3, 512, 1, &r), CJ_E_CANCELLED);
+    assert_int_equal(read_choosing("order", docs[0], 1, &first), CJ_E_CANCELLED);
+    assert_int_equal(first.why, READ_BEGUN);
+    assert_int_equal(read_choosing("order", docs[1], 1, &c), CJ_E_CANCELLED);
+    assert_int_equal(c.tokens, first.tokens);
+    assert_int_equal(c.why, READ_SAME);
+    document_close(&docs[0]);
+    document_close(&docs[1]);
+}
+
+/* What another reader of the name did while one was at it. */
+typedef struct rival {
+    document *doc;
+    shelf *books;
+    cj_err err;
+    bool wished;
+} rival;
+
+static bool interfere(void *arg, const read_progress *p)
+{
+    rival *v = arg;
+    read_result r;
+    if (p->phase != READ_TOKENS || v->wished) return true;
+    assert_int_equal(shelf_pause(v->books, "rivals", NULL), CJ_OK);
+    v->wished = true;
+    clock_sleep(0.3); /* readers look now and then */
+    v->err = read_documents(e, v->books, &v->doc, 1, &(read_options){.name = "rivals", .model_name = "tiny"}, &r, NULL);
+    return true;
+}
+
+/* A wish to pause stands until the reader that it is for has heard it, and is forgotten by the next that gets the entry. */
+static void wishes_to_pause_are_heard(void **state)
+{
+    rival v = {.doc = make("a.txt", 60, 60)};
+    read_result r;
+    cj_diag d = {0};
+    read_options opt = {.name = "rivals", .model_name = "tiny", .segment = 256, .on_progress = interfere, .arg = &v};
+    assert_int_equal(shelf_open(&v.books, home, NULL), CJ_OK);
+    assert_int_equal(read_documents(e, books, &v.doc, 1, &opt, &r, &d), CJ_E_CANCELLED);
+    assert_int_equal(v.err, CJ_E_IO); /* busy */
+    assert_int_equal(d.message, MSG_READ_PAUSED);
+    assert_true(shelf_is_paused(books, "rivals"));
+    assert_int_equal(read_as("rivals", &v.doc, 1, 0, 256, 0, &r), CJ_OK);
+    assert_false(shelf_is_paused(books, "rivals"));
+    shelf_close(&v.books);
+    document_close(&v.doc);
+}
+
+static bool cut_all(void *user, const char *path, bool is_dir)
+{
+    if (!is_dir && strstr(path, ".seg")) assert_int_equal(truncate(path, file_size(path) / 3), 0);
+    return true;
+}
+
+/* Its documents are found all the same, and what is missing is read again. */
+static void an_unfinished_entry_is_damaged(void **state)
+{
+    char own[] = "/tmp/cj_read_XXXXXX";
+    document *doc = make("a.txt", 70, 60);
+    stopper s = {.at = 700};
+    read_options opt = {.name = "stopped", .model_name = "tiny", .segment = 256, .on_progress = on_progress, .arg = &s};
+    read_result r;
+    shelf *mine = NULL;
+    shelf_entry *entry = NULL;
+    book b;
+    assert_non_null(mkdtemp(own));
+    assert_int_equal(shelf_open(&mine, own, NULL), CJ_OK);
+    assert_int_equal(read_documents(e, mine, &doc, 1, &opt, &r, NULL), CJ_E_CANCELLED);
+    char *folder = file_join(own, "segments");
+    assert_int_equal(folder_each(folder, cut_all, NULL, NULL), CJ_OK);
+    assert_int_equal(shelf_read(mine, &entry, "stopped", NULL), CJ_E_INPUT);
+    assert_int_equal(shelf_read_unfinished(mine, &entry, "stopped", NULL), CJ_OK);
+    assert_int_equal(shelf_entry_info(entry)->tokens, 0);
+    assert_int_equal(book_load(&b, entry, NULL), CJ_OK);
+    assert_string_equal(document_text(b.docs[0]), document_text(doc));
+    shelf_entry_close(&entry);
+    s.at = 0;
+    assert_int_equal(read_documents(e, mine, b.docs, 1, &opt, &r, NULL), CJ_OK);
+    assert_int_equal(r.tokens_before, 0);
+    book_deinit(&b);
+    shelf_close(&mine);
+    mem_free(folder);
+    document_close(&doc);
+    assert_int_equal(folder_remove(own, NULL), CJ_OK);
 }
 
 /* Somebody cuts a file that is being used: a sentence, and what is missing is read again. */
@@ -447,11 +544,88 @@ static bool until_one(void *arg, int64_t done, int64_t total)
     return written < *(int *)arg;
 }
 
+static int unkept;
+static void on_unkept(void *arg, const cj_diag *why)
+{
+    assert_int_equal(why->code, CJ_E_NOT_FOUND);
+    unkept++;
+}
+
 static cj_err outline_as(outline *o, const book *b, shelf_entry *entry, engine *writer, int chapters)
 {
-    written = 0;
+    written = unkept = 0;
     assert_int_equal(outline_make(o, b, NULL), CJ_OK);
-    return outline_summarise(o, writer, entry, &(outline_options){until_one, on_chapter, &chapters}, NULL);
+    return outline_summarise(o, writer, entry, &(outline_options){until_one, on_chapter, on_unkept, &chapters}, NULL);
+}
+
+static void assert_tidy(const char *text, bool cut, const char *want)
+{
+    char *got = outline_tidy(text, strlen(text), cut);
+    assert_string_equal(got, want);
+    mem_free(got);
+}
+
+/* What was cut short ends with its last whole sentence, if there is one, and never in half a character. */
+static void summaries_are_tidied(void **state)
+{
+    assert_tidy(" 一句。\n", false, "一句。");
+    assert_tidy("一句。又一", false, "一句。又一");
+    assert_tidy("一句。又一", true, "一句。");
+    assert_tidy("他说：“走。”于是\xEF\xBF\xBD", true, "他说：“走。”");
+    assert_tidy("没有句号\xEF\xBF\xBD\xEF\xBF\xBD", true, "没有句号");
+    assert_tidy("\xEF\xBF\xBD", true, "");
+    assert_tidy("It is 3.5 metres. He we", true, "It is 3.5 metres.");
+    assert_tidy("", true, "");
+}
+
+static bool has_summary(const shelf_entry *entry, engine *writer, int chapter, int part)
+{
+    char kind[SHELF_KIND_MAX + 1];
+    buf blob = {0};
+    snprintf(kind, sizeof kind, "outline.%016llx.%d.%d", (unsigned long long)model_fingerprint(engine_model(writer)), chapter, part);
+    bool has = !shelf_get(entry, kind, &blob, NULL);
+    buf_deinit(&blob);
+    return has;
+}
+
+/* A chapter of more parts than fit at once is joined from all of them. Its summaries go to a longer version of the book; nothing is kept with an
+ * entry that is gone. */
+static void long_chapters_are_joined_in_rounds(void **state)
+{
+    enum { FIT = (2048 - OUTLINE_TOKENS - 192) / (OUTLINE_TOKENS + 1) };
+    document *docs[2] = {make("long.txt", 1200, 600), make("more.txt", 5, 2)};
+    read_result r;
+    book b;
+    outline o;
+    engine *writer = NULL;
+    shelf_entry *entry = NULL;
+    int64_t freed;
+    assert_int_equal(engine_open(&writer, &(engine_options){.path = getenv("CJ_TINY_CHAT"), .level = KERNEL_AUTO, .threads = 1, .kv = KV_F32}, NULL), CJ_OK);
+    assert_int_equal(read_as("rounds", docs, 1, 0, 0, 0, &r), CJ_OK);
+    assert_int_equal(shelf_read(books, &entry, "rounds", NULL), CJ_OK);
+    assert_int_equal(book_load(&b, entry, NULL), CJ_OK);
+    assert_int_equal(outline_as(&o, &b, entry, writer, 9), CJ_OK);
+    assert_int_equal(unkept, 0);
+    const int n = o.chapters[0].n_parts;
+    assert_true(n > FIT && n <= FIT * FIT);
+    assert_non_null(o.chapters[0].summary);
+    const int joined = n / FIT + (n % FIT > 1); /* a single one left over is not written again */
+    for (int part = 0; part <= n + joined; part++) assert_true(has_summary(entry, writer, 0, part));
+    assert_false(has_summary(entry, writer, 0, n + joined + 1));
+    outline_deinit(&o);
+    book_deinit(&b);
+    shelf_entry_close(&entry);
+    assert_int_equal(read_as("rounds", docs, 2, 0, 0, 0, &r), CJ_OK);
+    assert_int_equal(shelf_read(books, &entry, "rounds", NULL), CJ_OK);
+    assert_int_equal(shelf_entry_info(entry)->documents, 2);
+    for (int part = 0; part <= n + joined; part++) assert_true(has_summary(entry, writer, 0, part));
+    assert_int_equal(book_load(&b, entry, NULL), CJ_OK);
+    assert_int_equal(shelf_rm(books, "rounds", &freed, NULL), CJ_OK);
+    assert_int_equal(shelf_put(entry, "outline.x", "x", 1, NULL), CJ_E_NOT_FOUND);
+    book_deinit(&b);
+    shelf_entry_close(&entry);
+    engine_close(&writer);
+    for (int i = 0; i < 2; i++) document_close(&docs[i]);
 }
 
 /* Chapters cover the text; summaries are kept as they are written, and what they rest on is in the text. */
@@ -493,6 +667,12 @@ static void outlines(void **state)
                 assert_true(x->byte >= o.chapters[i].byte && x->end <= o.chapters[i].end && x->start < x->stop);
             }
     }
+    outline_deinit(&o);
+    int64_t freed;
+    assert_int_equal(shelf_rm(books, "outlined", &freed, NULL), CJ_OK); /* now none can be kept: they serve all the same */
+    assert_int_equal(outline_as(&o, &b, entry, writer, 9), CJ_OK);
+    assert_int_equal(unkept, 1);
+    for (int i = 0; i < o.n; i++) assert_string_equal(o.chapters[i].summary, again.chapters[i].summary);
     outline_deinit(&o);
     outline_deinit(&again);
     for (int64_t n = 0, failed = 1; failed; n++) {
@@ -564,9 +744,10 @@ static void no_memory_is_an_error(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_is_kept_is_what_was_read), cmocka_unit_test(stopped_reading_goes_on), cmocka_unit_test(chooses_how_to_read), cmocka_unit_test(a_file_is_cut_in_use), cmocka_unit_test(a_model_is_cut_in_use), cmocka_unit_test(books_share_their_beginning),
+        cmocka_unit_test(what_is_kept_is_what_was_read), cmocka_unit_test(stopped_reading_goes_on), cmocka_unit_test(chooses_how_to_read), cmocka_unit_test(another_text_is_not_gone_on_with),
+        cmocka_unit_test(wishes_to_pause_are_heard), cmocka_unit_test(an_unfinished_entry_is_damaged), cmocka_unit_test(a_file_is_cut_in_use), cmocka_unit_test(a_model_is_cut_in_use), cmocka_unit_test(books_share_their_beginning),
         cmocka_unit_test(finds_again_and_again), cmocka_unit_test(an_unfinished_book_is_asked), cmocka_unit_test(all_in_order_and_another_answerer),
-        cmocka_unit_test(exact_mode_keeps_everything), cmocka_unit_test(outlines),
+        cmocka_unit_test(exact_mode_keeps_everything), cmocka_unit_test(outlines), cmocka_unit_test(summaries_are_tidied), cmocka_unit_test(long_chapters_are_joined_in_rounds),
         cmocka_unit_test(nothing_found_nothing_answered), cmocka_unit_test(no_memory_is_an_error),
     };
     return cmocka_run_group_tests(tests, open_all, close_all);

@@ -160,6 +160,62 @@ static void an_unfinished_version_is_not_lost(void **state)
     case_remove(folder);
 }
 
+static void put(shelf *s, const shelf_plan *p, const char *kind, const char *data)
+{
+    shelf_entry *e = NULL;
+    assert_int_equal(shelf_write(s, &e, p, NULL), CJ_OK);
+    assert_int_equal(shelf_put(e, kind, data, strlen(data), NULL), CJ_OK);
+    shelf_entry_close(&e);
+}
+
+static void assert_holds(shelf *s, const char *name, const char *kind, const char *data)
+{
+    buf blob = {0};
+    cj_err err = shelf_peek(s, name, kind, &blob, NULL);
+    assert_int_equal(err, data ? CJ_OK : CJ_E_NOT_FOUND);
+    if (data) assert_memory_equal(blob.data, data, strlen(data));
+    buf_deinit(&blob);
+}
+
+/* What was written about a book is not lost with its older version; nothing is kept for an entry that is gone. */
+static void blobs_are_handed_on(void **state)
+{
+    (void)state;
+    enum { N = 9000, LONGER = 12000 };
+    char *folder = case_folder();
+    shelf *s = open_shelf(folder);
+    shelf_named l;
+    int32_t *ids = case_ids(LONGER, LONGER, 0);
+    shelf_plan p = case_plan("a", ids, N);
+    write_to(s, &p, N, 0);
+    put(s, &p, SHELF_HANDED_ON "1", "one");
+    put(s, &p, SHELF_HANDED_ON "2", "two");
+    put(s, &p, "marks", "of the shorter one");
+    assert_int_equal(shelf_find(s, "a", &l, NULL), CJ_OK);
+    assert_true(l.is_complete && !l.is_unfinished && l.complete.tokens_total == N);
+    p = case_plan("a", ids, LONGER);
+    write_to(s, &p, N + 1000, N);
+    put(s, &p, SHELF_HANDED_ON "2", "two of the longer one");
+    assert_int_equal(shelf_find(s, "a", &l, NULL), CJ_OK);
+    assert_true(l.is_complete && l.is_unfinished && l.unfinished.tokens == N + 1000 && l.complete.tokens == N);
+    write_to(s, &p, LONGER, N + 1000);
+    assert_holds(s, "a", SHELF_HANDED_ON "1", "one");
+    assert_holds(s, "a", SHELF_HANDED_ON "2", "two of the longer one");
+    assert_holds(s, "a", "marks", NULL);
+    shelf_entry *e = NULL;
+    int64_t freed, damages;
+    assert_int_equal(shelf_verify(s, NULL, &(shelf_watch){0}, &damages, NULL), CJ_OK);
+    assert_int_equal(damages, 0);
+    assert_int_equal(shelf_read(s, &e, "a", NULL), CJ_OK);
+    assert_int_equal(shelf_rm(s, "a", &freed, NULL), CJ_OK);
+    assert_int_equal(shelf_put(e, SHELF_HANDED_ON "3", "late", 4, NULL), CJ_E_NOT_FOUND);
+    assert_int_equal(shelf_find(s, "a", &l, NULL), CJ_E_NOT_FOUND);
+    shelf_entry_close(&e);
+    free(ids);
+    shelf_close(&s);
+    case_remove(folder);
+}
+
 /* ---- damage ---- */
 
 static void segment_path(const char *folder, int which, char *path, size_t size)
@@ -669,6 +725,7 @@ int main(void)
         cmocka_unit_test(what_is_read_comes_back),
         cmocka_unit_test(versions_share_what_they_share),
         cmocka_unit_test(an_unfinished_version_is_not_lost),
+        cmocka_unit_test(blobs_are_handed_on),
         cmocka_unit_test(a_damaged_page_is_named_and_read_again),
         cmocka_unit_test(lost_files_are_read_again),
         cmocka_unit_test(a_lost_index_costs_no_pages),
