@@ -43,21 +43,12 @@ cj_err ask_begin_session(asker *a, cj_diag *d)
 
 /* ---- writing ---- */
 
-/* Bytes at the end of text[0..n) that stand for a character which was never finished. */
-static size_t unfinished(const char *text, size_t n)
-{
-    static const char mark[] = "\xEF\xBF\xBD";
-    const size_t whole = n;
-    while (n >= strlen(mark) && !memcmp(text + n - strlen(mark), mark, strlen(mark))) n -= strlen(mark);
-    return whole - n;
-}
-
 static bool on_piece(void *arg, const generate_piece *p)
 {
     asker *a = arg;
     const char *text = p->text;
     size_t n = p->n;
-    if (p->id < 0) n -= a->unfinished = unfinished(text, n); /* what was left when there was no room for more */
+    if (p->id < 0) n -= a->unfinished = generate_unfinished(text, n); /* what was left when there was no room for more */
     for (; n && !a->begun && (*text == ' ' || *text == '\n'); n--) text++; /* models put a space before the first word */
     if (n && !a->begun) a->out->first_token_seconds = clock_now() - a->start;
     a->begun |= n > 0;
