@@ -307,11 +307,12 @@ static cj_err join_rounds(writing *w, int i, char **left, int n, cj_diag *d)
     for (int part = n; n > 1;) {
         int joined = 0;
         for (int at = 0, count; at < n; at += count) {
-            char *one = left[at];
             count = (int)i64_min(fit, n - at);
-            if (count > 1) TRY(join(w, i, part++, left + at, count, &one, d));
+            char *one = count > 1 ? NULL : left[at];
+            cj_err e = count > 1 ? join(w, i, part++, left + at, count, &one, d) : CJ_OK;
             left[at] = NULL;
             left[joined++] = one;
+            TRY(e);
         }
         n = joined;
     }
@@ -352,7 +353,7 @@ static cj_err do_chapter(writing *w, int i, cj_diag *d)
     }
     if (c->n_parts) TRY(join_parts(w, i, d));
     w->done = before + c->tokens;
-    if (c->n_parts && w->opt->on_chapter) w->opt->on_chapter(w->opt->arg, c);
+    if (w->opt->on_chapter) w->opt->on_chapter(w->opt->arg, c);
     return CJ_OK;
 }
 

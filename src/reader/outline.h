@@ -48,7 +48,7 @@ void outline_deinit(outline *o);
 
 typedef struct outline_options {
     bool (*on_progress)(void *arg, int64_t done, int64_t total); /* tokens of the text; false cancels, what was written is kept */
-    void (*on_chapter)(void *arg, const outline_chapter *c);     /* its summary is there */
+    void (*on_chapter)(void *arg, const outline_chapter *c);     /* its summary is there, if there is anything to summarise */
     void (*on_unkept)(void *arg, const cj_diag *why);            /* summaries cannot be kept: told once. May be NULL */
     void *arg;
 } outline_options;
