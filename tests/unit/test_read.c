@@ -598,7 +598,7 @@ static bool has_summary(const shelf_entry *entry, engine *writer, int chapter, i
 static void long_chapters_are_joined_in_rounds(void **state)
 {
     enum { FIT = (2048 - OUTLINE_TOKENS - 192) / (OUTLINE_TOKENS + 1) };
-    document *docs[2] = {make("long.txt", 1200, 600), make("more.txt", 5, 2)};
+    document *docs[2] = {make("long.txt", 560, 300), make("more.txt", 5, 2)};
     read_result r;
     book b;
     outline o;
