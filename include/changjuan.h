@@ -141,7 +141,7 @@ typedef struct cj_answer {
 /* {0} is the default of everything. */
 typedef struct cj_ask_options {
     int quotes;         /* most quotes, at most 192; 0: 3 */
-    int64_t max_tokens; /* of the answer; 0: 64 */
+    int64_t max_tokens; /* of the answer, at most 1,048,576; 0: 64 */
     cj_text_fn on_text; /* the answer as it is written; may be NULL */
     cj_progress_fn on_progress; /* while the files are read; may be NULL */
     void *user;         /* given to both */
@@ -150,7 +150,8 @@ typedef struct cj_ask_options {
 /* Reads the files [n_files], 1 to 4096 files or folders of any format that docs/documents.md names, as one context; finds the sentences
  * that bear on the question and answers. opt may be NULL. *out must be freed with cj_answer_free.
  * CJ_E_NOT_FOUND, CJ_E_INPUT, CJ_E_IO: a file is missing, no text, unreadable; CJ_E_LIMIT: too many files, or more text than the model
- * takes at once (the sentence says by how much; nothing is ever cut); CJ_E_CANCELLED; CJ_E_NOMEM. */
+ * takes at once (the sentence says by how much; nothing is ever cut); CJ_E_UNSUPPORTED: no layer of the model attends to a whole text;
+ * CJ_E_CANCELLED; CJ_E_NOMEM. */
 CJ_API CJ_NODISCARD cj_err cj_ask(cj_engine *e, const char *const *files, size_t n_files, const char *question, const cj_ask_options *opt,
                                   cj_answer **out, cj_diag *d);
 

@@ -254,10 +254,10 @@ cj_err file_out_sync(file_out *f, cj_diag *d)
     return file_must_fail() || fsync(f->fd) ? diag_errno(d, errno, f->path) : CJ_OK;
 }
 
-cj_err file_out_commit(file_out *f, cj_diag *d)
+static cj_err commit(file_out *f, bool wait, cj_diag *d)
 {
     cj_err e = flush(f, f->buffer, f->fill, d);
-    if (!e && (file_must_fail() || fsync(f->fd))) e = diag_errno(d, errno, f->path);
+    if (!e && wait && (file_must_fail() || fsync(f->fd))) e = diag_errno(d, errno, f->path);
     if (close(f->fd) && !e) e = diag_errno(d, errno, f->path);
     f->fd = -1;
     if (!e && (file_must_fail() || rename(f->temp, f->path))) e = diag_errno(d, errno, f->path);
@@ -265,6 +265,9 @@ cj_err file_out_commit(file_out *f, cj_diag *d)
     file_out_abort(f);
     return e;
 }
+
+cj_err file_out_commit(file_out *f, cj_diag *d) { return commit(f, true, d); }
+cj_err file_out_commit_soon(file_out *f, cj_diag *d) { return commit(f, false, d); }
 
 void file_out_abort(file_out *f)
 {

@@ -39,6 +39,8 @@ CJ_NODISCARD cj_err file_out_pad(file_out *f, size_t align, cj_diag *d); /* zero
 CJ_NODISCARD cj_err file_out_rewrite(file_out *f, int64_t at, const void *data, size_t n, cj_diag *d); /* over what was written */
 CJ_NODISCARD cj_err file_out_sync(file_out *f, cj_diag *d); /* now and then, so that commit has little left to wait for */
 CJ_NODISCARD cj_err file_out_commit(file_out *f, cj_diag *d);            /* closes f whatever happens */
+/* The same without waiting for the disk: after a loss of power the file may be a damaged one. For what is checked when it is read and can be made again. */
+CJ_NODISCARD cj_err file_out_commit_soon(file_out *f, cj_diag *d);
 void file_out_abort(file_out *f);
 /* Removes what is half-written by every open file_out: for a signal handler that is about to end the process. */
 void file_out_abandon(void);

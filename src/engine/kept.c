@@ -33,8 +33,9 @@ cj_err session_attach(session *s, shelf_entry *e, int64_t most, int64_t *count, 
     key.mode = (key.mode & MODE_FORM) | (shelf_entry_info(e)->mode & ~MODE_FORM); /* how many pages it was read with may differ */
     s->entry = NULL;
     TRY(shelf_entry_fits(e, &key, model_spec_of(s->engine->model)->name, d));
-    TRY(shelf_attach(e, s->kv, i64_min(most, s->context), &n, d));
-    TRY(session_ids_reserve(s, n, d));
+    most = i64_min(most, i64_min(s->context, shelf_entry_info(e)->tokens));
+    TRY(session_ids_reserve(s, most, d)); /* before kv holds anything: ids always has what kv has */
+    TRY(shelf_attach(e, s->kv, most, &n, d));
     repeats_cut(&s->repeats, s->ids, 0);
     if (n) memcpy(s->ids, shelf_entry_ids(e), (size_t)n * sizeof *s->ids);
     s->entry = e;

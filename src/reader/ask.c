@@ -64,6 +64,7 @@ static cj_err ask_far(asker *a, cj_diag *d)
 static cj_err ask_text(asker *a, cj_diag *d)
 {
     a->n_heads = finder_choose_heads(a->e, a->opt->heads, a->opt->n_heads, a->heads, &a->heads_known);
+    if (!a->n_heads) return diag_fail(d, CJ_E_UNSUPPORTED, MSG_ASK_NO_HEADS, "%s", model_path(engine_model(a->e)));
     TRY(session_open(&a->session, a->e, 0, d));
     if (a->writer == a->e) a->close = a->session;
     else TRY(session_open(&a->close, a->writer, 0, d));
@@ -90,6 +91,7 @@ static void note_finding(asker *a, int source, const finder_cost *c)
         ask_note(a, step);
     }
     if (c->indexed) ask_note(a, (ask_step){.kind = ASK_STEP_INDEX, .source = source, .passages = c->indexed, .seconds = c->index_seconds});
+    a->out->unindexed |= c->unindexed;
 }
 
 cj_err ask_search(asker *a, search *s, cj_diag *d)
@@ -119,14 +121,21 @@ static cj_err ask_entries(asker *a, cj_diag *d)
 
 /* ---- */
 
-static cj_err check(const ask_options *opt, const search_source *sources, int n, cj_diag *d)
+cj_err ask_check(const ask_options *opt, int n, cj_diag *d)
 {
     if (opt->evidence < 0 || opt->evidence > ASK_EVIDENCE_MAX) return diag_fail(d, CJ_E_USAGE, MSG_OPTION_BAD, "%s" ARG "%d", "quotes", opt->evidence);
     if (opt->find & ~FIND_BOTH) return diag_fail(d, CJ_E_USAGE, MSG_OPTION_BAD, "%s" ARG "%d", "find", opt->find);
-    if (opt->max_tokens < 0) return diag_fail(d, CJ_E_USAGE, MSG_OPTION_BAD, "%s" ARG "%lld", "max_tokens", (long long)opt->max_tokens);
+    if (opt->max_tokens < 0 || opt->max_tokens > ASK_TOKENS_MAX)
+        return diag_fail(d, CJ_E_USAGE, MSG_OPTION_BAD, "%s" ARG "%lld", "max_tokens", (long long)opt->max_tokens);
     if (opt->direct && opt->answerer) return diag_fail(d, CJ_E_USAGE, MSG_ASK_DIRECT_ANSWERER, "%s", "");
     if (opt->direct && n > 1) return diag_fail(d, CJ_E_USAGE, MSG_ASK_DIRECT_ONE, "%d", n);
     if (n < 1 || n > SEARCH_SOURCES_MAX) return diag_fail(d, CJ_E_LIMIT, MSG_LIMIT, "%s" ARG "%d", "entries", SEARCH_SOURCES_MAX);
+    return CJ_OK;
+}
+
+static cj_err check(const ask_options *opt, const search_source *sources, int n, cj_diag *d)
+{
+    TRY(ask_check(opt, n, d));
     for (int i = 0; n > 1 && i < n; i++)
         if (!sources[i].entry) return diag_fail(d, CJ_E_USAGE, MSG_OPTION_BAD, "%s" ARG "%d", "sources", n);
     return CJ_OK;

@@ -1,9 +1,9 @@
 /* Answering a question about documents, with evidence quoted from them.
  *
  * The model reads the documents and the question; the attention that the question's own tokens pay to the text, beyond what a
- * question about nothing pays to it, ranks the sentences (on a few heads that are known to find things): that is the evidence, and
- * every quote is cut from the document itself. The answer is written from the best sentences, read again close to the question;
- * a model that chats is given a short text whole. docs/finding.md says how well this works.
+ * question about nothing pays to it, ranks the sentences (on a few heads that are known to find things), over what was read before together
+ * with a text index: that is the evidence, and every quote is cut from the document itself. The answer is written from the best sentences, read
+ * again close to the question; a model that chats is given a short text whole, or what stands around them. docs/finding.md says how well this works.
  */
 #ifndef READER_ASK_H
 #define READER_ASK_H
@@ -11,7 +11,7 @@
 #include "engine/generate.h"
 #include "reader/search.h"
 
-enum { ASK_EVIDENCE_MAX = FINDER_FOUND_MAX, ASK_HEADS_MAX = FINDER_HEADS_MAX };
+enum { ASK_EVIDENCE_MAX = FINDER_FOUND_MAX, ASK_HEADS_MAX = FINDER_HEADS_MAX, ASK_TOKENS_MAX = 1 << 20 };
 
 typedef struct ask_evidence {
     int source;            /* index into the sources given */
@@ -37,7 +37,7 @@ typedef struct ask_options {
     bool all;                    /* every passage that bears on the question, in the order of the text; `evidence` is not looked at */
     bool direct;                 /* the answer is written while all of the text (one source) is attended to, exactly; nothing is read again */
     engine *answerer;            /* reads what was found again and writes the answer; NULL: the engine that finds. Not with `direct` */
-    int64_t max_tokens;          /* of the answer; 0: 64 */
+    int64_t max_tokens;          /* of the answer, at most ASK_TOKENS_MAX; 0: 64 */
     const char *snapshots;       /* folder that keeps what every question begins with; NULL: none */
     /* Callbacks; any may be NULL. */
     bool (*on_progress)(void *arg, ask_phase phase, int64_t done, int64_t total); /* false cancels */
@@ -83,6 +83,9 @@ typedef struct ask_result {
     ask_evidence evidence[ASK_EVIDENCE_MAX];
     int n_evidence;
     ask_mode mode;
+    generate_end end;            /* why the answer ends there; means nothing when no ASK_STEP_WRITE was taken */
+    int forgotten;               /* oldest turns of a conversation for which there was no room any more */
+    bool unindexed;              /* a text index could neither be read nor made: what was found was found by reading alone */
     ask_step steps[ASK_STEPS_MAX];
     int n_steps;
     int64_t read_tokens, reused_tokens, written_tokens;

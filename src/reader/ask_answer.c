@@ -57,6 +57,12 @@ static bool on_piece(void *arg, const generate_piece *p)
 
 static int64_t answer_tokens(const asker *a) { return a->opt->max_tokens ? a->opt->max_tokens : ASK_ANSWER_TOKENS; }
 
+int64_t ask_answer_room(const asker *a, int64_t room)
+{
+    enum { SHARE = 4 };
+    return i64_min(answer_tokens(a), room / SHARE);
+}
+
 cj_err ask_write(asker *a, const int32_t *ids, int64_t n, ask_step step, cj_diag *d)
 {
     generate_result r;
@@ -78,6 +84,7 @@ cj_err ask_write(asker *a, const int32_t *ids, int64_t n, ask_step step, cj_diag
     ask_note(a, step);
     ask_note(a, (ask_step){.kind = ASK_STEP_WRITE, .source = step.source, .from = r.prompt_tokens, .tokens = r.written_tokens, .pages = step.pages,
                            .chosen = step.chosen, .seconds = r.write_seconds});
+    a->out->end = r.end;
     a->out->context_tokens = r.prompt_tokens;
     a->out->write_seconds = r.write_seconds;
     a->out->written_tokens = r.written_tokens;
@@ -90,7 +97,7 @@ cj_err ask_write(asker *a, const int32_t *ids, int64_t n, ask_step step, cj_diag
  * around them (docs/finding.md); less where the context is small. */
 static cj_err make_short_prompt(asker *a, int *passages, cj_diag *d)
 {
-    int64_t room = session_context(a->close) - answer_tokens(a);
+    const int64_t context = session_context(a->close), room = context - ask_answer_room(a, context);
     buf text;
     cj_err e = CJ_OK;
     buf_init(&text, 1 << 20);
@@ -102,6 +109,8 @@ static cj_err make_short_prompt(asker *a, int *passages, cj_diag *d)
         if ((int64_t)a->prompt.tokens.count <= room) break;
     }
     buf_deinit(&text);
+    const int64_t n = (int64_t)a->prompt.tokens.count;
+    if (!e && n > room) e = diag_fail(d, CJ_E_LIMIT, MSG_ASK_NO_ROOM, "%lld" ARG "%lld" ARG "%lld", (long long)n, (long long)room, (long long)(n - room));
     return e;
 }
 
@@ -120,8 +129,7 @@ cj_err ask_write_after(asker *a, const int32_t *text, int64_t held, int64_t page
     prompt after;
     cj_err e = prompt_after(&after, a->writer, a->question, d);
     const size_t n = after.tokens.count;
-    if (!e && n > ASK_QUESTION_ROOM)
-        e = diag_fail(d, CJ_E_LIMIT, MSG_CONTEXT_FULL, "%zu" ARG "%d" ARG "%zu", n, ASK_QUESTION_ROOM, n - ASK_QUESTION_ROOM);
+    if (!e && n > FINDER_QUESTION_MAX) e = diag_fail(d, CJ_E_LIMIT, MSG_ASK_QUESTION_LONG, "%zu" ARG "%d" ARG "%zu", n, FINDER_QUESTION_MAX, n - FINDER_QUESTION_MAX);
     int32_t *ids = e ? NULL : mem_array((size_t)held + n, sizeof *ids);
     if (!e && !ids) e = diag_nomem(d, ((size_t)held + n) * sizeof *ids);
     if (!e) {
@@ -140,7 +148,8 @@ cj_err ask_answer_directly(asker *a, cj_diag *d)
     const search_source *s = a->sources;
     const int64_t tokens = shelf_entry_info(s->entry)->tokens;
     int64_t held = 0;
-    TRY(session_open(&a->close, a->writer, tokens + ASK_QUESTION_ROOM + answer_tokens(a), d));
+    TRY(session_open(&a->close, a->writer, tokens + FINDER_QUESTION_MAX + answer_tokens(a), d));
     TRY(session_attach(a->close, s->entry, tokens, &held, d));
+    if (!held) return diag_fail(d, CJ_E_INPUT, MSG_ASK_NOTHING_READ, "%s", shelf_entry_info(s->entry)->name);
     return ask_write_after(a, s->book->tokens.ids, held, i64_ceil_div(held, KV_PAGE), d);
 }

@@ -88,7 +88,7 @@ static cj_err gather_sentences(const asker *a, int most, buf *text, cj_diag *d)
     return CJ_OK;
 }
 
-/* The best `most` passages with CONTEXT_CHARS before and after, those of one source, in its order, without overlaps. */
+/* The best `most` passages with CONTEXT_CHARS of their document before and after, those of one source, in its order, without overlaps. */
 static cj_err gather_context(const asker *a, int source, int most, buf *text, cj_diag *d)
 {
     const book *b = a->sources[source].book;
@@ -98,9 +98,10 @@ static cj_err gather_context(const asker *a, int source, int most, buf *text, cj
         bool chosen = false;
         for (int k = 0; k < most; k++) chosen |= a->found[k].source == source && a->found[k].passage == i;
         if (!chosen) continue;
+        const int doc = book_document_of(b, p[i].byte);
         int64_t from = i, to = i;
-        while (from > 0 && p[i].byte - p[from - 1].byte <= reach) from--;
-        while (to + 1 < b->passages.n && p[to + 1].end - p[i].end <= reach) to++;
+        while (from > 0 && p[from - 1].byte >= b->begin[doc] && p[i].byte - p[from - 1].byte <= reach) from--;
+        while (to + 1 < b->passages.n && p[to + 1].end <= b->begin[doc + 1] && p[to + 1].end - p[i].end <= reach) to++;
         size_t byte = p[from].byte > done ? p[from].byte : done;
         if (byte >= p[to].end) continue;
         if (text->len) TRY(buf_puts(text, "\n", d));

@@ -19,6 +19,7 @@ static cj_err check_length(const asker *a, cj_diag *d)
     size_t bytes = fits > p->text ? p->tokens.spans[fits - 1].end : 0;
     int64_t chars = (int64_t)utf8_count(a->sources->book->text.data, bytes);
     chars -= chars / 50 + 1; /* cut there, its last words may be other tokens */
+    if (chars < 1) return diag_fail(d, CJ_E_LIMIT, MSG_ASK_NO_ROOM, "%lld" ARG "%lld" ARG "%lld", (long long)n, (long long)context, (long long)over);
     return diag_fail(d, CJ_E_LIMIT, MSG_ASK_TOO_LONG, "%lld" ARG "%lld" ARG "%lld" ARG "%lld" ARG "%lld", (long long)n, (long long)over,
                      (long long)context, (long long)utf8_count(a->sources->book->text.data, a->sources->book->text.len),
                      (long long)chars);

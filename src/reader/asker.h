@@ -7,10 +7,7 @@
 #include "reader/find.h"
 #include "reader/prompt.h"
 
-enum {
-    ASK_ANSWER_TOKENS = 64,
-    ASK_QUESTION_ROOM = 4096, /* tokens a question may take after a book */
-};
+enum { ASK_ANSWER_TOKENS = 64 };
 
 typedef struct asker {
     engine *e;
@@ -37,6 +34,8 @@ typedef struct asker {
 
 /* Its result is begun too. */
 asker asker_begin(engine *e, const search_source *sources, int n_sources, const char *question, const ask_options *opt, ask_result *out);
+/* Whether options can be asked for. */
+CJ_NODISCARD cj_err ask_check(const ask_options *opt, int n_sources, cj_diag *d);
 /* Closes what it opened; the result stays. */
 void asker_end(asker *a);
 
@@ -58,11 +57,13 @@ CJ_NODISCARD cj_err ask_search(asker *a, search *s, cj_diag *d);
 /* The best passages become evidence, and go to the caller. */
 void ask_take_evidence(asker *a);
 
-/* The passages worth reading again, as text: for a base model sentences, of which the best comes last; for one that chats what stands around
- * them too. smaller: 1 sentences whatever the model, 2 the best one alone. Returns how many passages. */
+/* The passages worth reading again, as text: with what stands around them in their documents, in the order of these, for a model that chats; the
+ * sentences, of which the best comes last; the best one alone. *passages says how many. */
 typedef enum ask_portion { ASK_CONTEXT, ASK_SENTENCES, ASK_BEST, ASK_PORTIONS } ask_portion;
 CJ_NODISCARD cj_err ask_gather(const asker *a, ask_portion portion, buf *text, int *passages, cj_diag *d);
 
+/* So many tokens of `room` must be left for the answer: those it may have, as far as they leave room for a question. */
+int64_t ask_answer_room(const asker *a, int64_t room);
 /* Reads what every prompt begins with, or takes it from its snapshot. */
 CJ_NODISCARD cj_err ask_begin_session(asker *a, cj_diag *d);
 /* Goes on from ids[0..n) in a->close; step: what reading them is called. */

@@ -13,9 +13,10 @@
 #include "shelf/text_index.h"
 
 enum {
-    QUESTION_ROOM = 4096, /* tokens a question may take */
-    BIN = 8,              /* attention is added up over so many tokens: about half a sentence */
-    WORDS_MAX = 128,      /* of a question that are watched one by one */
+    BIN = 8,              /* attention is added up over so many tokens: about half a sentence ... */
+    SHORT = 4096,         /* ... but in a book of fewer tokens each by itself */
+    WORDS_MAX = 128,      /* of a question that are watched one by one ... */
+    MASS_MAX = 1 << 26,   /* ... as long as that takes no more numbers than these */
     WIDE = 4,             /* of each way so many times as many passages as wanted are brought together */
 };
 
@@ -28,12 +29,13 @@ struct finder {
     int n_heads;
     bool heads_known;
     session *session;
-    int32_t *ids;            /* [count + QUESTION_ROOM] the book, then the question */
+    int32_t *ids;            /* [count + FINDER_QUESTION_MAX] the book, then the question */
     int64_t count;           /* tokens of the book */
     float *usual;            /* [heads][passages] what a question about nothing looks at ... */
     const char *usual_for;   /* ... this one; NULL: none yet */
     float *score, *share;    /* [passages] */
     text_index *index;
+    bool unindexed;          /* it was wanted, and could not be had */
 };
 
 /* ---- heads ---- */
@@ -66,7 +68,7 @@ static cj_err take_book(finder *f, cj_diag *d)
 {
     const token_list *t = &f->book->tokens;
     f->count = f->entry ? shelf_entry_info(f->entry)->tokens : (int64_t)t->count;
-    TRY(session_open(&f->session, f->e, f->count + QUESTION_ROOM, d));
+    TRY(session_open(&f->session, f->e, f->count + FINDER_QUESTION_MAX, d));
     session_set_keep(f->session, f->opt->keep);
     if (f->entry) {
         TRY(session_attach(f->session, f->entry, f->count, &f->count, d));
@@ -75,8 +77,8 @@ static cj_err take_book(finder *f, cj_diag *d)
         session_call call = {.on_progress = f->opt->on_progress, .arg = f->opt->arg};
         TRY(session_eval(f->session, t->ids, f->count, &call, NULL, d));
     }
-    f->ids = mem_array((size_t)(f->count + QUESTION_ROOM), sizeof *f->ids);
-    if (!f->ids) return diag_nomem(d, (size_t)(f->count + QUESTION_ROOM) * sizeof *f->ids);
+    f->ids = mem_array((size_t)(f->count + FINDER_QUESTION_MAX), sizeof *f->ids);
+    if (!f->ids) return diag_nomem(d, (size_t)(f->count + FINDER_QUESTION_MAX) * sizeof *f->ids);
     memcpy(f->ids, t->ids, (size_t)f->count * sizeof *f->ids);
     return CJ_OK;
 }
@@ -103,15 +105,23 @@ static cj_err open_index(finder *f, const char *path, cj_diag *d)
     return text_index_open(&f->index, path, b->text.len, d);
 }
 
-static cj_err take_index(finder *f, cj_diag *d)
+static cj_err open_own_index(finder *f, cj_diag *d)
 {
-    if (f->opt->index) return open_index(f, f->opt->index, d);
-    if (!f->entry) return CJ_OK;
     char *path;
     TRY(shelf_entry_file(f->entry, FINDER_INDEX, &path, d));
     cj_err e = open_index(f, path, d);
     mem_free(path);
     return e;
+}
+
+/* Beside reading an index is not needed: a disk that is full or cannot be written costs it, not the answer. */
+static cj_err take_index(finder *f, bool reads, cj_diag *d)
+{
+    if (!f->opt->index && !f->entry) return CJ_OK;
+    cj_err e = f->opt->index ? open_index(f, f->opt->index, d) : open_own_index(f, d);
+    if (!e || !reads || e == CJ_E_NOMEM || e == CJ_E_CANCELLED) return e;
+    f->unindexed = true;
+    return CJ_OK;
 }
 
 static bool by(const finder *f, int way) { return (f->opt->how ? f->opt->how : FIND_BOTH) & way; }
@@ -124,8 +134,10 @@ static cj_err open_finder(finder *f, cj_diag *d)
     f->share = mem_array(n, sizeof *f->share);
     f->usual = mem_array((size_t)f->n_heads * n, sizeof *f->usual);
     if (!f->score || !f->share || !f->usual) return diag_nomem(d, ((size_t)f->n_heads + 2) * n * sizeof *f->score);
-    if (by(f, FIND_INDEX)) TRY(take_index(f, d));
-    return by(f, FIND_READING) ? take_book(f, d) : CJ_OK;
+    const bool reads = by(f, FIND_READING) && f->n_heads;
+    if (by(f, FIND_INDEX)) TRY(take_index(f, reads, d));
+    if (by(f, FIND_READING) && !reads && !f->index) return diag_fail(d, CJ_E_UNSUPPORTED, MSG_ASK_NO_HEADS, "%s", model_path(engine_model(f->e)));
+    return reads ? take_book(f, d) : CJ_OK;
 }
 
 cj_err finder_open(finder **out, engine *e, const book *b, shelf_entry *entry, const finder_options *opt, cj_diag *d)
@@ -162,7 +174,8 @@ static cj_err put_question(finder *f, const char *question, int64_t *words, int6
     cj_err e = prompt_question(&p, f->e, question, d);
     int64_t n = (int64_t)p.tokens.count;
     if (!e && p.words_end == p.words) e = diag_fail(d, CJ_E_USAGE, MSG_ASK_EMPTY_QUESTION, "%s", "");
-    if (!e && n > QUESTION_ROOM) e = diag_fail(d, CJ_E_LIMIT, MSG_CONTEXT_FULL, "%lld" ARG "%d" ARG "%lld", (long long)n, QUESTION_ROOM, (long long)(n - QUESTION_ROOM));
+    if (!e && n > FINDER_QUESTION_MAX)
+        e = diag_fail(d, CJ_E_LIMIT, MSG_ASK_QUESTION_LONG, "%lld" ARG "%d" ARG "%lld", (long long)n, FINDER_QUESTION_MAX, (long long)(n - FINDER_QUESTION_MAX));
     if (!e) {
         memcpy(f->ids + f->count, p.tokens.ids, (size_t)p.words_end * sizeof *f->ids);
         *words = f->count + p.words;
@@ -180,19 +193,23 @@ static cj_err look(finder *f, const char *question, share_taker *take, finder_lo
 {
     int64_t from, end, reused = 0;
     TRY(put_question(f, question, &from, &end, d));
+    const int64_t bin = f->count < SHORT ? 1 : BIN, bins = i64_ceil_div(end, bin);
+    int64_t words = end - from;
     /* of heads that are not known to find, or of a very long question, only what all words look at is taken */
-    const int64_t words = f->heads_known && end - from <= WORDS_MAX ? end - from : 1, bins = i64_ceil_div(end, BIN);
+    if (!f->heads_known || words > WORDS_MAX || f->n_heads * words * bins > MASS_MAX) words = 1;
     float *mass = mem_array((size_t)(f->n_heads * words), (size_t)bins * sizeof *mass);
     if (!mass) return diag_nomem(d, (size_t)(f->n_heads * words * bins) * sizeof *mass);
     session_probe probes[SESSION_PROBES_MAX];
     for (int h = 0; h < f->n_heads; h++)
-        probes[h] = (session_probe){.layer = f->heads[h].layer, .head = f->heads[h].head, .from = from, .end = end, .bin = BIN, .ld = words > 1 ? bins : 0, .mass = mass + h * words * bins};
+        probes[h] = (session_probe){.layer = f->heads[h].layer, .head = f->heads[h].head, .from = from, .end = end, .bin = bin, .ld = words > 1 ? bins : 0, .mass = mass + h * words * bins};
     session_call call = {.on_progress = f->opt->on_progress, .arg = f->opt->arg, .probes = probes, .n_probes = f->n_heads};
     double start = clock_now();
     cj_err e = session_eval(f->session, f->ids, end, &call, &reused, d);
-    const find_text text = {f->book->tokens.spans, f->book->tokens.spans[0].end ? 0 : 1 /* not the begin token */, f->count, f->book->passages.item, f->book->passages.n};
+    const int64_t first = f->book->tokens.spans[0].end ? 0 : 1; /* not the begin token */
+    /* a last bin that the book shares with the question is left out: what the question looks at of itself is no attention to the book */
+    const find_text text = {f->book->tokens.spans, first, f->count - f->count % bin, f->book->passages.item, f->book->passages.n};
     for (int64_t i = 0; !e && i < f->n_heads * words; i++) {
-        find_share_bins(&text, mass + i * bins, BIN, f->share);
+        find_share_bins(&text, mass + i * bins, bin, f->share);
         take(f, (int)(i / words), words);
     }
     mem_free(mass);
@@ -286,7 +303,7 @@ cj_err finder_find(finder *f, const char *question, found_passage *out, int most
 {
     enum { EACH_MAX = FINDER_FOUND_MAX * WIDE };
     found_passage list[2 * EACH_MAX];
-    finder_cost spent = {.book = f->count, .heads = f->session ? f->n_heads : 0};
+    finder_cost spent = {.book = f->count, .heads = f->session ? f->n_heads : 0, .unindexed = f->unindexed};
     const int each = (int)i64_min(most, FINDER_FOUND_MAX) * WIDE;
     int count = 0, hits = 0;
     if (f->session) {

@@ -2,6 +2,7 @@
  *
  * Two ways propose passages: what the words of a question look at (attention over every token of the book, on the heads that find), and a text index
  * (shelf/text_index.h). Each passage says which of them found it. Only the tokens of the question are computed, over the pages that are there.
+ * Where both are wanted and one cannot be had (no head of the model sees the whole text; the shelf cannot be written) the other one does alone.
  */
 #ifndef READER_FINDER_H
 #define READER_FINDER_H
@@ -12,7 +13,7 @@
 
 #define FINDER_INDEX "text.index" /* kind of an entry's file */
 enum { FIND_READING = 1, FIND_INDEX = 2, FIND_BOTH = 3 };
-enum { FINDER_HEADS_MAX = SESSION_PROBES_MAX, FINDER_FOUND_MAX = 192 };
+enum { FINDER_HEADS_MAX = SESSION_PROBES_MAX, FINDER_FOUND_MAX = 192, FINDER_QUESTION_MAX = 4096 /* tokens */ };
 
 typedef struct finder_head {
     int layer, head;
@@ -59,6 +60,7 @@ typedef struct finder_cost {
     finder_look question;
     int64_t indexed;       /* passages in the text index; 0: it was not asked */
     double index_seconds;
+    bool unindexed;        /* the index could neither be read nor made, and reading had to do */
 } finder_cost;
 
 /* The `most` best passages, best first; *n of them. Asking may be repeated. cost may be NULL. */

@@ -275,6 +275,7 @@ cj_err prompt_turn(prompt *p, const engine *e, prompt_place place, const char *t
     if (place == PROMPT_BEGINS && s->add_bos && s->bos >= 0) TRY(token_list_push(&p->tokens, s->bos, 0, 0, d));
     if (place != PROMPT_BEGINS) TRY(add(p, t, "\n\n", d));
     if (place != PROMPT_GOES_ON) TRY(add(p, t, bytes ? w->examples : w->pairs, d));
+    p->opening = (int64_t)p->tokens.count;
     if (bytes) {
         TRY(add(p, t, w->text, d));
         TRY(tokenizer_encode(t, text, bytes, TOKEN_VERBATIM, &p->tokens, d));

@@ -14,6 +14,7 @@ typedef struct prompt {
     token_list tokens;
     int64_t text, text_end; /* the text's tokens, whose spans are bytes of the text given; the beginning lies before them, the question after */
     int64_t words, words_end; /* the question's own tokens in it */
+    int64_t opening;          /* of prompt_turn: tokens before those of the turn itself */
     const char *stop;       /* the answer ends before this; NULL: at an end token. Static */
 } prompt;
 
@@ -30,7 +31,7 @@ CJ_NODISCARD cj_err prompt_after(prompt *out, const engine *e, const char *quest
 CJ_NODISCARD cj_err prompt_message(buf *out, const char *text, size_t bytes, const char *question, cj_diag *d);
 /* A conversation [{"role", "content"}, ...] with such a model; `within` a timeline that holds a text before it. held: as prompt_chat has it. */
 CJ_NODISCARD cj_err prompt_conversation(prompt *out, const engine *e, json_object *messages, bool within, const session *held, cj_diag *d);
-/* The same question to a base model, as what comes next. `first` of a conversation, and where: its worked examples come before it. */
+/* The same question to a base model, as what comes next: where a conversation begins, after its worked examples, else after an empty line. */
 typedef enum prompt_place { PROMPT_BEGINS, PROMPT_AFTER_TEXT, PROMPT_GOES_ON } prompt_place;
 CJ_NODISCARD cj_err prompt_turn(prompt *out, const engine *e, prompt_place place, const char *text, size_t bytes, const char *question, cj_diag *d);
 /* Asks a model that chats for a summary of a text, in the text's language. */

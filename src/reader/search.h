@@ -21,8 +21,8 @@ typedef struct search search;
 CJ_NODISCARD cj_err search_open(search **out, engine *e, const search_source *sources, int n, const finder_options *opt, cj_diag *d);
 void search_close(search **s);
 
-/* The best passages of all, best first, at most FINDER_FOUND_MAX and of each source as many; *n of them. costs[sources] (may be NULL) says what was done.
- * May be repeated. */
+/* The best passages of all, best first, at most FINDER_FOUND_MAX, of which each source has its n-th part; *n of them. costs[sources] (may be NULL) says
+ * what was done. May be repeated. */
 CJ_NODISCARD cj_err search_find(search *s, const char *question, found_passage *out, int *n, finder_cost *costs, cj_diag *d);
 
 /* Whether entries were read by one model in one way, so that one engine can look at all of them; else a sentence that names two. */

@@ -14,8 +14,8 @@ typedef struct talk talk;
 /* Sources [n], all of them entries, and options must outlive it. */
 CJ_NODISCARD cj_err talk_open(talk **out, engine *e, const search_source *sources, int n, const ask_options *opt, cj_diag *d);
 void talk_close(talk **t);
-/* Asks and remembers question and answer; what fails or is cancelled before an answer begins leaves no trace. The result must be given to ask_deinit whatever
- * comes back. */
+/* Asks and remembers question and answer; what fails or is cancelled before an answer begins is not remembered. Where there is no room for all that was said the
+ * older half of the turns is forgotten, and as much again until there is (`forgotten` of the result). The result must be given to ask_deinit whatever comes back. */
 CJ_NODISCARD cj_err talk_say(talk *t, const char *question, ask_result *out, cj_diag *d);
 /* Forgets what was said. */
 void talk_clear(talk *t);

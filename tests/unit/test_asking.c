@@ -8,10 +8,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "base/folder.h"
-#include "reader/ask.h"
+#include "reader/asker.h"
 #include "reader/read.h"
 #include "reader/talk.h"
 #include "reader/usual.h"
@@ -125,6 +127,124 @@ static void each_is_found_in_on_its_own(void **state)
     ask_deinit(&both);
 }
 
+/* ---- what cannot be had ---- */
+
+static void without_an_index(void **state)
+{
+    char *path = NULL;
+    ask_result r;
+    assert_int_equal(shelf_entry_file(entries[0], FINDER_INDEX, &path, NULL), CJ_OK);
+    unlink(path);
+    assert_int_equal(mkdir(path, 0700), 0); /* where a folder stands no file can be put */
+    assert_int_equal(ask(base, sources, 1, "他在第7天写下了什么？", &(ask_options){.max_tokens = 2}, &r, NULL), CJ_OK);
+    assert_true(r.unindexed && r.n_evidence > 0 && r.evidence[0].found_by == FIND_READING);
+    ask_deinit(&r);
+    assert_int_not_equal(ask(base, sources, 1, "他在第7天写下了什么？", &(ask_options){.find = FIND_INDEX}, &r, NULL), CJ_OK);
+    ask_deinit(&r);
+    assert_int_equal(rmdir(path), 0);
+    assert_int_equal(ask(base, sources, 1, "他在第7天写下了什么？", &(ask_options){.max_tokens = 2}, &r, NULL), CJ_OK);
+    assert_true(!r.unindexed && step_of(&r, ASK_STEP_INDEX, 0));
+    ask_deinit(&r);
+    mem_free(path);
+}
+
+/* A model all of whose layers have windows finds nothing by reading. */
+static void without_heads(void **state)
+{
+    finder_head heads[ASK_HEADS_MAX];
+    bool known;
+    ask_result r;
+    cj_diag d = {0};
+    engine *e = model_of("CJ_TINY_SPACES");
+    assert_non_null(e);
+    assert_int_equal(finder_choose_heads(e, NULL, 0, heads, &known), 0);
+    assert_int_equal(ask_documents(e, docs, 1, "谁？", &(ask_options){.max_tokens = 2}, &r, &d), CJ_E_UNSUPPORTED);
+    assert_int_equal(d.message, MSG_ASK_NO_HEADS);
+    ask_deinit(&r);
+    shelf_entry *entry = NULL;
+    book b;
+    assert_int_equal(read_one(e, "丙", docs[0]), CJ_OK);
+    assert_int_equal(shelf_read(books, &entry, "丙", NULL), CJ_OK);
+    assert_int_equal(book_load(&b, entry, NULL), CJ_OK);
+    const search_source source = {&b, entry};
+    assert_int_equal(ask(e, &source, 1, "他在第7天写下了什么？", &(ask_options){.max_tokens = 2}, &r, NULL), CJ_OK); /* but the index does */
+    assert_true(r.n_evidence > 0 && r.evidence[0].found_by == FIND_INDEX && !step_of(&r, ASK_STEP_LOOK, 0));
+    ask_deinit(&r);
+    assert_int_equal(ask(e, &source, 1, "他在第7天写下了什么？", &(ask_options){.find = FIND_READING}, &r, NULL), CJ_E_UNSUPPORTED);
+    ask_deinit(&r);
+    book_deinit(&b);
+    shelf_entry_close(&entry);
+    assert_int_equal(shelf_rm(books, "丙", &(int64_t){0}, NULL), CJ_OK);
+    engine_close(&e);
+}
+
+/* Where attaching fails for want of memory, a session holds nothing rather than pages without their tokens. */
+static void attaches_wholly_or_not(void **state)
+{
+    int failures = 0;
+    for (int64_t n = 0;; n++) {
+        session *s = NULL;
+        assert_int_equal(session_open(&s, base, 4096, NULL), CJ_OK);
+        mem_fail_after(n);
+        cj_err e = session_attach(s, entries[0], 4096, NULL, NULL);
+        mem_fail_after(-1);
+        assert_int_equal(session_count(s), e ? 0 : shelf_entry_info(entries[0])->tokens);
+        if (!e) assert_memory_equal(session_ids(s), shelf_entry_ids(entries[0]), (size_t)session_count(s) * sizeof(int32_t));
+        session_close(&s);
+        if (!e) break;
+        failures++;
+    }
+    assert_true(failures > 0);
+}
+
+static void limits(void **state)
+{
+    enum { LONG = 20000 };
+    static char question[LONG + 1];
+    ask_result r;
+    cj_diag d = {0};
+    for (int i = 0; i < LONG; i++) question[i] = (char)('a' + i * i % 23);
+    assert_int_equal(ask(base, sources, 1, question, &(ask_options){0}, &r, &d), CJ_E_LIMIT);
+    assert_int_equal(d.message, MSG_ASK_QUESTION_LONG);
+    ask_deinit(&r);
+    assert_int_equal(ask_documents(base, docs, 1, question, &(ask_options){0}, &r, &d), CJ_E_LIMIT);
+    assert_int_equal(d.message, MSG_ASK_NO_ROOM);
+    ask_deinit(&r);
+    const ask_options bad[] = {{.max_tokens = INT64_MAX}, {.max_tokens = -1}, {.evidence = -1}, {.evidence = ASK_EVIDENCE_MAX + 1}, {.find = 4}};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        talk *t = NULL;
+        assert_int_equal(ask(base, sources, 1, "谁？", &bad[i], &r, &d), CJ_E_USAGE);
+        ask_deinit(&r);
+        assert_int_equal(talk_open(&t, base, sources, 1, &bad[i], &d), CJ_E_USAGE);
+    }
+}
+
+/* What is read again around a passage is of its own document. */
+static void context_stays_in_its_document(void **state)
+{
+    static const char *const lines[] = {"甲文件里的一句话，不相干。", "乙文件里的话在此。", "丙文件里的一句话，不相干。"};
+    document *three[3];
+    book b;
+    ask_result r;
+    buf text;
+    int passages;
+    const ask_options opt = {0};
+    for (int i = 0; i < 3; i++) assert_int_equal(document_from_bytes(&three[i], "x", lines[i], strlen(lines[i]), NULL), CJ_OK);
+    assert_int_equal(book_join(&b, three, 3, NULL), CJ_OK);
+    assert_int_equal(b.passages.n, 3);
+    const search_source source = {.book = &b};
+    asker a = asker_begin(chats, &source, 1, "谁？", &opt, &r);
+    a.found[a.n_found++] = (found_passage){.passage = 1};
+    buf_init(&text, 1 << 16);
+    assert_int_equal(ask_gather(&a, ASK_CONTEXT, &text, &passages, NULL), CJ_OK);
+    assert_string_equal(text.data, lines[1]);
+    buf_deinit(&text);
+    asker_end(&a);
+    ask_deinit(&r);
+    book_deinit(&b);
+    for (int i = 0; i < 3; i++) document_close(&three[i]);
+}
+
 static void one_model_reads_all(void **state)
 {
     char sentence[1024];
@@ -164,9 +284,23 @@ static void what_is_shown_is_the_answer(void **state)
         shown s = {.n = 0};
         assert_int_equal(ask(base, sources, 1, "他在第7天写下了什么？", &(ask_options){.find = FIND_INDEX, .max_tokens = tokens, .on_text = show, .arg = &s}, &r, NULL), CJ_OK);
         assert_int_equal(r.answer.len, s.n);
+        assert_true(r.end == END_LENGTH ? r.written_tokens == tokens : r.written_tokens <= tokens && r.end != END_CALLER);
         if (s.n) assert_memory_equal(r.answer.data, s.text, s.n);
         ask_deinit(&r);
     }
+}
+
+static bool enough(void *arg, const char *text, size_t n) { return false; }
+
+static void why_it_ends_is_told(void **state)
+{
+    ask_result r;
+    assert_int_equal(ask(base, sources, 1, "他在第7天写下了什么？", &(ask_options){.find = FIND_INDEX, .max_tokens = 9, .on_text = enough}, &r, NULL), CJ_OK);
+    assert_true(r.end == END_CALLER && r.written_tokens == 1);
+    ask_deinit(&r);
+    assert_int_equal(ask(base, sources, 1, "他在第7天写下了什么？", &(ask_options){.find = FIND_INDEX, .max_tokens = 1}, &r, NULL), CJ_OK);
+    assert_int_equal(r.end, END_LENGTH);
+    ask_deinit(&r);
 }
 
 static void directly(void **state)
@@ -352,6 +486,41 @@ static void talks(engine *e, const search_source *about, int n, const ask_option
     talk_close(&t);
 }
 
+/* One more turn; `before`: tokens of the conversation until then. Nothing is read again but where something was forgotten. */
+static int say_more(talk *t, int64_t *before)
+{
+    ask_result r;
+    assert_int_equal(talk_say(t, "他写下了什么？", &r, NULL), CJ_OK);
+    assert_true(r.n_evidence > 0 && r.context_tokens + 4 <= talk_room(t)); /* the answer has its room */
+    const int64_t read = step_of(&r, ASK_STEP_REREAD, -1)->tokens;
+    if (!r.forgotten) assert_true(r.context_tokens > *before && read < r.context_tokens - *before + 64);
+    *before = r.context_tokens;
+    ask_deinit(&r);
+    return r.forgotten;
+}
+
+/* Past what there is room for the oldest turns are forgotten; a question that is too long by itself forgets nothing. */
+static void talks_on(const ask_options *opt)
+{
+    enum { TURNS = 40, LONG = 1200 };
+    char question[LONG * 3 + 1] = ""; /* of so many tokens too: a byte each */
+    talk *t = NULL;
+    ask_result r;
+    cj_diag d = {0};
+    int64_t before = 0;
+    int forgotten = 0;
+    assert_int_equal(talk_open(&t, base, sources, BOOKS, opt, NULL), CJ_OK);
+    assert_int_equal(talk_held(t), 0);
+    for (int i = 0; i < TURNS; i++) forgotten += say_more(t, &before);
+    assert_in_range(forgotten, 1, TURNS - 1);
+    for (int i = 0; i < LONG; i++) memcpy(question + 3 * i, "问", 3);
+    assert_int_equal(talk_say(t, question, &r, &d), CJ_E_LIMIT);
+    assert_int_equal(d.message, MSG_ASK_NO_ROOM);
+    ask_deinit(&r);
+    say_more(t, &before); /* as if it had not been asked */
+    talk_close(&t);
+}
+
 static void conversations(void **state)
 {
     const ask_options selected = {.max_tokens = 4}, direct = {.max_tokens = 4, .direct = true}, another = {.max_tokens = 4, .answerer = chats};
@@ -362,20 +531,9 @@ static void conversations(void **state)
     assert_int_equal(talk_open(&t, base, sources, BOOKS, &direct, NULL), CJ_E_USAGE);
     assert_int_equal(talk_open(&t, base, &(search_source){.book = &texts[0]}, 1, &selected, NULL), CJ_E_USAGE);
     assert_null(t);
-    /* several, and another answerer: its context holds the conversation alone, and says when it is full */
-    ask_result r;
-    cj_err e = CJ_OK;
-    assert_int_equal(talk_open(&t, base, sources, BOOKS, &another, NULL), CJ_OK);
-    assert_int_equal(talk_held(t), 0);
-    for (int i = 0; i < 40 && !e; i++) {
-        e = talk_say(t, "他写下了什么？", &r, NULL);
-        ask_deinit(&r);
-    }
-    assert_int_equal(e, CJ_E_LIMIT);
-    talk_clear(t);
-    assert_int_equal(talk_say(t, "他写下了什么？", &r, NULL), CJ_OK);
-    ask_deinit(&r);
-    talk_close(&t);
+    /* several, and another answerer: their context holds the conversation alone */
+    talks_on(&selected);
+    talks_on(&another);
 }
 
 static void a_cancelled_turn_leaves_no_trace(void **state)
@@ -462,6 +620,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_is_found_in_on_its_own), cmocka_unit_test(one_model_reads_all), cmocka_unit_test(directly), cmocka_unit_test(what_is_shown_is_the_answer),
+        cmocka_unit_test(without_an_index), cmocka_unit_test(without_heads), cmocka_unit_test(attaches_wholly_or_not), cmocka_unit_test(limits),
+        cmocka_unit_test(context_stays_in_its_document), cmocka_unit_test(why_it_ends_is_told),
         cmocka_unit_test(what_is_usual_is_kept), cmocka_unit_test(usual_files_are_not_believed), cmocka_unit_test(tells_of_no_memory),
         cmocka_unit_test(conversations), cmocka_unit_test(a_cancelled_turn_leaves_no_trace), cmocka_unit_test(talking_tells_of_no_memory),
     };
