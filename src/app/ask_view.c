@@ -52,6 +52,11 @@ static void print_place(const ask_view *v, const ask_evidence *e)
         msg_format(cli_text(v->c, MSG_ASK_PAGE), args, text, sizeof text);
         printf("%s ", text);
     }
+    if (e->paragraph) { /* 0: a chapter's title */
+        snprintf(args, sizeof args, "%lld", (long long)e->paragraph);
+        msg_format(cli_text(v->c, MSG_ASK_PARAGRAPH), args, text, sizeof text);
+        printf("%s ", text);
+    }
     snprintf(args, sizeof args, "%lld" ARG "%lld", (long long)e->start, (long long)e->end);
     msg_format(cli_text(v->c, MSG_ASK_PLACE), args, text, sizeof text);
     printf("%s", text);
@@ -71,6 +76,14 @@ void ask_view_evidence(const ask_view *v, const ask_evidence *evidence, int n)
         if (!e->verified) printf(" · %s", cli_text(v->c, MSG_ASK_UNVERIFIED));
         printf("\n");
     }
+}
+
+void ask_view_answer_end(const ask_view *v, const ask_result *r)
+{
+    printf("%s\n", r->answer.len ? "" : cli_text(v->c, r->n_evidence ? MSG_ASK_NO_ANSWER : MSG_ASK_NOTHING_FOUND));
+    if (r->answer.len && !r->n_evidence) printf("%s\n", cli_text(v->c, MSG_ASK_NO_EVIDENCE));
+    if (r->context_tokens && r->end == END_LENGTH) cli_say(v->c, MSG_CHAT_LENGTH, "%lld", (long long)r->written_tokens);
+    if (r->context_tokens && r->end == END_CONTEXT) cli_say(v->c, MSG_ASK_FULL, "%lld", (long long)r->written_tokens);
 }
 
 static json_object *text_json(const document *doc, size_t byte, size_t end)
@@ -163,7 +176,7 @@ static json_object *step_json(const ask_view *v, const ask_step *s)
 
 /* ---- all of it ---- */
 
-static json_object *rate_json(int64_t tokens, double seconds) { return seconds > 0 ? cli_json_number((double)tokens / seconds) : NULL; }
+static json_object *rate_json(int64_t tokens, double seconds) { return seconds > 0 ? cli_json_number(cli_rate(tokens, seconds)) : NULL; }
 
 static json_object *timings_json(const ask_result *r)
 {
@@ -186,6 +199,7 @@ json_object *ask_view_json(const ask_view *v, const ask_result *r, bool explain)
     static const char *const modes[] = {[ASK_MODE_FIND] = "find", [ASK_MODE_CLOSE] = "close", [ASK_MODE_DIRECT] = "direct"};
     json_object *o = json_object_new_object(), *list = json_object_new_array(), *steps = json_object_new_array();
     json_object_object_add(o, "answer", json_object_new_string_len(r->answer.data ? r->answer.data : "", (int)r->answer.len));
+    json_object_object_add(o, "end", r->context_tokens ? json_object_new_string(generate_end_name(r->end)) : NULL); /* null: none was written */
     for (int i = 0; i < r->n_evidence; i++) json_object_array_add(list, evidence_json(v, &r->evidence[i]));
     for (int i = 0; i < r->n_steps; i++) json_object_array_add(steps, step_json(v, &r->steps[i]));
     json_object_object_add(o, "evidence", list);

@@ -17,19 +17,33 @@ bool asked_files(char *const *names, int n)
 
 /* ---- files ---- */
 
-/* An entry among files would be called a file that is not there. */
-static cj_err refuse_entries(asked *a, int n, cj_diag *d)
+/* A shelf that is not there is not made to look. */
+static bool open_shelf_if_any(asked *a)
 {
+    char *home = file_home(), *folder = home ? file_join(home, "shelf") : NULL;
+    const bool any = folder && file_is_dir(folder) && !shelf_open(&a->shelf, NULL, NULL);
+    mem_free(folder);
+    mem_free(home);
+    return any;
+}
+
+/* An entry among files would be called a file that is not there; of an entry with a file's name it is said which is asked. */
+static cj_err look_for_entries(asked *a, int n, cj_diag *d)
+{
+    if (!open_shelf_if_any(a)) return CJ_OK;
     for (int i = 0; i < n; i++) {
-        if (is_file(a->c->argv[i]) || (!a->shelf && shelf_open(&a->shelf, NULL, NULL)) || shelf_read(a->shelf, &a->entries[0], a->c->argv[i], NULL)) continue;
-        return diag_fail(d, CJ_E_USAGE, MSG_ASK_MIXED, "%s", a->c->argv[i]);
+        const char *name = a->c->argv[i];
+        const bool entry = !shelf_read(a->shelf, &a->entries[0], name, NULL);
+        shelf_entry_close(&a->entries[0]);
+        if (entry && !is_file(name)) return diag_fail(d, CJ_E_USAGE, MSG_ASK_MIXED, "%s", name);
+        if (entry) cli_say(a->c, MSG_ASKED_BOTH, "%s", name);
     }
     return CJ_OK;
 }
 
 static cj_err open_files(asked *a, int n, cj_diag *d)
 {
-    TRY(refuse_entries(a, n, d));
+    TRY(look_for_entries(a, n, d));
     TRY(documents_open(&a->docs, a->c, n, d));
     a->n = 1;
     a->sources[0].book = &a->books[0];
@@ -52,25 +66,26 @@ static cj_err open_entry(asked *a, const char *name, cj_diag *d)
     return CJ_OK;
 }
 
-static cj_err open_entries(asked *a, int n, const char **model_name, engine_options *opt, cj_diag *d)
+static cj_err open_entries(asked *a, int n, engine_options *opt, cj_diag *d)
 {
     if (n > SEARCH_SOURCES_MAX) return diag_fail(d, CJ_E_LIMIT, MSG_ASK_MANY_ENTRIES, "%d" ARG "%d", n, SEARCH_SOURCES_MAX);
     TRY(shelf_open(&a->shelf, NULL, d));
     for (int i = 0; i < n; i++) TRY(open_entry(a, a->c->argv[i], d));
     TRY(search_check(a->entries, n, d));
     if (n > 1) cli_say(a->c, MSG_ASK_EACH, "%d", n);
-    const shelf_info *info = shelf_entry_info(a->entries[0]);
-    if (!*model_name) *model_name = info->model_name;
-    session_mode_read(info->mode, opt, NULL);
+    session_mode_read(shelf_entry_info(a->entries[0])->mode, opt, NULL);
     return CJ_OK;
 }
 
 /* ---- models ---- */
 
-static cj_err open_model(asked *a, const char *name, engine_options *opt, engine **out, cj_diag *d)
+/* known: where it was, should it not be found by its name; NULL: nowhere. */
+static cj_err open_model(asked *a, const char *name, const char *known, engine_options *opt, engine **out, cj_diag *d)
 {
     char *path = NULL;
-    TRY(hub_model_path(a->hub, name, &path, d));
+    cj_err found = hub_model_path(a->hub, name, &path, d);
+    if (found == CJ_E_NOT_FOUND && known && file_exists(known)) found = (path = mem_strdup(known)) ? CJ_OK : diag_nomem(d, strlen(known));
+    TRY(found);
     if (out == &a->engine) a->n_heads = finder_known_heads(hub_find_file(a->hub, name, path), a->heads);
     opt->path = path;
     cj_err e = engine_open(out, opt, d);
@@ -82,10 +97,12 @@ cj_err asked_open(asked *a, const cli *c, int n, bool entries, const char *model
 {
     *a = (asked){.c = c};
     engine_options other = *opt; /* an answerer does not depend on how an entry was read */
-    TRY(!entries && asked_files(c->argv, n) ? open_files(a, n, d) : open_entries(a, n, &model_name, opt, d));
+    TRY(!entries && asked_files(c->argv, n) ? open_files(a, n, d) : open_entries(a, n, opt, d));
     TRY(hub_open(&a->hub, NULL, NULL, d));
-    TRY(open_model(a, model_name ? model_name : hub_default(a->hub), opt, &a->engine, d));
-    return answerer ? open_model(a, answerer, &other, &a->answerer, d) : CJ_OK;
+    const shelf_info *read = a->sources[0].entry ? shelf_entry_info(a->sources[0].entry) : NULL;
+    if (model_name || !read) TRY(open_model(a, model_name ? model_name : hub_default(a->hub), NULL, opt, &a->engine, d));
+    else TRY(open_model(a, read->model_name, read->model_path, opt, &a->engine, d));
+    return answerer ? open_model(a, answerer, NULL, &other, &a->answerer, d) : CJ_OK;
 }
 
 void asked_close(asked *a)

@@ -120,8 +120,6 @@ static json_object *usage_json(const generate_result *r)
     return o;
 }
 
-static double rate(int64_t tokens, double seconds) { return seconds > 0 ? (double)tokens / seconds : 0; }
-
 static json_object *timings_json(const generate_result *r)
 {
     json_object *o = json_object_new_object();
@@ -129,8 +127,8 @@ static json_object *timings_json(const generate_result *r)
     json_object_object_add(o, "first_token_seconds", cli_json_number(r->first_token_seconds));
     json_object_object_add(o, "write_seconds", cli_json_number(r->write_seconds));
     json_object_object_add(o, "prompt_tokens_per_second",
-                           cli_json_number(rate(r->prompt_tokens - r->reused_tokens, r->prompt_seconds)));
-    json_object_object_add(o, "write_tokens_per_second", cli_json_number(rate(r->written_tokens, r->write_seconds)));
+                           cli_json_number(cli_rate(r->prompt_tokens - r->reused_tokens, r->prompt_seconds)));
+    json_object_object_add(o, "write_tokens_per_second", cli_json_number(cli_rate(r->written_tokens, r->write_seconds)));
     return o;
 }
 
@@ -149,8 +147,8 @@ void chat_report(const chat *c, const generate_result *r)
     char held[TERM_TEXT], most[TERM_TEXT];
     fputs(term_style_code(stderr, TERM_DIM), stderr);
     cli_say(c->cli, MSG_CHAT_SPEED, "%lld" ARG "%.1f" ARG "%lld" ARG "%.1f" ARG "%s" ARG "%s",
-            (long long)(r->prompt_tokens - r->reused_tokens), rate(r->prompt_tokens - r->reused_tokens, r->prompt_seconds),
-            (long long)r->written_tokens, rate(r->written_tokens, r->write_seconds),
+            (long long)(r->prompt_tokens - r->reused_tokens), cli_rate(r->prompt_tokens - r->reused_tokens, r->prompt_seconds),
+            (long long)r->written_tokens, cli_rate(r->written_tokens, r->write_seconds),
             term_count(held, r->prompt_tokens + r->written_tokens), term_count(most, session_context(c->session)));
     if (r->end == END_LENGTH) cli_say(c->cli, MSG_CHAT_LENGTH, "%lld", (long long)c->how.max_tokens);
     if (r->end == END_CONTEXT) cli_say(c->cli, MSG_CHAT_CONTEXT, "%s", most);

@@ -117,6 +117,8 @@ json_object *cli_json_number(double v)
     return json_object_new_double_s(v, text);
 }
 
+double cli_rate(int64_t tokens, double seconds) { return seconds > 0 ? (double)tokens / seconds : 0; }
+
 json_object *cli_json_ceilings(const kernel_ceilings *c)
 {
     json_object *o = json_object_new_object();

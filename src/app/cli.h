@@ -80,6 +80,8 @@ int cli_usage(const cli *c, msg_id id, const char *arg);
 bool cli_flush(int *why);
 /* A number as six digits; null when it is infinite or none. */
 json_object *cli_json_number(double v);
+/* Tokens a second; 0 when no time went by. */
+double cli_rate(int64_t tokens, double seconds);
 json_object *cli_json_ceilings(const kernel_ceilings *c);
 /* Prints a JSON object and its newline to standard output, and puts it. */
 void cli_json(json_object *o);

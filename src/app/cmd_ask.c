@@ -14,6 +14,7 @@ typedef struct asking {
     bool explain;
     cli_progress progress;
     term_flow answer; /* where it is shown */
+    bool shown;       /* its line has begun */
     ask_result result;
 } asking;
 
@@ -33,6 +34,7 @@ static void on_evidence(void *arg, const ask_evidence *evidence, int n)
     const char *label = cli_text(a->c, MSG_ASK_ANSWER);
     printf("%s", label);
     fflush(stdout);
+    a->shown = true;
     term_flow_begin(&a->answer, stdout, term_width(label, strlen(label)));
 }
 
@@ -46,8 +48,6 @@ static bool on_text(void *arg, const char *text, size_t n)
     return !cli_interrupted();
 }
 
-static double rate(int64_t tokens, double seconds) { return seconds > 0 ? (double)tokens / seconds : 0; }
-
 /* Speed beside what the machine could do, which is measured now, after the answer. */
 static void print_speed(const asking *a)
 {
@@ -59,7 +59,7 @@ static void print_speed(const asking *a)
     if (a->c->quiet) return;
     if (r->mode == ASK_MODE_DIRECT && r->written_tokens) {
         char all[TERM_TEXT];
-        cli_say(a->c, MSG_ASK_DIRECT_SPEED, "%.1f" ARG "%s", rate(r->written_tokens, r->write_seconds), term_count(all, r->context_tokens));
+        cli_say(a->c, MSG_ASK_DIRECT_SPEED, "%.1f" ARG "%s", cli_rate(r->written_tokens, r->write_seconds), term_count(all, r->context_tokens));
     }
     if (a->about.answerer || kernel_ceilings_measure(engine_kernel(e), &c, NULL)) return;
     for (int i = 0; i < r->n_steps; i++) {
@@ -68,20 +68,43 @@ static void print_speed(const asking *a)
     }
     for (int64_t i = 1; i < r->written_tokens; i++) write_floor += bench_write_floor(e, &c, r->context_tokens + i);
     cli_say(a->c, MSG_ASK_SPEED, "%lld" ARG "%.0f" ARG "%.0f" ARG "%lld" ARG "%.0f" ARG "%.0f" ARG "%.1f" ARG "%lld", (long long)r->read_tokens,
-            rate(r->read_tokens, r->read_seconds), r->read_seconds > 0 ? 100 * read_floor / r->read_seconds : 0, (long long)r->written_tokens,
-            rate(r->written_tokens, r->write_seconds), r->write_seconds > 0 ? 100 * write_floor / r->write_seconds : 0, r->total_seconds,
+            cli_rate(r->read_tokens, r->read_seconds), r->read_seconds > 0 ? 100 * read_floor / r->read_seconds : 0, (long long)r->written_tokens,
+            cli_rate(r->written_tokens, r->write_seconds), r->write_seconds > 0 ? 100 * write_floor / r->write_seconds : 0, r->total_seconds,
             (long long)(memory >> 20));
 }
+
+/* Ctrl-C while the answer was written. */
+static bool was_stopped(const ask_result *r) { return r->context_tokens && r->end == END_CALLER; }
 
 static void print_end(asking *a)
 {
     const ask_result *r = &a->result;
     const ask_view view = asked_view(&a->about);
+    const bool stopped = was_stopped(r);
     term_flow_end(&a->answer);
-    printf("%s\n", r->answer.len ? "" : cli_text(a->c, r->n_evidence ? MSG_ASK_NO_ANSWER : MSG_ASK_NOTHING_FOUND));
+    if (stopped) putchar('\n');
+    else ask_view_answer_end(&view, r);
     if (a->explain) ask_view_steps(&view, r);
     fflush(stdout);
-    print_speed(a);
+    if (stopped) cli_say(a->c, MSG_CHAT_STOPPED, "%s", "");
+    else print_speed(a);
+}
+
+static int finish(asking *a, cj_err e, const cj_diag *d)
+{
+    if (!e && a->result.unindexed) cli_say(a->c, MSG_ASK_UNINDEXED, "%s", "");
+    if (!e && a->c->json) {
+        const ask_view view = asked_view(&a->about);
+        cli_json(ask_view_json(&view, &a->result, a->explain));
+    } else if (!e)
+        print_end(a);
+    else if (a->shown) {
+        term_flow_end(&a->answer);
+        putchar('\n');
+        fflush(stdout);
+    }
+    if (e) return cli_fail(a->c, d);
+    return was_stopped(&a->result) ? EXIT_INTERRUPTED : EXIT_DONE;
 }
 
 static cj_err run(asking *a, const char *model_name, const char *answerer, engine_options *opt, ask_options *how, cj_diag *d)
@@ -123,7 +146,7 @@ int cmd_ask(cli *c)
     if (evidence < 0 || evidence > ASK_EVIDENCE_MAX) return cli_usage(c, MSG_CLI_BAD_VALUE, "--evidence");
     const int how = find ? ask_view_find(find) : 0;
     if (find && !how) return cli_usage(c, MSG_CLI_BAD_VALUE, "--find");
-    if (tokens < 0) return cli_usage(c, MSG_CLI_BAD_VALUE, "--tokens");
+    if (tokens < 0 || tokens > ASK_TOKENS_MAX) return cli_usage(c, MSG_CLI_BAD_VALUE, "--tokens");
     if (!*c->argv[c->argc - 1]) return cli_usage(c, MSG_ASK_NO_QUESTION, "");
     engine_options opt = {0};
     code = cli_engine_options(c, &opt);
@@ -134,15 +157,10 @@ int cmd_ask(cli *c)
     cli_progress_begin(&a.progress, c, MSG_READING);
     cj_err e = run(&a, model_name, answerer, &opt, &ask_opt, &d);
     cli_progress_end(&a.progress);
-    if (!e && c->json) {
-        const ask_view view = asked_view(&a.about);
-        cli_json(ask_view_json(&view, &a.result, a.explain));
-    }
-    if (!e && !c->json) print_end(&a);
-    else term_flow_end(&a.answer);
+    code = finish(&a, e, &d);
     ask_deinit(&a.result);
     asked_close(&a.about);
     mem_free(home);
     mem_free(snapshots);
-    return e ? cli_fail(c, &d) : EXIT_DONE;
+    return code;
 }

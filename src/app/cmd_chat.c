@@ -1,6 +1,5 @@
 /* juan chat: a conversation over entries of the shelf, at the terminal or from a pipe. */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -18,7 +17,7 @@ typedef struct chatting {
     const cli *c;
     asked about;
     talk *talk;
-    bool explain;
+    bool explain, told; /* told: that there is no text index */
     cli_progress progress;
     term_flow answer;
     bool shown;        /* something of the answer */
@@ -46,8 +45,6 @@ static bool on_text(void *arg, const char *text, size_t n)
     return !cli_interrupted();
 }
 
-static double rate(int64_t tokens, double seconds) { return seconds > 0 ? (double)tokens / seconds : 0; }
-
 static void print_speed(const chatting *t)
 {
     const ask_result *r = &t->result;
@@ -55,8 +52,8 @@ static void print_speed(const chatting *t)
     char held[TERM_TEXT], most[TERM_TEXT];
     if (!t->c->terminal || t->c->quiet) return;
     fputs(term_style_code(stderr, TERM_DIM), stderr);
-    cli_say(t->c, MSG_CHAT_SPEED, "%lld" ARG "%.1f" ARG "%lld" ARG "%.1f" ARG "%s" ARG "%s", (long long)r->read_tokens, rate(r->read_tokens, r->read_seconds),
-            (long long)r->written_tokens, rate(r->written_tokens, r->write_seconds), term_count(held, used), term_count(most, talk_room(t->talk)));
+    cli_say(t->c, MSG_CHAT_SPEED, "%lld" ARG "%.1f" ARG "%lld" ARG "%.1f" ARG "%s" ARG "%s", (long long)r->read_tokens, cli_rate(r->read_tokens, r->read_seconds),
+            (long long)r->written_tokens, cli_rate(r->written_tokens, r->write_seconds), term_count(held, used), term_count(most, talk_room(t->talk)));
     fputs(term_style_code(stderr, TERM_PLAIN), stderr);
 }
 
@@ -64,12 +61,16 @@ static void show_result(chatting *t, const char *question)
 {
     const ask_result *r = &t->result;
     const ask_view view = asked_view(&t->about);
+    if (r->forgotten) cli_say(t->c, MSG_TALK_FORGOTTEN, "%d", r->forgotten);
+    if (r->unindexed && !t->told) cli_say(t->c, MSG_ASK_UNINDEXED, "%s", "");
+    t->told |= r->unindexed;
     if (t->c->json) {
         json_object *o = ask_view_json(&view, r, t->explain);
         json_object_object_add(o, "question", json_object_new_string(question));
+        json_object_object_add(o, "forgotten", json_object_new_int(r->forgotten));
         cli_json(o);
     } else {
-        printf("%s\n", r->answer.len ? "" : cli_text(t->c, r->n_evidence ? MSG_ASK_NO_ANSWER : MSG_ASK_NOTHING_FOUND));
+        ask_view_answer_end(&view, r);
         ask_view_evidence(&view, r->evidence, r->n_evidence);
         if (t->explain) ask_view_steps(&view, r);
     }
@@ -101,7 +102,6 @@ static void say(void *of, const buf *message)
     const bool stopped = cli_interrupt_take();
     if (e == CJ_E_CANCELLED || (!e && stopped)) cli_say(t->c, MSG_CHAT_STOPPED, "%s", "");
     else if (e) converse_complain(t->c, &d);
-    if (e == CJ_E_LIMIT) cli_say(t->c, MSG_CHAT_CLEAR_HINT, "%s", "");
     t->converse.over = cli_interrupted(); /* told to end, not to stop */
 }
 
@@ -138,8 +138,9 @@ static void welcome(void *of)
     for (int i = 0; i < t->about.n; i++) {
         const shelf_info *info = shelf_entry_info(t->about.entries[i]);
         char chars[TERM_TEXT], tokens[TERM_TEXT];
-        cli_say(t->c, MSG_TALK_WELCOME, "%s" ARG "%s" ARG "%s" ARG "%s", info->name, term_count(chars, info->characters), term_count(tokens, info->tokens), name);
+        cli_say(t->c, MSG_TALK_WELCOME, "%s" ARG "%s" ARG "%s", info->name, term_count(chars, info->characters), term_count(tokens, info->tokens));
     }
+    cli_say(t->c, MSG_TALK_ANSWERS, "%s", name);
     if (!prompt_can_chat(writer)) cli_say_unable(t->c, HUB_CHATS, MSG_TALK_BASE, MSG_TALK_BASE_BUT, name);
 }
 
@@ -148,20 +149,22 @@ static void welcome(void *of)
 /* Each line that is not empty is a question. */
 static int each_line(chatting *t)
 {
-    char *line = NULL;
-    size_t room = 0, valid;
+    enum { ROOM = LINE_BYTES_MAX + 2 }; /* a line that fills it is too long */
+    char *line = mem_alloc(ROOM);
     cj_diag d = {0};
-    cj_err e = CJ_OK;
+    cj_err e = line ? CJ_OK : diag_nomem(&d, ROOM);
     int said = 0;
-    for (ssize_t n; !e && (n = getline(&line, &room, stdin)) > 0 && !cli_interrupted();) {
+    while (!e && fgets(line, ROOM, stdin) && !cli_interrupted()) {
+        size_t n = strlen(line), valid;
+        const bool whole = n + 1 < ROOM || line[n - 1] == '\n';
         while (n && strchr("\r\n \t", line[n - 1])) line[--n] = 0;
-        if (!n) continue;
-        if (n > LINE_BYTES_MAX) e = diag_fail(&d, CJ_E_LIMIT, MSG_LIMIT, "%s" ARG "%d", "question", LINE_BYTES_MAX);
-        else if ((valid = utf8_valid_prefix(line, (size_t)n)) < (size_t)n) e = diag_fail(&d, CJ_E_INPUT, MSG_UTF8_BAD, "%s" ARG "%zu", "-", valid);
+        if (whole && !n) continue;
+        if (!whole) e = diag_fail(&d, CJ_E_LIMIT, MSG_LIMIT, "%s" ARG "%d", "question", LINE_BYTES_MAX);
+        else if ((valid = utf8_valid_prefix(line, n)) < n) e = diag_fail(&d, CJ_E_INPUT, MSG_UTF8_BAD, "%s" ARG "%zu", "-", valid);
         else e = ask_once(t, line, &d);
         said++;
     }
-    free(line);
+    mem_free(line);
     if (e) return cli_fail(t->c, &d);
     if (cli_interrupted()) return EXIT_INTERRUPTED;
     if (said) return EXIT_DONE;
@@ -205,7 +208,7 @@ int cmd_chat(cli *c)
     if (evidence < 0 || evidence > ASK_EVIDENCE_MAX) return cli_usage(c, MSG_CLI_BAD_VALUE, "--evidence");
     const int how = find ? ask_view_find(find) : 0;
     if (find && !how) return cli_usage(c, MSG_CLI_BAD_VALUE, "--find");
-    if (tokens < 1) return cli_usage(c, MSG_CLI_BAD_VALUE, "--tokens");
+    if (tokens < 1 || tokens > ASK_TOKENS_MAX) return cli_usage(c, MSG_CLI_BAD_VALUE, "--tokens");
     if (c->json && isatty(STDIN_FILENO)) return cli_usage(c, MSG_TALK_JSON_PIPE, "--json");
     engine_options opt = {0};
     code = cli_engine_options(c, &opt);

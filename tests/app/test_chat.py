@@ -8,6 +8,7 @@ import re
 import select
 import signal
 import struct
+import subprocess
 import sys
 import termios
 import time
@@ -372,7 +373,7 @@ def shelved(name, model, *more):
 def over_an_entry():
     """At a terminal: evidence under each answer, commands, Ctrl-C that stops an answer and not the program."""
     t = Terminal("chat", shelved("山", home.model()), "-n", "6")
-    t.wait_for("山: .* tokens; .*base model.*> ")
+    t.wait_for("山: .* tokens\\..* answers\\. /help.*base model.*> ")
     t.type("/explain\r")
     t.wait_for("Nothing has been answered")
     t.type("老和尚讲第几个故事？\r")
@@ -430,6 +431,37 @@ def from_a_pipe():
     home.fails(3, "chat", home.path("山.txt"), given=questions, says="juan read")
     home.fails(3, "chat", "山", given="\n\n", says="question")
     home.fails(3, "chat", "山", given=b"\xff\xfe\n", says="UTF-8")
+    home.fails(3, "chat", "山", given="问" * 500000, says="1048576")
+    home.fails(2, "chat", "山", "-n", "9999999", given=questions, says="--tokens")
+
+
+def longer_than_the_context():
+    """A batch of questions goes on where the context is full: the oldest are forgotten, which is said; why an answer ends is told."""
+    shelved("山", home.model())
+    r = home.ok("chat", "山", "--answerer", home.chat_model(), "-n", "4", "--json", given="老和尚讲第几个故事？\n" * 12)
+    forgotten = [x["forgotten"] for x in r.lines()]
+    assert len(forgotten) == 12 and 0 < sum(forgotten) < 12 and r.err.count("forgotten") == sum(n > 0 for n in forgotten), r
+    for x in r.lines():
+        assert x["end"] in ("stop", "length") and (x["end"] == "stop" or x["timings"]["written_tokens"] == 4), x
+    if any(x["end"] == "length" for x in r.lines()):
+        assert "-n" in home.ok("chat", "山", "--answerer", home.chat_model(), "-n", "4", given="老和尚讲第几个故事？\n").err
+
+
+def stopped_while_it_answers():
+    """Ctrl-C ends an answer that is being written, and juan with the code of that."""
+    slow = home.model("slow.gguf", "tiny-llama", "--set", "context=100000", "--set", "layers=8", "--template", juan.CHATML)
+    command = [juan.JUAN, "ask", home.write("few.txt", "从前有座山。山里有座庙。\n"), "庙在哪里？", "--model", slow, "-n", "90000", "--cpu", "ref", "-t", "1"]
+    for options in ([], ["--json"]):
+        p = subprocess.Popen(command + options, env=home.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=home.folder)
+        out = b""
+        while not options and b"Answer: " not in out:
+            out += os.read(p.stdout.fileno(), 4096)
+        time.sleep(2)
+        p.send_signal(signal.SIGINT)
+        rest, err = p.communicate(timeout=30)
+        out = (out + rest).decode("utf-8", "replace")
+        assert p.returncode == 130 and out.endswith("\n") and "ceiling" not in err.decode(), (p.returncode, out[-300:], err)
+        assert not options or json.loads(out)["end"] == "cancelled", out[-300:]
 
 
 def who_can_chat():
@@ -443,4 +475,4 @@ juan.run([("forms of one answer", forms), ("the prompt is the template", prompt_
           ("sampling", sampling), ("stopping", stopping), ("wrong options", wrong_options), ("a base model", base_model), ("files", files),
           ("a conversation", conversation), ("editing", editing), ("commands", commands), ("interrupting", interrupting),
           ("without a template", without_template), ("too long", too_long), ("folding", folding), ("hostile output", hostile_output),
-          ("over an entry", over_an_entry), ("questions from a pipe", from_a_pipe), ("who can chat", who_can_chat)], home)
+          ("over an entry", over_an_entry), ("questions from a pipe", from_a_pipe), ("more than the context holds", longer_than_the_context), ("Ctrl-C while it answers", stopped_while_it_answers), ("who can chat", who_can_chat)], home)

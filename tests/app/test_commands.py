@@ -237,6 +237,8 @@ def ask_shows_evidence():
         assert "\x1b" not in text.out + text.err and "\r" not in text.out + text.err
         for e in answer["evidence"]:
             assert f"「{e['quote']}」\n    —— {e['document']} " in text.out and f"第 {e['start']}–{e['end']} 字" in text.out
+            assert not e["paragraph"] or f" 第 {e['paragraph']} 段 第 {e['start']}–" in text.out, text  # a title is in none
+        assert answer["end"] in ("stop", "length"), answer
         assert text.out.startswith("依据\n") and "回答：" in text.out and "阅读" in text.err
         assert home.ok("ask", first, "庙在哪里？", *options, "-q").err == ""
         piped = home.ok("ask", "-", "庙在哪里？", *options, "--json", given=texts["first.txt"]).json()

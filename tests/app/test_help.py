@@ -94,7 +94,7 @@ def values_out_of_range():
              ("bench", model): "--prefill=-1 --decode=-1 --repeat=0 --depth=x --depth=-5 --depth=1,,2",
              ("eval", "needle", model, "--text", text): "--lengths=0 --lengths=x --lengths=1,,2 --lengths=9999M --depths=101 --depths=-1 --repeat=0 "
                                                        "--repeat=9999 --find=luck --find=index,index --find= --stars=0 --stars=9999",
-             ("ask", text, "庙在哪里？", "--model", model): "--evidence=-1 --evidence=99999 --tokens=-1"}
+             ("ask", text, "庙在哪里？", "--model", model): "--evidence=-1 --evidence=99999 --tokens=-1 --tokens=9999999"}
     for command, options in cases.items():
         for option in options.split():
             home.fails(2, *command, option)

@@ -99,6 +99,10 @@ def asked_together():
     home.fails(2, "ask", "甲", "乙", "谁？", "--direct", says="--direct")
     home.fails(2, "ask", "甲", "谁？", "--direct", "--answerer", home.model(), says="--answerer")
     home.fails(2, "ask", "甲", home.path("乙.txt"), "谁？", says="甲")
+    os.rename(home.path("甲.txt"), home.path("甲"))  # a file with the name of an entry
+    r = home.ok("ask", "甲", "老和尚讲了几个故事？", "-n", "4", "--model", home.model("wide.gguf", "tiny-qwen3", "--set", "context=20000"), "--json")
+    assert "entry of the shelf too" in r.err and "entry" not in r.json()["evidence"][0], r
+    os.rename(home.path("甲"), home.path("甲.txt"))
     home.fails(3, "ask", "甲", "没有这条", "谁？", says="没有这条")
     home.fails(3, "ask", *["甲"] * 17, "谁？", says="16")
     home.ok("read", home.path("乙.txt"), "--as", "丙", "--model", home.model("other.gguf", "tiny-gemma3"), "--json")
