@@ -99,9 +99,9 @@ cj_err asked_open(asked *a, const cli *c, int n, bool entries, const char *model
     engine_options other = *opt; /* an answerer does not depend on how an entry was read */
     TRY(!entries && asked_files(c->argv, n) ? open_files(a, n, d) : open_entries(a, n, opt, d));
     TRY(hub_open(&a->hub, NULL, NULL, d));
-    const shelf_info *read = a->sources[0].entry ? shelf_entry_info(a->sources[0].entry) : NULL;
-    if (model_name || !read) TRY(open_model(a, model_name ? model_name : hub_default(a->hub), NULL, opt, &a->engine, d));
-    else TRY(open_model(a, read->model_name, read->model_path, opt, &a->engine, d));
+    const shelf_info *info = a->sources[0].entry ? shelf_entry_info(a->sources[0].entry) : NULL;
+    if (model_name || !info) TRY(open_model(a, model_name ? model_name : hub_default(a->hub), NULL, opt, &a->engine, d));
+    else TRY(open_model(a, info->model_name, info->model_path, opt, &a->engine, d));
     return answerer ? open_model(a, answerer, NULL, &other, &a->answerer, d) : CJ_OK;
 }
 
