@@ -30,10 +30,11 @@ struct finder {
     bool heads_known;
     session *session;
     int32_t *ids;            /* [count + FINDER_QUESTION_MAX] the book, then the question */
-    int64_t count;           /* tokens of the book */
+    int64_t count;           /* tokens of the book that were read */
+    int64_t whole;           /* passages that were read to their end */
     float *usual;            /* [heads][passages] what a question about nothing looks at ... */
     const char *usual_for;   /* ... this one; NULL: none yet */
-    float *score, *share;    /* [passages] */
+    float *score, *share;    /* [passages]; those after `whole` have none */
     text_index *index;
     bool unindexed;          /* it was wanted, and could not be had */
 };
@@ -80,6 +81,8 @@ static cj_err take_book(finder *f, cj_diag *d)
     f->ids = mem_array((size_t)(f->count + FINDER_QUESTION_MAX), sizeof *f->ids);
     if (!f->ids) return diag_nomem(d, (size_t)(f->count + FINDER_QUESTION_MAX) * sizeof *f->ids);
     memcpy(f->ids, t->ids, (size_t)f->count * sizeof *f->ids);
+    const passage_list *l = &f->book->passages;
+    while (f->whole < l->n && l->item[f->whole].end <= t->spans[f->count - 1].end) f->whole++;
     return CJ_OK;
 }
 
@@ -207,7 +210,7 @@ static cj_err look(finder *f, const char *question, share_taker *take, finder_lo
     cj_err e = session_eval(f->session, f->ids, end, &call, &reused, d);
     const int64_t first = f->book->tokens.spans[0].end ? 0 : 1; /* not the begin token */
     /* a last bin that the book shares with the question is left out: what the question looks at of itself is no attention to the book */
-    const find_text text = {f->book->tokens.spans, first, f->count - f->count % bin, f->book->passages.item, f->book->passages.n};
+    const find_text text = {f->book->tokens.spans, first, f->count - f->count % bin, f->book->passages.item, f->whole};
     for (int64_t i = 0; !e && i < f->n_heads * words; i++) {
         find_share_bins(&text, mass + i * bins, bin, f->share);
         take(f, (int)(i / words), words);

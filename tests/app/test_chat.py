@@ -451,17 +451,26 @@ def stopped_while_it_answers():
     """Ctrl-C ends an answer that is being written, and juan with the code of that."""
     slow = home.model("slow.gguf", "tiny-llama", "--set", "context=100000", "--set", "layers=8", "--template", juan.CHATML)
     command = [juan.JUAN, "ask", home.write("few.txt", "从前有座山。山里有座庙。\n"), "庙在哪里？", "--model", slow, "-n", "90000", "--cpu", "ref", "-t", "1"]
-    for options in ([], ["--json"]):
-        p = subprocess.Popen(command + options, env=home.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=home.folder)
+    def stop(*options, after):
+        """What it has written and said when stopped so many seconds after its line began, or after it did."""
+        p = subprocess.Popen([*command, *options], env=home.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=home.folder)
         out = b""
         while not options and b"Answer: " not in out:
             out += os.read(p.stdout.fileno(), 4096)
-        time.sleep(2)
+        time.sleep(after)
         p.send_signal(signal.SIGINT)
         rest, err = p.communicate(timeout=30)
-        out = (out + rest).decode("utf-8", "replace")
-        assert p.returncode == 130 and out.endswith("\n") and "ceiling" not in err.decode(), (p.returncode, out[-300:], err)
-        assert not options or json.loads(out)["end"] == "cancelled", out[-300:]
+        assert p.returncode == 130, (p.returncode, err)
+        return (out + rest).decode("utf-8", "replace"), err.decode()
+    out, err = stop(after=1)
+    assert out.endswith("\n") and "ceiling" not in err, (out[-300:], err)
+    for seconds in (1, 5, 20):  # until it has come to the answer
+        out, err = stop("--json", after=seconds)
+        if out:
+            break
+        assert "Stopped" in err, err
+    assert json.loads(out)["end"] == "cancelled", out[-300:]
+
 
 
 def who_can_chat():
