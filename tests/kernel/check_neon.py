@@ -59,7 +59,9 @@ def main():
         print(f"1..0 # SKIP {' and '.join(missing)} not installed: the NEON kernels are checked with them")
         return 0
     with tempfile.TemporaryDirectory() as folder:
-        results = [r for program in build(folder) for r in run(program)]
+        programs = build(folder)
+        with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as workers:
+            results = [r for of_one in workers.map(run, programs) for r in of_one]
     print(f"1..{sum(not line.startswith('#') for line in results)}")
     count = 0
     for line in results:
