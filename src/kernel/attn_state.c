@@ -2,7 +2,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "kernel/attn.h"
+#include "kernel/attn_work.h"
 
 void attn_state_reset(attn_state *s)
 {
@@ -13,9 +13,6 @@ void attn_state_reset(attn_state *s)
     memset(s->out, 0, (size_t)s->rows * (size_t)s->ld * sizeof *s->out);
 }
 
-/* 2^(max - to), where both may be -INFINITY; a NaN stays. */
-static float rescale(float max, float to) { return max == -INFINITY ? 0 : exp2f(max - to); }
-
 /* The larger; a NaN on either side wins, so that a spoilt row stays spoilt. */
 static float larger(float a, float b) { return a > b || isnan(a) ? a : b; }
 
@@ -23,7 +20,7 @@ void attn_state_merge(attn_state *into, const attn_state *part)
 {
     for (int r = 0; r < into->rows; r++) {
         float max = larger(into->max[r], part->max[r]);
-        float a = rescale(into->max[r], max), b = rescale(part->max[r], max);
+        float a = attn_rescale(into->max[r], max), b = attn_rescale(part->max[r], max);
         float *x = into->out + r * into->ld;
         const float *y = part->out + r * part->ld;
         for (int64_t c = 0; c < into->ld; c++) x[c] = x[c] * a + y[c] * b;
@@ -34,9 +31,9 @@ void attn_state_merge(attn_state *into, const attn_state *part)
 
 void attn_state_sink(attn_state *s, int r, float score)
 {
-    float max = larger(s->max[r], score), a = rescale(s->max[r], max);
+    float max = larger(s->max[r], score), a = attn_rescale(s->max[r], max);
     float *x = s->out + r * s->ld;
     for (int64_t c = 0; c < s->ld; c++) x[c] *= a;
-    s->sum[r] = s->sum[r] * (double)a + (double)rescale(score, max);
+    s->sum[r] = s->sum[r] * (double)a + (double)attn_rescale(score, max);
     s->max[r] = max;
 }

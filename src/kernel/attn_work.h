@@ -2,7 +2,12 @@
 #ifndef KERNEL_ATTN_WORK_H
 #define KERNEL_ATTN_WORK_H
 
+#include <math.h>
+
 #include "kernel/ctx.h"
+
+/* 2^(max - to), what a running softmax of one maximum is multiplied by for another; both may be -INFINITY, a NaN stays. */
+static inline float attn_rescale(float max, float to) { return max == -INFINITY ? 0 : exp2f(max - to); }
 
 /* Rows [row, row + rows) of sequence seq, folded with query heads [head, head + heads) of KV head kv_head, over pages
  * [page, page_end). A folded row is row * heads + head. */

@@ -149,9 +149,6 @@ static void weigh(const sparse_job *j, sparse_work *w, const attn_item *it)
 
 /* ---- 2: choosing ---- */
 
-/* 2^(from - to), where both may be -INFINITY. */
-static float rescale(float from, float to) { return from == -INFINITY ? 0 : exp2f(from - to); }
-
 /* mass[page] = sum over the rows of a softmax over the far pages. */
 static void add_up(const sparse_job *j, sparse_work *w)
 {
@@ -161,7 +158,7 @@ static void add_up(const sparse_job *j, sparse_work *w)
         float sum[KV_PAGE] = {0};
         for (int r = 0; r < st->rows; r++) {
             const float *x = w->weight + r * j->slots + b * KV_PAGE;
-            const float by = st->sum[r] > 0 ? (float)((double)rescale(w->top[b * ATTN_ROWS + r], st->max[r]) / st->sum[r]) : 0;
+            const float by = st->sum[r] > 0 ? (float)((double)attn_rescale(w->top[b * ATTN_ROWS + r], st->max[r]) / st->sum[r]) : 0;
             for (int i = 0; i < n; i++) sum[i] += x[i] * by;
         }
         memcpy(w->mass + b * KV_PAGE, sum, (size_t)n * sizeof *sum);
@@ -244,7 +241,7 @@ static void attend_means(const sparse_job *j, sparse_work *w, const attn_item *i
     attn_state *st = &t->st;
     for (int r = 0; r < st->rows; r++) {
         const float max = fmaxf(st->max[r], highest[r] + TOKENS_LOG2);
-        t->alpha[r] = rescale(st->max[r], max);
+        t->alpha[r] = attn_rescale(st->max[r], max);
         st->sum[r] *= (double)t->alpha[r];
         st->max[r] = max;
     }
@@ -255,7 +252,7 @@ static void attend_means(const sparse_job *j, sparse_work *w, const attn_item *i
         float left[KV_PAGE] = {0}; /* 1: the page is not kept */
         for (int i = 0; i < n; i++) left[i] = b + i != 0 && w->mass[b * KV_PAGE + i] != KEPT;
         for (int r = 0; r < st->rows; r++) {
-            const float *x = w->weight + r * j->slots + b * KV_PAGE, by = rescale(w->top[b * ATTN_ROWS + r] + TOKENS_LOG2, st->max[r]);
+            const float *x = w->weight + r * j->slots + b * KV_PAGE, by = attn_rescale(w->top[b * ATTN_ROWS + r] + TOKENS_LOG2, st->max[r]);
             float *s = t->s + r * KV_PAGE, sum = 0;
             for (int i = 0; i < n; i++) s[i] = x[i] * left[i] * by;
             for (int i = n; i < KV_PAGE; i++) s[i] = 0;
