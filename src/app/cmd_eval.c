@@ -18,6 +18,7 @@ typedef struct evaluation {
     eval_column column[COLUMNS]; /* [n_columns] */
     int n_columns;
     bool answers, exact;
+    const char *as; /* name on the user's shelf, or NULL */
     cli_progress progress;
     int64_t before, total; /* characters: of the texts done with, and twice those of all */
 } evaluation;
@@ -57,18 +58,32 @@ static bool needs_model(const evaluation *v)
     return v->answers;
 }
 
+/* Of several texts each has a name of its own: --as NAME makes NAME-1, NAME-2, ... */
+static cj_err name_text(evaluation *v, int i, char *name, size_t size, cj_diag *d)
+{
+    if (!v->as) return CJ_OK;
+    int n = v->suite.n > 1 ? snprintf(name, size, "%s-%d", v->as, i + 1) : snprintf(name, size, "%s", v->as);
+    if (n < 0 || (size_t)n >= size) return diag_fail(d, CJ_E_LIMIT, MSG_LIMIT, "%s" ARG "%zu", "--as", size);
+    columns_next(&v->columns, name);
+    return CJ_OK;
+}
+
 static cj_err run_all(evaluation *v, cj_diag *d)
 {
-    enum { SHORT_ANSWER = 64, NUMBER = 6 }; /* tokens */
+    enum { SHORT_ANSWER = 64, NUMBER = 6 /* tokens */, NAME_BYTES = 512 };
     int64_t tokens = v->opt.kind == SUITE_STARS ? i64_max(SHORT_ANSWER, NUMBER * v->opt.stars) : SHORT_ANSWER;
     TRY(suite_open(&v->suite, &v->opt, d));
-    TRY(columns_open(&v->columns, v->c, v->c->argv[1], needs_model(v), v->exact || v->c->exact_math ? 0 : ENGINE_KEEP, tokens, d));
+    columns_options opt = {.model_name = v->c->argv[1], .open_it = needs_model(v), .users_shelf = v->as, .max_tokens = tokens,
+                           .keep = v->exact || v->c->exact_math ? 0 : ENGINE_KEEP};
+    TRY(columns_open(&v->columns, v->c, &opt, d));
     v->total = 2 * v->suite.chars * v->n_columns;
     for (int i = 0; i < v->suite.n; i++) {
         eval_task t;
         int64_t length;
+        char name[NAME_BYTES];
         TRY(suite_make(&v->suite, i, &t, &length, d));
-        cj_err e = run_columns(v, &t, length, d);
+        cj_err e = name_text(v, i, name, sizeof name, d);
+        if (!e) e = run_columns(v, &t, length, d);
         task_deinit(&t);
         if (e) return e;
     }
@@ -260,6 +275,7 @@ int cmd_eval(cli *c)
         {"data", 0, CLI_TEXT, &o->data, "FOLDER", MSG_OPT_EVAL_DATA},
         {"svg", 0, CLI_TEXT, &a.svg, "FILE", MSG_OPT_EVAL_SVG},
         {"answer", 'a', CLI_FLAG, &v.answers, NULL, MSG_OPT_EVAL_ANSWER},
+        {"as", 0, CLI_TEXT, &v.as, "NAME", MSG_OPT_EVAL_AS},
         {"exact", 0, CLI_FLAG, &v.exact, NULL, MSG_OPT_EVAL_EXACT},
         {"find", 0, CLI_TEXT, &a.find, "HOW", MSG_OPT_EVAL_FIND},
     };

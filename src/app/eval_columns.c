@@ -50,7 +50,7 @@ static cj_err open_model(eval_columns *k, cj_diag *d)
     return e ? e : shelf_open(&k->shelf, k->shelf_path, d);
 }
 
-static cj_err make_folder(eval_columns *k, cj_diag *d)
+static cj_err make_folder(eval_columns *k, bool users_shelf, cj_diag *d)
 {
     char name[64], *home = file_home();
     snprintf(name, sizeof name, "eval-%ld", (long)getpid());
@@ -58,20 +58,22 @@ static cj_err make_folder(eval_columns *k, cj_diag *d)
     mem_free(home);
     if (k->folder) {
         k->index_path = file_join(k->folder, "text.index");
-        k->shelf_path = file_join(k->folder, "shelf");
+        k->shelf_path = users_shelf ? NULL : file_join(k->folder, "shelf");
         k->snapshots = file_join(k->folder, "snapshots");
     }
-    return k->index_path && k->shelf_path && k->snapshots ? file_make_dirs(k->folder, d) : diag_nomem(d, sizeof name);
+    return k->index_path && (k->shelf_path || users_shelf) && k->snapshots ? file_make_dirs(k->folder, d) : diag_nomem(d, sizeof name);
 }
 
-cj_err columns_open(eval_columns *k, const cli *c, const char *model_name, bool open_it, int64_t keep, int64_t max_tokens, cj_diag *d)
+cj_err columns_open(eval_columns *k, const cli *c, const columns_options *opt, cj_diag *d)
 {
-    *k = (eval_columns){.c = c, .model_name = model_name};
-    TRY(make_folder(k, d));
-    k->find = (finder_options){.heads = k->heads, .keep = keep, .on_progress = still_wanted};
-    k->ask = (ask_options){.max_tokens = max_tokens, .snapshots = k->snapshots, .on_progress = go_on};
-    return open_it ? open_model(k, d) : CJ_OK;
+    *k = (eval_columns){.c = c, .model_name = opt->model_name, .name = "eval"};
+    TRY(make_folder(k, opt->users_shelf, d));
+    k->find = (finder_options){.heads = k->heads, .keep = opt->keep, .on_progress = still_wanted};
+    k->ask = (ask_options){.max_tokens = opt->max_tokens, .snapshots = k->snapshots, .on_progress = go_on};
+    return opt->open_it ? open_model(k, d) : CJ_OK;
 }
+
+void columns_next(eval_columns *k, const char *name) { k->name = name; }
 
 static void close_text(eval_columns *k)
 {
@@ -135,14 +137,14 @@ static cj_err read_text(void *arg, const char *text, size_t bytes, bool (*on_pro
 {
     eval_columns *k = arg;
     watcher w = {on_progress, of};
-    read_options opt = {.name = "eval", .model_name = k->model_name, .keep = k->find.keep, .on_progress = on_read, .arg = &w};
+    read_options opt = {.name = k->name, .model_name = k->model_name, .keep = k->find.keep, .on_progress = on_read, .arg = &w};
     read_result r;
     document *doc = NULL;
     close_text(k);
     TRY(document_from_bytes(&doc, "eval.txt", text, bytes, d));
     cj_err e = read_documents(k->engine, k->shelf, &doc, 1, &opt, &r, d);
     document_close(&doc);
-    if (!e) e = shelf_read(k->shelf, &k->entry, "eval", d);
+    if (!e) e = shelf_read(k->shelf, &k->entry, k->name, d);
     return e ? e : book_load(&k->book, k->entry, d);
 }
 
