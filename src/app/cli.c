@@ -230,7 +230,7 @@ int cli_engine_open(const cli *c, const char *name, const engine_options *opt, e
     engine_options all = opt ? *opt : (engine_options){0};
     char *path;
     cj_diag d = {0};
-    int code = cli_engine_options(c, &all);
+    int code = opt ? EXIT_DONE : cli_engine_options(c, &all);
     if (!code) code = cli_model_path(c, name, &path);
     if (code) return code;
     all.path = path;

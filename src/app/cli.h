@@ -109,7 +109,7 @@ int cli_model_path(const cli *c, const char *name, char **path);
 int cli_engine_options(const cli *c, engine_options *out);
 /* The model's vocabulary alone; its file too unless `file` is NULL. */
 int cli_vocabulary_open(const cli *c, const char *name, gguf **file, tokenizer **out);
-/* Resolves the model and opens it with the common options; opt NULL: nothing beside them. */
+/* Resolves the model and opens it; opt: what cli_engine_options gave, and more; NULL: just that. */
 int cli_engine_open(const cli *c, const char *name, const engine_options *opt, engine **out);
 
 #endif

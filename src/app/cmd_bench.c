@@ -1,4 +1,5 @@
 /* juan bench: how fast a model reads and writes here, and what the machine could do at most. */
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -32,7 +33,7 @@ static json_object *result_json(const bench_result *r)
     json_object_object_add(o, "tokens", json_object_new_int64(r->tokens));
     json_object_object_add(o, "depth", json_object_new_int64(r->depth));
     json_object_object_add(o, "tokens_per_second", rate);
-    json_object_object_add(o, "share_of_ceiling", cli_json_number(r->share));
+    json_object_object_add(o, "share_of_ceiling", isnan(r->share) ? NULL : cli_json_number(r->share));
     return o;
 }
 
@@ -53,45 +54,90 @@ static void print_table(const cli *c, const engine *e, const kernel_ceilings *ce
     cli_print(c, MSG_BENCH_MACHINE, "%s" ARG "%s" ARG "%d", cpu_get()->name, kernel_level_name(kernel_table_of(engine_kernel(e))->level),
               kernel_threads(engine_kernel(e)));
     cli_print(c, MSG_BENCH_CEILINGS, "%.0f" ARG "%.0f" ARG "%.0f" ARG "%.1f", ce->f32_gflops, ce->bf16_gflops, ce->int8_gops, ce->read_gbytes);
-    for (int i = 0; i < n; i++)
-        cli_print(c, r[i].decode ? MSG_BENCH_DECODE : MSG_BENCH_PREFILL, "%5lld" ARG "%6lld" ARG "%8.1f" ARG "%.1f" ARG "%.1f" ARG "%.0f",
-                  (long long)r[i].tokens, (long long)r[i].depth, r[i].median, r[i].min, r[i].max, 100 * r[i].share);
+    for (int i = 0; i < n; i++) {
+        char share[32] = "-";
+        if (!isnan(r[i].share)) snprintf(share, sizeof share, "%.0f%%", 100 * r[i].share);
+        cli_print(c, r[i].decode ? MSG_BENCH_DECODE : MSG_BENCH_PREFILL, "%5lld" ARG "%6lld" ARG "%8.1f" ARG "%.1f" ARG "%.1f" ARG "%s",
+                  (long long)r[i].tokens, (long long)r[i].depth, r[i].median, r[i].min, r[i].max, share);
+    }
 }
 
-int cmd_bench(cli *c)
+/* Opens the entry and takes over how its pages are kept. */
+static int open_entry(cli *c, const char *name, shelf **s, shelf_entry **entry, engine_options *opt)
 {
-    int64_t prefill = 512, decode = 64, repeats = 3, depths[DEPTHS_MAX] = {0};
-    int n_depths = 1, n = 0;
-    const char *depth_text = NULL;
-    engine_options opt = {0};
     cj_diag d = {0};
-    const cli_option options[] = {
-        {"prefill", 'p', CLI_INT, &prefill, "N", MSG_OPT_BENCH_PREFILL}, {"decode", 'n', CLI_INT, &decode, "N", MSG_OPT_BENCH_DECODE},
-        {"depth", 'd', CLI_TEXT, &depth_text, "N,N,...", MSG_OPT_BENCH_DEPTH}, {"repeat", 'r', CLI_INT, &repeats, "N", MSG_OPT_BENCH_REPEAT},
-        {"chunk", 0, CLI_INT, &opt.chunk, "N", MSG_OPT_CHUNK},
-    };
-    const cli_help help = {"MODEL [-p N] [-n N] [-d N,N]", MSG_CMD_BENCH_ABOUT, "bench {0}\nbench {0} -p 512 -n 64 -d 0,8192 --json", 1, 1};
-    int code = cli_parse(c, &help, options, sizeof options / sizeof *options);
-    if (code) return code;
-    if (depth_text && !parse_depths(depth_text, depths, &n_depths)) return cli_usage(c, MSG_CLI_BAD_VALUE, "--depth");
-    if (prefill < 0 || prefill > 1 << 20) return cli_usage(c, MSG_CLI_BAD_VALUE, "--prefill");
-    if (decode < 0 || decode > 1 << 20) return cli_usage(c, MSG_CLI_BAD_VALUE, "--decode");
-    if (repeats < 1 || repeats > BENCH_REPEATS_MAX) return cli_usage(c, MSG_CLI_BAD_VALUE, "--repeat");
-    if (opt.chunk < 0 || opt.chunk > MODEL_ROWS_MAX) return cli_usage(c, MSG_CLI_BAD_VALUE, "--chunk");
-    engine *e = NULL;
-    code = cli_engine_open(c, c->argv[0], &opt, &e);
-    if (code) return code;
+    cj_err e = shelf_open(s, NULL, &d);
+    if (!e) e = shelf_read(*s, entry, name, &d);
+    if (e) return cli_fail(c, &d);
+    session_mode_read(shelf_entry_info(*entry)->mode, opt, NULL);
+    return EXIT_DONE;
+}
+
+typedef struct wanted {
+    bench_options bench;
+    int64_t depths[DEPTHS_MAX], repeats;
+    const char *entry; /* name on the shelf, or NULL */
+    engine_options engine;
+} wanted;
+
+/* The name of an option whose value makes no sense, or NULL. */
+static const char *understand(wanted *w, const char *depths)
+{
+    bench_options *b = &w->bench;
+    if (depths && !parse_depths(depths, w->depths, &b->n_depths)) return "--depth";
+    if (b->prefill < 0 || b->prefill > 1 << 20) return "--prefill";
+    if (b->decode < 0 || b->decode > 1 << 20) return "--decode";
+    if (w->repeats < 1 || w->repeats > BENCH_REPEATS_MAX) return "--repeat";
+    if (w->engine.chunk < 0 || w->engine.chunk > MODEL_ROWS_MAX) return "--chunk";
+    if (b->keep < 0 || b->keep > INT32_MAX) return "--keep";
+    b->depths = w->depths;
+    b->repeats = (int)w->repeats;
+    return NULL;
+}
+
+static int measure(cli *c, wanted *w, engine *e)
+{
+    int n = 0;
+    cj_diag d = {0};
     kernel_ceilings ceilings = {0};
     bench_result results[BENCH_RESULTS_MAX];
     cli_progress progress;
     cli_progress_begin(&progress, c, MSG_BENCH_RUNNING);
-    bench_options bo = {.prefill = prefill, .decode = decode, .depths = depths, .n_depths = n_depths, .repeats = (int)repeats,
-                        .seed = c->seed < 0 ? 1 : (uint64_t)c->seed, .on_progress = cli_progress_step, .arg = &progress};
+    w->bench.seed = c->seed < 0 ? 1 : (uint64_t)c->seed;
+    w->bench.on_progress = cli_progress_step;
+    w->bench.arg = &progress;
     cj_err err = kernel_ceilings_measure(engine_kernel(e), &ceilings, &d);
-    if (!err) err = bench_run(e, &bo, &ceilings, results, &n, &d);
+    if (!err) err = bench_run(e, &w->bench, &ceilings, results, &n, &d);
     cli_progress_end(&progress);
     if (!err && c->json) print_json(e, &ceilings, results, n);
     if (!err && !c->json) print_table(c, e, &ceilings, results, n);
-    engine_close(&e);
     return err ? cli_fail(c, &d) : EXIT_DONE;
+}
+
+int cmd_bench(cli *c)
+{
+    wanted w = {.bench = {.prefill = 512, .decode = 64, .n_depths = 1}, .repeats = 3};
+    const char *depths = NULL;
+    const cli_option options[] = {
+        {"prefill", 'p', CLI_INT, &w.bench.prefill, "N", MSG_OPT_BENCH_PREFILL}, {"decode", 'n', CLI_INT, &w.bench.decode, "N", MSG_OPT_BENCH_DECODE},
+        {"depth", 'd', CLI_TEXT, &depths, "N,N,...", MSG_OPT_BENCH_DEPTH}, {"repeat", 'r', CLI_INT, &w.repeats, "N", MSG_OPT_BENCH_REPEAT},
+        {"chunk", 0, CLI_INT, &w.engine.chunk, "N", MSG_OPT_CHUNK}, {"entry", 0, CLI_TEXT, &w.entry, "NAME", MSG_OPT_BENCH_ENTRY},
+        {"keep", 0, CLI_INT, &w.bench.keep, "N", MSG_OPT_BENCH_KEEP},
+    };
+    const cli_help help = {"MODEL [-p N] [-n N] [-d N,N]", MSG_CMD_BENCH_ABOUT,
+                           "bench {0}\nbench {0} -p 512 -n 64 -d 0,8192 --json\nbench {0} --entry book --keep 128 -d 0,262144", 1, 1};
+    int code = cli_parse(c, &help, options, sizeof options / sizeof *options);
+    if (code) return code;
+    const char *wrong = understand(&w, depths);
+    if (wrong) return cli_usage(c, MSG_CLI_BAD_VALUE, wrong);
+    shelf *s = NULL;
+    engine *e = NULL;
+    code = cli_engine_options(c, &w.engine);
+    if (!code && w.entry) code = open_entry(c, w.entry, &s, &w.bench.entry, &w.engine);
+    if (!code) code = cli_engine_open(c, c->argv[0], &w.engine, &e);
+    if (!code) code = measure(c, &w, e);
+    engine_close(&e);
+    shelf_entry_close(&w.bench.entry);
+    shelf_close(&s);
+    return code;
 }

@@ -20,24 +20,32 @@ typedef struct evaluation {
     bool answers, exact;
     const char *as; /* name on the user's shelf, or NULL */
     cli_progress progress;
-    int64_t before, total; /* characters: of the texts done with, and twice those of all */
+    bool asking; /* what the progress is of: else of reading */
 } evaluation;
 
-static bool on_progress(void *arg, int64_t done, int64_t total)
+static void begin_progress(evaluation *v, bool asking)
+{
+    cli_progress_end(&v->progress);
+    cli_progress_begin(&v->progress, v->c, asking ? MSG_EVAL_ASKING : MSG_READING);
+    v->asking = asking;
+}
+
+/* Texts are read in minutes or hours, questions asked in seconds: each has a rate and an end of its own. */
+static bool on_progress(void *arg, bool asking, int64_t done, int64_t total)
 {
     evaluation *v = arg;
-    (void)total;
-    return cli_progress_step(&v->progress, v->before + done, v->total);
+    if (asking != v->asking) begin_progress(v, asking);
+    return cli_progress_step(&v->progress, done, total);
 }
 
 static cj_err run_text(evaluation *v, const eval_task *t, int64_t length, const eval_reader *r, cj_diag *d)
 {
     eval_outcome *outcomes = mem_array((size_t)t->n_questions, sizeof *outcomes);
     if (!outcomes) return diag_nomem(d, (size_t)t->n_questions * sizeof *outcomes);
+    begin_progress(v, false);
     cj_err e = eval_run(t, r, outcomes, on_progress, v, d);
     if (!e) e = report_add(&v->report, t, r->column, length, outcomes, d);
     mem_free(outcomes);
-    v->before += 2 * t->chars;
     return e;
 }
 
@@ -76,7 +84,6 @@ static cj_err run_all(evaluation *v, cj_diag *d)
     columns_options opt = {.model_name = v->c->argv[1], .open_it = needs_model(v), .users_shelf = v->as, .max_tokens = tokens,
                            .keep = v->exact || v->c->exact_math ? 0 : ENGINE_KEEP};
     TRY(columns_open(&v->columns, v->c, &opt, d));
-    v->total = 2 * v->suite.chars * v->n_columns;
     for (int i = 0; i < v->suite.n; i++) {
         eval_task t;
         int64_t length;
@@ -245,7 +252,6 @@ static int evaluate(evaluation *v, const char *svg)
     char *needles = default_needles();
     if (!v->opt.needles) v->opt.needles = needles;
     report_init(&v->report);
-    cli_progress_begin(&v->progress, v->c, MSG_EVAL_RUNNING);
     cj_err err = needles ? run_all(v, &d) : diag_nomem(&d, 0);
     cli_progress_end(&v->progress);
     if (!err && v->c->json) err = print_json(v, v->c->argv[1], &d);

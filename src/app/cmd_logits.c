@@ -80,6 +80,7 @@ int cmd_logits(cli *c)
     if (opt.chunk < 0 || opt.chunk > MODEL_ROWS_MAX) return cli_usage(c, MSG_CLI_BAD_VALUE, "--chunk");
     cli_progress_begin(&j.progress, c, MSG_READING);
     code = read_ids(&j, ids);
+    if (!code) code = cli_engine_options(c, &opt);
     if (!code) code = cli_engine_open(c, c->argv[0], &opt, &j.engine);
     if (!code && write_logits(&j, out, &d)) {
         cli_progress_end(&j.progress);

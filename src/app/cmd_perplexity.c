@@ -70,12 +70,12 @@ int cmd_perplexity(cli *c)
     cli_progress progress;
     perplexity_result r;
     if (file_read(c->argv[1], TEXT_MAX, &text, &d)) return cli_fail(c, &d); /* before models are opened for it */
-    code = cli_engine_open(c, c->argv[0], &opt, &e);
+    code = cli_engine_options(c, &opt);
+    if (!code) code = cli_engine_open(c, c->argv[0], &opt, &e);
     if (!code && compare) {
-        cli exact = *c;
-        exact.exact_math = true;
-        exact.kv = NULL;
-        code = cli_engine_open(&exact, c->argv[0], &opt, &reference);
+        opt.exact = true;
+        opt.kv = KV_F32;
+        code = cli_engine_open(c, c->argv[0], &opt, &reference);
     }
     cli_progress_begin(&progress, c, MSG_READING);
     cj_err err = CJ_OK;

@@ -1,6 +1,7 @@
-/* The benchmark: random tokens, real work. */
+/* The benchmark: real work on random tokens, or on a text that was read before. */
 #include "eval/bench.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -100,10 +101,11 @@ static bench_result summary(double *rates, int n)
     return (bench_result){.min = rates[0], .max = rates[n - 1], .median = n % 2 ? rates[n / 2] : (rates[n / 2 - 1] + rates[n / 2]) / 2};
 }
 
-/* Back to `depth` tokens: the session keeps the longest common prefix, so changing the token after it cuts there. */
+/* Back to `depth` tokens: of the entry, or, as the session keeps the longest common prefix, by another token after it. */
 static cj_err go_to_depth(bench *b, int64_t depth, cj_diag *d)
 {
-    if (session_count(b->s) > depth) b->ids[depth] = b->ids[depth] ? 0 : 1;
+    if (b->opt->entry && session_count(b->s) != depth) TRY(session_attach(b->s, b->opt->entry, depth, NULL, d));
+    else if (session_count(b->s) > depth) b->ids[depth] = b->ids[depth] ? 0 : 1;
     return depth ? eval(b, depth, WANT_NONE, d) : CJ_OK;
 }
 
@@ -139,7 +141,8 @@ static cj_err run_test(bench *b, bool decode, int64_t depth, bench_result *out, 
     out->depth = depth;
     out->tokens = decode ? b->opt->decode : b->opt->prefill;
     double seconds = (double)out->tokens / out->median;
-    if (decode) out->share = bench_write_floor(b->e, b->ceilings, depth + out->tokens / 2) * (double)out->tokens / seconds;
+    if (b->opt->keep) out->share = NAN;
+    else if (decode) out->share = bench_write_floor(b->e, b->ceilings, depth + out->tokens / 2) * (double)out->tokens / seconds;
     else out->share = bench_read_floor(b->e, b->ceilings, depth, out->tokens, true) / seconds;
     return CJ_OK;
 }
@@ -156,6 +159,23 @@ static cj_err run_all(bench *b, bench_result *results, int *n, cj_diag *d)
     return CJ_OK;
 }
 
+/* [n] random tokens, or those of the entry as far as it goes. */
+static int32_t *make_ids(const bench_options *opt, int64_t n, int64_t vocab)
+{
+    int32_t *ids = mem_array((size_t)n, sizeof *ids);
+    uint64_t x = opt->seed;
+    for (int64_t i = 0; ids && i < n; i++) ids[i] = (int32_t)(((x = x * 6364136223846793005u + 1442695040888963407u) >> 33) % (uint64_t)vocab);
+    if (ids && opt->entry) memcpy(ids, shelf_entry_ids(opt->entry), (size_t)i64_min(n, shelf_entry_info(opt->entry)->tokens) * sizeof *ids);
+    return ids;
+}
+
+static cj_err check_depth(const bench_options *opt, int64_t deepest, cj_diag *d)
+{
+    const shelf_info *info = opt->entry ? shelf_entry_info(opt->entry) : NULL;
+    if (!info || deepest <= info->tokens) return CJ_OK;
+    return diag_fail(d, CJ_E_INPUT, MSG_BENCH_SHORT, "%s" ARG "%lld" ARG "%lld", info->name, (long long)info->tokens, (long long)deepest);
+}
+
 cj_err bench_run(engine *e, const bench_options *opt, const kernel_ceilings *ceilings, bench_result *results, int *n, cj_diag *d)
 {
     bench b = {.opt = opt, .ceilings = ceilings, .e = e};
@@ -164,11 +184,11 @@ cj_err bench_run(engine *e, const bench_options *opt, const kernel_ceilings *cei
         deepest = i64_max(deepest, opt->depths[i]);
         b.total += opt->depths[i] + (opt->repeats + 1) * (opt->prefill + opt->decode);
     }
-    b.ids = mem_array((size_t)(deepest + longest + 1), sizeof *b.ids);
+    TRY(check_depth(opt, deepest, d));
+    b.ids = make_ids(opt, deepest + longest + 1, vocab);
     if (!b.ids) return diag_nomem(d, (size_t)(deepest + longest) * sizeof *b.ids);
-    uint64_t x = opt->seed;
-    for (int64_t i = 0; i <= deepest + longest; i++) b.ids[i] = (int32_t)(((x = x * 6364136223846793005u + 1442695040888963407u) >> 33) % (uint64_t)vocab);
     cj_err err = session_open(&b.s, e, deepest + longest, d);
+    if (!err) session_set_keep(b.s, opt->keep);
     if (!err) err = run_all(&b, results, n, d);
     session_close(&b.s);
     mem_free(b.ids);

@@ -3,7 +3,9 @@
  * A share is the time that the executed operations would take at the measured ceilings over the time they took. Reading counts
  * products with weights at the int8 ceiling (bf16 at level amx, float32 in exact mode and at level ref) and attention at the float32
  * ceiling (bf16 at level amx); writing counts the bytes of weights, keys and values at the read ceiling. What is not computed (the
- * last layer of tokens without logits) is not counted.
+ * last layer of tokens without logits) is not counted. Of sparse attention no share is told.
+ *
+ * Depths are of random tokens that are read first, or, without reading, of a text on the shelf: that is how the depths of a whole book are measured.
  */
 #ifndef EVAL_BENCH_H
 #define EVAL_BENCH_H
@@ -22,6 +24,8 @@ typedef struct bench_options {
     int n_depths;
     int repeats;
     uint64_t seed;
+    shelf_entry *entry;            /* what is read and written stands after `depth` tokens of this one. NULL: random tokens */
+    int64_t keep;                  /* of session_set_keep; 0: exact */
     bool (*on_progress)(void *arg, int64_t done, int64_t total); /* in tokens, over everything; false cancels */
     void *arg;
 } bench_options;
@@ -30,7 +34,7 @@ typedef struct bench_result {
     bool decode;
     int64_t tokens, depth;
     double median, min, max; /* tokens a second */
-    double share;
+    double share;            /* NaN: none */
 } bench_result;
 
 enum { BENCH_RESULTS_MAX = 64, BENCH_REPEATS_MAX = 100 };

@@ -55,25 +55,21 @@ static cj_err ask(const eval_question *q, const eval_reader *r, eval_range *foun
     return CJ_OK;
 }
 
-/* Taking a text in and asking about it each count as much as the text has characters. */
 typedef struct steps {
-    bool (*on_progress)(void *arg, int64_t done, int64_t total);
+    eval_progress *on_progress;
     void *arg;
-    int64_t chars;
     bool asking;
 } steps;
 
 static bool step(void *arg, int64_t done, int64_t total)
 {
     const steps *s = arg;
-    double part = total > 0 ? (double)done / (double)total : 1;
-    return !s->on_progress || s->on_progress(s->arg, (int64_t)(part * (double)s->chars) + (s->asking ? s->chars : 0), 2 * s->chars);
+    return !s->on_progress || s->on_progress(s->arg, s->asking, done, total);
 }
 
-cj_err eval_run(const eval_task *t, const eval_reader *r, eval_outcome *out, bool (*on_progress)(void *arg, int64_t done, int64_t total), void *arg,
-                cj_diag *d)
+cj_err eval_run(const eval_task *t, const eval_reader *r, eval_outcome *out, eval_progress *on_progress, void *arg, cj_diag *d)
 {
-    steps s = {on_progress, arg, t->chars, false};
+    steps s = {on_progress, arg, false};
     eval_range *found = mem_array(FOUND_MAX, sizeof *found);
     cj_err e = found ? r->open(r->arg, t->text.data, t->text.len, step, &s, d) : diag_nomem(d, FOUND_MAX * sizeof *found);
     s.asking = true;

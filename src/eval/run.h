@@ -30,8 +30,10 @@ typedef struct eval_outcome {
     double seconds;
 } eval_outcome;
 
-/* Fills out[t->n_questions]. Progress counts characters: all of them once while the text is taken in, once more while it is asked about. */
-CJ_NODISCARD cj_err eval_run(const eval_task *t, const eval_reader *r, eval_outcome *out, bool (*on_progress)(void *arg, int64_t done, int64_t total),
-                             void *arg, cj_diag *d);
+/* Done of total: of what the reader counts while it takes the text in, of the questions once it is asked. False cancels. */
+typedef bool eval_progress(void *arg, bool asking, int64_t done, int64_t total);
+
+/* Fills out[t->n_questions]. on_progress may be NULL. */
+CJ_NODISCARD cj_err eval_run(const eval_task *t, const eval_reader *r, eval_outcome *out, eval_progress *on_progress, void *arg, cj_diag *d);
 
 #endif

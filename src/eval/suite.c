@@ -61,7 +61,6 @@ static cj_err count_texts(suite *s, cj_diag *d)
     s->haystack_chars = (int64_t)utf8_count(s->haystack.data, s->haystack.len);
     if (!o->n_lengths) o->length[o->n_lengths++] = s->haystack_chars;
     s->n = (int)o->repeat * o->n_lengths;
-    for (int i = 0; i < o->n_lengths; i++) s->chars += o->repeat * o->length[i];
     return CJ_OK;
 }
 
@@ -70,7 +69,6 @@ static cj_err count_longbench(suite *s, cj_diag *d)
     if (!s->opt.data) return diag_fail(d, CJ_E_USAGE, MSG_EVAL_NO_DATA, "%s", suite_name(s->opt.kind));
     TRY(longbench_open(&s->longbench, s->opt.data, d));
     s->n = s->longbench.n;
-    for (int i = 0; i < s->n; i++) s->chars += s->longbench.line[i].chars;
     return CJ_OK;
 }
 
@@ -83,7 +81,6 @@ cj_err suite_open(suite *s, const suite_options *opt, cj_diag *d)
     if (opt->kind == SUITE_NEEDLE) return needles_open(&s->needles, opt->needles, d);
     if (opt->kind != SUITE_STARS) return CJ_OK;
     s->n *= 2; /* with and without a wrong number before */
-    s->chars *= 2;
     return opt->data ? stars_read(&s->counts, (int)opt->stars, opt->data, d) : CJ_OK;
 }
 

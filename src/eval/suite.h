@@ -40,8 +40,7 @@ typedef struct suite {
     needle_set needles;
     star_counts counts;
     longbench longbench;
-    int n;          /* texts */
-    int64_t chars;  /* of all of them together */
+    int n; /* texts */
 } suite;
 
 /* Reads what the texts are made of. opt's strings must outlive the suite; close it whatever comes back. */

@@ -289,6 +289,11 @@ def evaluates():
         if row["column"] == "index" and row["group"] == "words":
             assert row["located"]["right"] == 2, row
     assert {(c["column"], c["against"]) for c in got["comparisons"]} >= {("reading", "index"), ("reading", "both"), ("index", "both")}
+    kept = ("eval", "needle", home.chat_model(), "--text", text, "--lengths", "600,900", "--needles", few, "--find", "reading", "--as", "kept", "--threads", "1", "--json")
+    first, made = home.ok(*kept).json(), [home.ok("shelf", "show", name, "--json").json() for name in ("kept-1", "kept-2")]
+    again = home.ok(*kept).json()
+    assert [e["characters"] for e in made] == [600, 900] and again["cases"] == first["cases"]
+    assert "白色的龟" in home.ok("ask", "kept-2", "井底住着什么？", "-n", "4", "--find", "index", "--json").json()["evidence"][0]["quote"]
     left = [f for _, folders, _ in os.walk(home.folder) for f in folders if f.startswith("eval-")]
     assert not left, f"left behind: {left}"
     home.fails(2, "eval", "longbench", model, says="--data")

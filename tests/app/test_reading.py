@@ -46,6 +46,18 @@ def said():
     assert "fast" in r.err, r
 
 
+def measured():
+    """juan bench at depths of an entry: no figures beyond its end, no share of sparse attention."""
+    home.ok("read", home.write("measured.txt", TEXT[:2000]), "--as", "measured", "--model", model())
+    tokens = show("measured")["tokens"]
+    command = ("bench", model(), "--entry", "measured", "-p", "8", "-n", "4", "-r", "1", "--json")
+    exact, sparse = (home.ok(*command, "-d", f"0,{tokens}", *options).json()["results"] for options in ((), ("--keep", "2")))
+    assert [(r["test"], r["depth"]) for r in exact] == [(t, d) for d in (0, tokens) for t in ("prefill", "decode")], exact
+    assert all(r["share_of_ceiling"] > 0 for r in exact) and all(r["share_of_ceiling"] is None for r in sparse), (exact, sparse)
+    home.fails(3, *command, "-d", str(tokens + 1), says="--depth")
+    home.fails(3, "bench", model(), "--entry", "no such entry", says="no such entry")
+
+
 def shown_together():
     """A longer version that is being read beside the complete one; the model is found from any folder."""
     start = TEXT[:2000]
@@ -147,4 +159,4 @@ def refused():
     assert r.code == 3 and "no-such-model" in r.err, r
 
 
-juan.run([("the choice is said", said), ("background, pause, kill, resume", paused), ("two versions are shown", shown_together), ("interrupted", interrupted), ("memory", within_memory), ("outline", outlined), ("refused", refused)], home)
+juan.run([("the choice is said", said), ("measured", measured), ("background, pause, kill, resume", paused), ("two versions are shown", shown_together), ("interrupted", interrupted), ("memory", within_memory), ("outline", outlined), ("refused", refused)], home)
