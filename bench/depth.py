@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
-"""Draws tokens/s against depth while a long text is read: ours from the progress of `juan read --json`, llama.cpp's from llama-bench.
+"""Draws tokens/s against depth while a long text is read: ours from the progress of `juan read --json`, or measured at some depths of a text on
+the shelf by `juan bench`; llama.cpp's from llama-bench.
 
     juan read book.txt --as book --fast --json > read.jsonl
+    juan bench MODEL --entry book --keep 128 -p 4096 -n 0 -r 1 -d 0,262144,524288 --cpu avx2 --json > avx2.json
     llama-bench -m MODEL.gguf -p 512 -n 0 -d 0,4096,8192,16384,32768 -r 1 -o json > llama.json
-    bench/depth.py --title 'AVX-512, two cores' --juan 'juan read --fast=read.jsonl' --llama llama.cpp=llama.json > depth.svg
+    bench/depth.py --title 'AVX-512, two cores' --juan 'juan, AVX-512=read.jsonl' --juan 'juan, AVX2=avx2.json' --llama llama.cpp=llama.json > depth.svg
 
-Either may be given several times. Beyond what was measured llama.cpp's curve is drawn dashed: a token costs a + b * depth, fitted to the figures.
-With --table the same as text, and the hours that such a read would take.
+Either may be given several times. Between depths of `juan bench` seconds a token are taken for a straight line. Beyond what was measured
+llama.cpp's curve is drawn dashed: a token costs a + b * depth, fitted to the figures. With --table the same as text.
 """
 import argparse
 import html
@@ -16,13 +18,23 @@ import sys
 
 COLOURS = ["#0b6e4f", "#c8553d", "#3d5a98", "#8a6d1b"]
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 900, 460, 84, 200, 60, 62
-PARTS = 40  # of a read, each one point
+PARTS = 24  # of a read, each one point
+
+
+def read_depths(result):
+    """[(depth, tokens/s)] of juan bench, and (tokens, seconds) of reading to the deepest."""
+    points = sorted((r["depth"], r["tokens_per_second"]["median"]) for r in result["results"] if r["test"] == "prefill")
+    seconds = sum((b - a) * (1 / s + 1 / t) / 2 for (a, s), (b, t) in zip(points, points[1:]))
+    return points, (points[-1][0], seconds)
 
 
 def read_progress(path):
-    """[(depth, tokens/s)] between moments of a read that began with nothing."""
+    """[(depth, tokens/s)] between moments of a read that began with nothing, and the last (tokens, seconds)."""
+    lines = open(path).read().splitlines()
+    if len(lines) == 1 and "results" in lines[0]:
+        return read_depths(json.loads(lines[0]))
     moments = []
-    for line in open(path):
+    for line in lines:
         p = json.loads(line)
         if p.get("phase") == "tokens" and p["tokens"] and p["tokens_per_second"]:
             moments.append((p["tokens"], p["tokens"] / p["tokens_per_second"]))
@@ -48,7 +60,7 @@ def fit(points):
 
 class Picture:
     def __init__(self, title, most_x, low, high):
-        self.most, self.low, self.high, self.out, self.named = most_x, low, high, [], 0
+        self.most, self.low, self.high, self.out, self.names = most_x, low, high, [], []
         self.out.append(f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" font-size="13">')
         self.out.append(f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#fff"/><text x="{LEFT}" y="28" font-size="17">{html.escape(title)}</text>')
 
@@ -87,8 +99,17 @@ class Picture:
             self.out.append(f'<circle cx="{self.x(a):.1f}" cy="{self.y(b):.1f}" r="3.4" fill="{colour}"/>')
 
     def name(self, at, lines, colour):
-        for i, s in enumerate(lines):
-            self.text(WIDTH - RIGHT + 10, self.y(at) + 4 + 16 * i, s, "start", colour)
+        self.names.append((self.y(at), lines, colour))
+
+    def write(self, out):
+        """Names stand at the ends of their curves, those of near ones below each other."""
+        free = 0
+        for y, lines, colour in sorted(self.names):
+            y = max(y, free)
+            for i, s in enumerate(lines):
+                self.text(WIDTH - RIGHT + 10, y + 4 + 16 * i, s, "start", colour)
+            free = y + 16 * len(lines) + 10
+        out.write("\n".join(self.out) + "\n</svg>\n")
 
 
 def hours(seconds):
@@ -129,8 +150,7 @@ def main():
         pic.curve(points, COLOURS[i % 4], dots=True)
         pic.curve([(d, 1 / (k + b * d)) for d in grid], COLOURS[i % 4], dashed=True)
         pic.name(1 / (k + b * most), [n, f"to {last:,} measured,", f"the whole {hours(k * most + b * most * most / 2)}"], COLOURS[i % 4])
-    pic.out.append("</svg>")
-    sys.stdout.write("\n".join(pic.out) + "\n")
+    pic.write(sys.stdout)
 
 
 main()

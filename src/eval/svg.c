@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/utf8.h"
+
 cj_err svg_escaped(buf *out, const char *text, cj_diag *d)
 {
     for (; *text; text++) {
@@ -36,6 +38,15 @@ cj_err svg_text(buf *out, double x, double y, const char *anchor, const char *mo
     TRY(buf_printf(out, d, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"%s\" %s>", x, y, anchor, more));
     TRY(svg_escaped(out, text, d));
     return buf_puts(out, "</text>\n", d);
+}
+
+double svg_width(const char *text, double size)
+{
+    const double column = 0.58; /* of its height, a letter's width in bold; a Chinese character is two columns wide */
+    uint32_t c;
+    int columns = 0;
+    for (size_t at = 0, n = strlen(text); at < n; columns += utf8_width(c)) at += (size_t)utf8_decode(text + at, n - at, &c);
+    return columns * column * size;
 }
 
 /* Three digits at most, no zeros behind the point. */

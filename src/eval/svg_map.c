@@ -6,7 +6,7 @@
 
 enum {
     CELL_WIDTH = 52, CELL_HEIGHT = 26, ROW_NAMES = 86, ABOVE = 52, PANEL_TITLE = 26, COLUMN_NAMES = 44, GAP = 18,
-    PANELS_IN_ROW = 3, SCALE_WIDTH = 240, SCALE_HEIGHT = 12, SCALE_ROOM = 46, NOTE_ROOM = 22, SCALE_STEPS = 48,
+    PANELS_IN_ROW = 3, TITLE_SIZE = 13, NOTE_SIZE = 11, HEAD_SIZE = 17, SCALE_WIDTH = 240, SCALE_HEIGHT = 12, SCALE_ROOM = 46, NOTE_ROOM = 22, SCALE_STEPS = 48,
 };
 
 /* From dark to light: every step is brighter than the one before, so it reads in grey too. */
@@ -35,7 +35,8 @@ static cj_err draw_cell(buf *out, double x, double y, double v, cj_diag *d)
     return svg_text(out, x + CELL_WIDTH / 2.0 - 1, y + CELL_HEIGHT / 2.0 + 4, "middle", ink_on(v), percent, d);
 }
 
-static double panel_width(const svg_map *m) { return ROW_NAMES + m->columns * CELL_WIDTH; }
+/* Its title may be wider than its cells. */
+static double panel_width(const svg_map *m) { return ROW_NAMES + fmax(m->columns * CELL_WIDTH, svg_width(m->title, TITLE_SIZE)); }
 static double panel_height(const svg_map *m) { return PANEL_TITLE + m->rows * CELL_HEIGHT + COLUMN_NAMES; }
 
 static cj_err draw_panel(buf *out, const svg_head *head, const svg_map *m, double x, double y, cj_diag *d)
@@ -74,7 +75,7 @@ static cj_err draw_scale(buf *out, double x, double y, cj_diag *d)
 
 cj_err svg_maps(buf *out, const svg_head *head, const svg_map *map, int n, cj_diag *d)
 {
-    double width = 2 * MARGIN + SCALE_WIDTH + 40, row_width = 0, row_height = 0, height = ABOVE;
+    double width = 2 * MARGIN + fmax(SCALE_WIDTH + 40, fmax(svg_width(head->title, HEAD_SIZE), head->note ? svg_width(head->note, NOTE_SIZE) : 0)), row_width = 0, row_height = 0, height = ABOVE;
     double x[SVG_MAPS_MAX], y[SVG_MAPS_MAX];
     if (n > SVG_MAPS_MAX) return diag_fail(d, CJ_E_LIMIT, MSG_LIMIT, "%s" ARG "%d", "maps", SVG_MAPS_MAX);
     for (int i = 0; i < n; i++) {
