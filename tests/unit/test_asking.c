@@ -12,15 +12,14 @@
 #include <unistd.h>
 
 #include "base/file.h"
-#include "base/folder.h"
 #include "reader/asker.h"
 #include "reader/read.h"
 #include "reader/talk.h"
 #include "reader/usual.h"
+#include "support/own_folder.h"
 
 enum { BOOKS = 2 };
 
-static char folder[] = "/tmp/test-asking-XXXXXX";
 static engine *base, *chats;
 static shelf *books;
 static document *docs[BOOKS];
@@ -43,9 +42,9 @@ static int read_one(engine *e, const char *name, document *doc)
 static int begin(void **state)
 {
     static const char *const names[] = {"甲", "乙"}, *const things[] = {"今天没有下雨", "庙里的老和尚讲了故事"};
-    if (!mkdtemp(folder)) return -1;
+    if (own_folder_make(state)) return -1;
     base = model_of("CJ_TINY_BASE"), chats = model_of("CJ_TINY_CHAT");
-    if (!base || !chats || shelf_open(&books, folder, NULL)) return -1;
+    if (!base || !chats || shelf_open(&books, own_folder, NULL)) return -1;
     for (int i = 0; i < BOOKS; i++) {
         char lines[4096] = "";
         for (int k = 0; k < 20; k++) snprintf(lines + strlen(lines), sizeof lines - strlen(lines), "第%d天，他在第%d页写下：%s。\n", k, k * 7 % 31, things[i]);
@@ -66,7 +65,7 @@ static int end(void **state)
     shelf_close(&books);
     engine_close(&base);
     engine_close(&chats);
-    return folder_remove(folder, NULL);
+    return own_folder_remove(state);
 }
 
 /* ---- several entries ---- */
@@ -396,7 +395,7 @@ static void what_is_usual_is_kept(void **state)
     assert_true(neutral_tokens(two, 1, "第7天他写下了什么？", found, &n) > 0);  /* other heads */
     assert_true(neutral_tokens(two, 2, "What did he write?", found, &n) > 0); /* another language */
     assert_int_equal(neutral_tokens(two, 2, "第8天他写下了什么？", found, &n), 0);
-    every_file(folder, spoil);
+    every_file(own_folder, spoil);
     assert_true(neutral_tokens(two, 2, "第8天他写下了什么？", found, &n) > 0);  /* damaged: computed again ... */
     assert_int_equal(neutral_tokens(two, 2, "第8天他写下了什么？", found, &n), 0); /* ... and kept again */
 }
@@ -406,7 +405,7 @@ static void usual_files_are_not_believed(void **state)
     char path[64];
     float kept[] = {0, 0.25f, 1}, got[3];
     const usual_key key = {.model = 1, .tokens = 2, .passages = 3};
-    snprintf(path, sizeof path, "%s/usual", folder);
+    snprintf(path, sizeof path, "%s/usual", own_folder);
     assert_false(usual_load(path, &key, got, 3));
     usual_save(path, &key, kept, 3);
     assert_true(usual_load(path, &key, got, 3));

@@ -16,8 +16,8 @@
 #include "format/convert.h"
 #include "format/gguf_write.h"
 #include "quant/quant.h"
+#include "support/own_folder.h"
 
-static char folder[] = "/tmp/test_convert.XXXXXX";
 static char source_path[64], out_path[64];
 
 static const struct { const char *name; int n_dims; int64_t dims[3]; int type; } model[] = {
@@ -86,7 +86,7 @@ static void write_source(float first_value)
 static int files_in_folder(void)
 {
     int n = 0;
-    DIR *d = opendir(folder);
+    DIR *d = opendir(own_folder);
     for (struct dirent *e; (e = readdir(d));) n += e->d_name[0] != '.';
     closedir(d);
     return n;
@@ -304,7 +304,7 @@ static void failures_leave_nothing(void **state)
     assert_int_equal(convert_gguf(source_path, out_path, &(convert_options){.type = 5}, NULL, &d), CJ_E_USAGE);
     assert_int_equal(convert_gguf("/nowhere/at/all", out_path, &(convert_options){.type = 8}, NULL, &d), CJ_E_NOT_FOUND);
     assert_int_equal(convert_gguf(source_path, "/nowhere/at/all", &(convert_options){.type = 8}, NULL, &d), CJ_E_NOT_FOUND);
-    assert_int_equal(convert_gguf(source_path, folder, &(convert_options){.type = 8}, NULL, &d), CJ_E_INPUT);
+    assert_int_equal(convert_gguf(source_path, own_folder, &(convert_options){.type = 8}, NULL, &d), CJ_E_INPUT);
     assert_int_equal(files_in_folder(), 1);
     bool done = false;
     for (int n = 0; !done; n++) {
@@ -320,19 +320,10 @@ static void failures_leave_nothing(void **state)
 
 static int make_folder(void **state)
 {
-    (void)state;
-    if (!mkdtemp(folder)) return -1;
-    snprintf(source_path, sizeof source_path, "%s/source.gguf", folder);
-    snprintf(out_path, sizeof out_path, "%s/out.gguf", folder);
+    if (own_folder_make(state)) return -1;
+    snprintf(source_path, sizeof source_path, "%s/source.gguf", own_folder);
+    snprintf(out_path, sizeof out_path, "%s/out.gguf", own_folder);
     return 0;
-}
-
-static int remove_folder(void **state)
-{
-    (void)state;
-    unlink(source_path);
-    unlink(out_path);
-    return rmdir(folder);
 }
 
 int main(void)
@@ -343,5 +334,5 @@ int main(void)
         cmocka_unit_test(threads_change_nothing),       cmocka_unit_test(progress_and_cancelling),
         cmocka_unit_test(failures_leave_nothing),
     };
-    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+    return cmocka_run_group_tests(tests, make_folder, own_folder_remove);
 }

@@ -11,14 +11,13 @@
 #include <unistd.h>
 
 #include "base/file.h"
-#include "base/folder.h"
 #include "eval/report_svg.h"
 #include "eval/ruler.h"
 #include "eval/stars.h"
 #include "eval/suite.h"
+#include "support/own_folder.h"
 #include "support/skip.h"
 
-static char folder[] = "/tmp/eval-tasks-XXXXXX";
 static buf haystack;
 
 static int begin(void **state)
@@ -26,19 +25,19 @@ static int begin(void **state)
     buf_init(&haystack, 1 << 24);
     for (int i = 0; i < 3000; i++)
         if (buf_printf(&haystack, NULL, "山中第%d个夜晚，风很大，灯灭了。%s", i, i % 10 == 9 ? "\n\n" : "")) return -1;
-    return mkdtemp(folder) ? 0 : -1;
+    return own_folder_make(state);
 }
 
 static int end(void **state)
 {
     buf_deinit(&haystack);
-    return folder_remove(folder, NULL);
+    return own_folder_remove(state);
 }
 
 static void write_file(const char *name, const char *text)
 {
     char path[256];
-    snprintf(path, sizeof path, "%s/%s", folder, name);
+    snprintf(path, sizeof path, "%s/%s", own_folder, name);
     FILE *f = fopen(path, "w");
     assert_non_null(f);
     fputs(text, f);
@@ -88,12 +87,12 @@ static void reads_published_stars(void **state)
     cj_diag d = {0};
     write_file("a_stars.txt", "{'2': [15, 117], '4': [15, 117, 42, 69]}");
     write_file("r_stars.txt", "{'2': [16, 116], '4': [16, 116, 43, 70]}");
-    assert_int_equal(stars_read(&s, 3, folder, &d), CJ_OK);
+    assert_int_equal(stars_read(&s, 3, own_folder, &d), CJ_OK);
     assert_true(s.n == 3 && s.right[2] == 42 && s.wrong[2] == 43);
-    assert_int_equal(stars_read(&s, 5, folder, &d), CJ_E_INPUT);
+    assert_int_equal(stars_read(&s, 5, own_folder, &d), CJ_E_INPUT);
     for (const char *const *bad = (const char *const[]){"", "[1,2,3]", "{'3': 5}", "{'3': [1, -2, 3]}", "{'3': [1, 2, 99999999999]}", "{'3': [", NULL}; *bad; bad++) {
         write_file("a_stars.txt", *bad);
-        assert_true(stars_read(&s, 3, folder, &d) < 0);
+        assert_true(stars_read(&s, 3, own_folder, &d) < 0);
     }
     const char *shared = getenv("CJ_SHARED");
     char path[4096];
@@ -222,14 +221,14 @@ static cj_err every_kind(void)
     write_file("r_stars.txt", "{'2': [16, 116]}");
     write_file("multifieldqa_zh.jsonl", qa_line);
     char text[64], needles[64];
-    snprintf(text, sizeof text, "%s/text.txt", folder);
-    snprintf(needles, sizeof needles, "%s/needles.tsv", folder);
+    snprintf(text, sizeof text, "%s/text.txt", own_folder);
+    snprintf(needles, sizeof needles, "%s/needles.tsv", own_folder);
     for (int k = 0; k < SUITE_KINDS; k++) {
         const char *texts[] = {text};
         suite s;
         cj_diag d = {0};
         suite_options o = {.kind = (suite_kind)k, .text = texts, .n_texts = 1, .length = {4000}, .n_lengths = 1, .repeat = 1, .needles = needles, .stars = 2,
-                           .data = k == SUITE_RULER || k == SUITE_NEEDLE ? NULL : folder};
+                           .data = k == SUITE_RULER || k == SUITE_NEEDLE ? NULL : own_folder};
         cj_err e = suite_open(&s, &o, &d);
         for (int i = 0; !e && i < s.n; i++) {
             eval_task t;

@@ -13,6 +13,7 @@
 #include "format/gguf.h"
 #include "gguf_build.h"
 #include "quant/quant.h"
+#include "support/own_folder.h"
 #include "support/skip.h"
 
 /* Opens the file built so far and frees it again; *g stays open on success. */
@@ -438,15 +439,6 @@ static void no_memory(void **state)
 
 /* ---- files and split models ---- */
 
-static char folder[] = "/tmp/test_gguf.XXXXXX";
-
-static const char *in_folder(const char *name)
-{
-    static char path[4096];
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    return path;
-}
-
 static void save(const gguf_build *b, const char *name)
 {
     file_out f;
@@ -553,9 +545,6 @@ static void a_real_file(void **state)
     gguf_close(&g);
 }
 
-static int make_folder(void **state) { (void)state; return mkdtemp(folder) ? 0 : -1; }
-static int remove_folder(void **state) { (void)state; return rmdir(folder); }
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -568,5 +557,5 @@ int main(void)
         cmocka_unit_test(split_models),          cmocka_unit_test(no_such_file),
         cmocka_unit_test(a_real_file),
     };
-    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+    return cmocka_run_group_tests(tests, own_folder_make, own_folder_remove);
 }

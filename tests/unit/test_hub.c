@@ -14,25 +14,18 @@
 #include "hub/catalogue.h"
 #include "hub/hub.h"
 #include "hub/store.h"
+#include "support/own_folder.h"
 
 #define SHA "a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818"
 #define MODEL "title = T\nvendor = V\nlicence = L\nlicence-text = https://x\nlanguages = zh\ncontext = 10\nmemory = 20\ncan = finds\n"
 
-static char home[64], share[256];
+static char share[256];
 
 static int make_home(void **state)
 {
-    (void)state;
-    strcpy(home, "/tmp/cj-hub-XXXXXX");
     const char *source = getenv("CJ_SOURCE");
     snprintf(share, sizeof share, "%s/share", source ? source : ".");
-    return !mkdtemp(home);
-}
-
-static int remove_home(void **state)
-{
-    (void)state;
-    return folder_remove(home, NULL);
+    return own_folder_make(state);
 }
 
 static void write_file(const char *folder, const char *name, const char *text)
@@ -50,7 +43,7 @@ static void the_shipped_catalogue_is_right(void **state)
     (void)state;
     hub *h = NULL;
     cj_diag d = {0};
-    cj_err e = hub_open(&h, home, share, &d);
+    cj_err e = hub_open(&h, own_folder, share, &d);
     if (e) {
         char text[512];
         cj_diag_text(&d, CJ_LANG_EN, text, sizeof text);
@@ -221,10 +214,10 @@ static void caps_hold(void **state)
 static void a_user_adds_and_replaces(void **state)
 {
     (void)state;
-    write_file(home, "models.ini", "[catalogue]\nhub.hf = http://127.0.0.1:9/{repo}/{file}\n"
+    write_file(own_folder, "models.ini", "[catalogue]\nhub.hf = http://127.0.0.1:9/{repo}/{file}\n"
                "[gemma-3-270m]\n" MODEL "file = f\nsource = hf:a/b/c\n[mine]\n" MODEL "file = f\nsource = hf:a/b\n");
     hub *h = NULL;
-    assert_int_equal(hub_open(&h, home, share, NULL), CJ_OK);
+    assert_int_equal(hub_open(&h, own_folder, share, NULL), CJ_OK);
     assert_string_equal(hub_find(h, "gemma-3-270m")->title, "T");
     assert_string_equal(hub_at(h, 0)->name, "gemma-3-270m");
     assert_string_equal(hub_at(h, hub_count(h) - 1)->name, "mine");
@@ -232,14 +225,14 @@ static void a_user_adds_and_replaces(void **state)
     assert_false(hub_model_verifiable(hub_find(h, "mine")));
     assert_int_equal(hub_pull(h, "mine", NULL, NULL), CJ_E_USAGE); /* no sha256: refused before anything is tried */
     hub_close(&h);
-    write_file(home, "models.ini", "[mine]\nsize = 3\n");
+    write_file(own_folder, "models.ini", "[mine]\nsize = 3\n");
     cj_diag d = {0};
     char text[512];
-    assert_int_equal(hub_open(&h, home, share, &d), CJ_E_INPUT);
+    assert_int_equal(hub_open(&h, own_folder, share, &d), CJ_E_INPUT);
     cj_diag_text(&d, CJ_LANG_ZH, text, sizeof text);
     assert_non_null(strstr(text, "models.ini 第 2 行"));
-    assert_int_equal(hub_open(&h, home, home, &d), CJ_E_INPUT);
-    assert_int_equal(hub_open(&h, home, "/nowhere", &d), CJ_E_NOT_FOUND);
+    assert_int_equal(hub_open(&h, own_folder, own_folder, &d), CJ_E_INPUT);
+    assert_int_equal(hub_open(&h, own_folder, "/nowhere", &d), CJ_E_NOT_FOUND);
     assert_int_equal(d.message, MSG_HUB_NO_CATALOGUE);
 }
 
@@ -258,7 +251,7 @@ static void advice_fits_and_prefers(void **state)
                ENTRY("other", "", "3 GiB", "chats answers", "zh en") ENTRY("english", "", "3 GiB", "chats answers", "en")
                ENTRY("middle", "chinese=yes\n", "2 GiB", "chats answers", "zh"));
     hub *h = NULL;
-    assert_int_equal(hub_open(&h, home, own, NULL), CJ_OK);
+    assert_int_equal(hub_open(&h, own_folder, own, NULL), CJ_OK);
     const hub_model *got[8];
     const char *want[] = {"middle", "small", "coder", "other", "english"};
     assert_int_equal(hub_recommend(h, INT64_C(4) << 30, got, 8), 5);
@@ -283,15 +276,15 @@ static hub *install_from_path(const char *text)
     hash_sha256_init(&hash);
     hash_sha256_add(&hash, text, strlen(text));
     hash_sha256_hex(&hash, hex);
-    write_file(home, "weights", text);
+    write_file(own_folder, "weights", text);
     buf ini;
     buf_init(&ini, 4096);
     assert_int_equal(buf_printf(&ini, NULL, "[mine]\n" MODEL "file = f.gguf\nsha256 = %s\nsource = path:%s/gone\nsource = path:%s/weights\n",
-                                hex, home, home), CJ_OK);
-    write_file(home, "models.ini", ini.data);
+                                hex, own_folder, own_folder), CJ_OK);
+    write_file(own_folder, "models.ini", ini.data);
     buf_deinit(&ini);
     hub *h = NULL;
-    assert_int_equal(hub_open(&h, home, share, NULL), CJ_OK);
+    assert_int_equal(hub_open(&h, own_folder, share, NULL), CJ_OK);
     return h;
 }
 
@@ -320,17 +313,17 @@ static void installed_means_checked_and_unchanged(void **state)
     buf_deinit(&b);
     mem_free(path);
 
-    write_file(home, "weights", "the wxights"); /* same size, another time: seen without reading it */
+    write_file(own_folder, "weights", "the wxights"); /* same size, another time: seen without reading it */
     assert_int_equal(hub_status_of(h, "mine", &s, NULL), CJ_OK);
     assert_int_equal(s.state, HUB_CHANGED);
     assert_int_equal(hub_model_path(h, "mine", &path, &d), CJ_E_INPUT);
     assert_int_equal(d.message, MSG_HUB_CHANGED);
     assert_int_equal(hub_pull(h, "mine", NULL, &d), CJ_E_INPUT);
     assert_int_equal(d.message, MSG_HUB_CORRUPT);
-    write_file(home, "weights", "the weights");
+    write_file(own_folder, "weights", "the weights");
     assert_int_equal(hub_pull(h, "mine", NULL, &d), CJ_OK);
 
-    char *marker = store_path(home, "mine", ".installed");
+    char *marker = store_path(own_folder, "mine", ".installed");
     FILE *f = fopen(marker, "w"); /* a damaged marker is no marker */
     fputs("file f.gguf 11 12 nonsense\nverified yes\n", f);
     fclose(f);
@@ -340,7 +333,7 @@ static void installed_means_checked_and_unchanged(void **state)
     assert_int_equal(hub_remove(h, "mine", &d), CJ_OK);
     assert_int_equal(hub_status_of(h, "mine", &s, NULL), CJ_OK);
     assert_int_equal(s.state, HUB_ABSENT);
-    char *weights = file_join(home, "weights");
+    char *weights = file_join(own_folder, "weights");
     assert_true(file_exists(weights)); /* the link went, not what it leads to */
     mem_free(weights);
     hub_close(&h);
@@ -351,10 +344,10 @@ static void a_file_is_known_by_name_and_size(void **state)
 {
     (void)state;
     hub *h = NULL;
-    assert_int_equal(hub_open(&h, home, share, NULL), CJ_OK);
-    char *path = file_join(home, "gemma-3-270m-q4_k_m.gguf");
+    assert_int_equal(hub_open(&h, own_folder, share, NULL), CJ_OK);
+    char *path = file_join(own_folder, "gemma-3-270m-q4_k_m.gguf");
     assert_null(hub_find_file(h, path, path));
-    write_file(home, "gemma-3-270m-q4_k_m.gguf", "x");
+    write_file(own_folder, "gemma-3-270m-q4_k_m.gguf", "x");
     assert_null(hub_find_file(h, path, path));
     assert_int_equal(truncate(path, 253113024), 0);
     assert_string_equal(hub_find_file(h, path, path)->name, "gemma-3-270m");
@@ -368,7 +361,7 @@ static void names_and_paths_are_told_apart(void **state)
     (void)state;
     hub *h = install_from_path("x");
     cj_diag d = {0};
-    char *path = NULL, *weights = file_join(home, "weights");
+    char *path = NULL, *weights = file_join(own_folder, "weights");
     assert_int_equal(hub_model_path(h, weights, &path, &d), CJ_OK);
     assert_string_equal(path, weights);
     mem_free(path);
@@ -392,7 +385,7 @@ static void a_second_one_waits_outside(void **state)
 {
     (void)state;
     hub *h = install_from_path("y");
-    char *lock = store_partial(home, ".mine.lock", NULL), *folder = store_partial(home, "", NULL);
+    char *lock = store_partial(own_folder, ".mine.lock", NULL), *folder = store_partial(own_folder, "", NULL);
     int fd = -1;
     cj_diag d = {0};
     assert_int_equal(file_make_dirs(folder, NULL), CJ_OK);
@@ -416,7 +409,7 @@ static void no_memory_is_said(void **state)
         cj_diag d = {0};
         char *path = NULL;
         mem_fail_after(n);
-        e = hub_open(&h, home, share, &d);
+        e = hub_open(&h, own_folder, share, &d);
         if (!e) e = hub_pull(h, "mine", NULL, &d);
         if (!e) e = hub_model_path(h, "mine", &path, &d);
         if (!e) e = hub_remove(h, "mine", &d);
@@ -431,16 +424,16 @@ static void no_memory_is_said(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(the_shipped_catalogue_is_right, make_home, remove_home),
+        cmocka_unit_test_setup_teardown(the_shipped_catalogue_is_right, make_home, own_folder_remove),
         cmocka_unit_test(hostile_lines_are_named),
         cmocka_unit_test(caps_hold),
-        cmocka_unit_test_setup_teardown(a_user_adds_and_replaces, make_home, remove_home),
-        cmocka_unit_test_setup_teardown(advice_fits_and_prefers, make_home, remove_home),
-        cmocka_unit_test_setup_teardown(installed_means_checked_and_unchanged, make_home, remove_home),
-        cmocka_unit_test_setup_teardown(a_file_is_known_by_name_and_size, make_home, remove_home),
-        cmocka_unit_test_setup_teardown(names_and_paths_are_told_apart, make_home, remove_home),
-        cmocka_unit_test_setup_teardown(a_second_one_waits_outside, make_home, remove_home),
-        cmocka_unit_test_setup_teardown(no_memory_is_said, make_home, remove_home),
+        cmocka_unit_test_setup_teardown(a_user_adds_and_replaces, make_home, own_folder_remove),
+        cmocka_unit_test_setup_teardown(advice_fits_and_prefers, make_home, own_folder_remove),
+        cmocka_unit_test_setup_teardown(installed_means_checked_and_unchanged, make_home, own_folder_remove),
+        cmocka_unit_test_setup_teardown(a_file_is_known_by_name_and_size, make_home, own_folder_remove),
+        cmocka_unit_test_setup_teardown(names_and_paths_are_told_apart, make_home, own_folder_remove),
+        cmocka_unit_test_setup_teardown(a_second_one_waits_outside, make_home, own_folder_remove),
+        cmocka_unit_test_setup_teardown(no_memory_is_said, make_home, own_folder_remove),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

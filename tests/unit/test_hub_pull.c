@@ -28,11 +28,12 @@
 #include "hub/store.h"
 #include "hub/hub.h"
 
+#include "../support/own_folder.h"
 #include "../support/skip.h"
 
 enum { SMALL = 400000, LARGE = 24 << 20 };
 
-static char root[64], home[96], source[256];
+static char home[96], source[256];
 static bool can_mount;
 
 /* ---- the surroundings ---- */
@@ -88,7 +89,7 @@ static void sha256_of(const char *path, char out[65])
 static bool start_server(server *s, const char *name, int size)
 {
     char script[320], bytes[16], port[128], data[128];
-    snprintf(s->folder, sizeof s->folder, "%s/%s", root, name);
+    snprintf(s->folder, sizeof s->folder, "%s/%s", own_folder, name);
     snprintf(script, sizeof script, "%s/tests/server/misbehave.py", source);
     snprintf(bytes, sizeof bytes, "%d", size);
     snprintf(port, sizeof port, "%s/port", s->folder);
@@ -109,9 +110,7 @@ static bool start_server(server *s, const char *name, int size)
 
 static int start(void **state)
 {
-    (void)state;
-    strcpy(root, "/tmp/cj-pull-XXXXXX");
-    if (!mkdtemp(root)) return 1;
+    if (own_folder_make(state)) return 1;
     snprintf(source, sizeof source, "%s", getenv("CJ_SOURCE") ? getenv("CJ_SOURCE") : ".");
     setenv("no_proxy", "127.0.0.1", 1);
     leave_the_network();
@@ -126,17 +125,16 @@ static int start(void **state)
 
 static int stop(void **state)
 {
-    (void)state;
     process_stop(&small.process);
     process_stop(&large.process);
-    return folder_remove(root, NULL);
+    return own_folder_remove(state);
 }
 
 static int new_home(void **state)
 {
     (void)state;
     static int n;
-    snprintf(home, sizeof home, "%s/home%d", root, n++);
+    snprintf(home, sizeof home, "%s/home%d", own_folder, n++);
     return file_make_dirs(home, NULL);
 }
 

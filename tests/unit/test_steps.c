@@ -9,11 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/folder.h"
 #include "reader/read.h"
 #include "reader/steps.h"
+#include "support/own_folder.h"
 
-static char folder[] = "/tmp/test-steps-XXXXXX";
 static engine *base;
 static shelf *books;
 static shelf_entry *entry;
@@ -24,10 +23,10 @@ static int begin(void **state)
 {
     char lines[4096] = "";
     read_result r;
-    if (!mkdtemp(folder)) return -1;
+    if (own_folder_make(state)) return -1;
     for (int i = 0; i < 20; i++) snprintf(lines + strlen(lines), sizeof lines - strlen(lines), "第%d天，他在第%d页写下：今天没有下雨。\n", i, i * 7 % 31);
     if (engine_open(&base, &(engine_options){.path = getenv("CJ_TINY_BASE"), .level = KERNEL_AUTO, .threads = 1, .kv = KV_F32}, NULL)) return -1;
-    if (document_from_bytes(&doc, "a.txt", lines, strlen(lines), NULL) || shelf_open(&books, folder, NULL)) return -1;
+    if (document_from_bytes(&doc, "a.txt", lines, strlen(lines), NULL) || shelf_open(&books, own_folder, NULL)) return -1;
     if (read_documents(base, books, &doc, 1, &(read_options){.name = "a", .model_name = "tiny"}, &r, NULL)) return -1;
     return shelf_read(books, &entry, "a", NULL) || book_load(&text, entry, NULL) ? -1 : 0;
 }
@@ -39,7 +38,7 @@ static int end(void **state)
     shelf_close(&books);
     document_close(&doc);
     engine_close(&base);
-    return folder_remove(folder, NULL);
+    return own_folder_remove(state);
 }
 
 static const ask_options few = {.max_tokens = 4};
