@@ -91,9 +91,7 @@ static const char *key_text(const facts *f, const char *key, char *out, size_t s
     if (!s.len) return out;
     size_t n = utf8_valid_prefix(s.data, s.len < size - 1 ? s.len : size - 1);
     memcpy(out, s.data, n);
-    out[n] = 0;
-    for (size_t i = 0; i < n; i++)
-        if ((unsigned char)out[i] < ' ' || out[i] == 0x7F) out[i] = '?';
+    out[utf8_make_plain(out, n, '?')] = 0;
     return out;
 }
 
@@ -328,8 +326,12 @@ static void print_drawing(const facts *f)
 {
     char text[256];
     const char *bold = term_style_code(stdout, TERM_BOLD), *plain = term_style_code(stdout, TERM_PLAIN);
-    printf("%s%s%s  ", bold, key_text(f, "general.name", text, sizeof text)[0] ? text : f->argument, plain);
-    printf("%s\n%s\n\n", key_text(f, "general.architecture", text, sizeof text), f->path);
+    const char *name = key_text(f, "general.name", text, sizeof text)[0] ? text : f->argument;
+    fputs(bold, stdout);
+    term_write(stdout, name, strlen(name));
+    printf("%s  %s\n", plain, key_text(f, "general.architecture", text, sizeof text));
+    term_write(stdout, f->path, strlen(f->path));
+    printf("\n\n");
     if (f->model) print_structure(f);
     print_vocabulary(f);
     print_weights(f);

@@ -58,6 +58,31 @@ size_t utf8_count(const char *s, size_t n)
     return count;
 }
 
+bool utf8_is_control(uint32_t cp) { return cp < ' ' || (cp >= 0x7F && cp < 0xA0); }
+
+bool utf8_is_plain(const char *s, size_t n)
+{
+    for (size_t i = 0; i < n;) {
+        uint32_t cp;
+        i += (size_t)utf8_decode(s + i, n - i, &cp);
+        if (cp == UTF8_INVALID || utf8_is_control(cp)) return false;
+    }
+    return true;
+}
+
+size_t utf8_make_plain(char *s, size_t n, char instead)
+{
+    size_t to = 0;
+    for (size_t i = 0; i < n;) {
+        uint32_t cp;
+        size_t len = (size_t)utf8_decode(s + i, n - i, &cp);
+        if (cp == UTF8_INVALID || utf8_is_control(cp)) s[to++] = instead;
+        else for (size_t k = 0; k < len; k++) s[to++] = s[i + k];
+        i += len;
+    }
+    return to;
+}
+
 size_t utf8_incomplete_tail(const char *s, size_t n)
 {
     for (size_t back = 1; back <= 3 && back <= n; back++) {

@@ -18,6 +18,12 @@ size_t utf8_valid_prefix(const char *s, size_t n);
 size_t utf8_count(const char *s, size_t n);
 /* How many bytes at the end of s are the beginning of a character not yet complete (0..3): for incremental output. */
 size_t utf8_incomplete_tail(const char *s, size_t n);
+/* Whether a character could steer a terminal rather than be shown: C0, delete, C1. */
+bool utf8_is_control(uint32_t cp);
+/* Valid, and without control characters. */
+bool utf8_is_plain(const char *s, size_t n);
+/* Makes it so in place: `instead` stands where a control character or a byte of no character was. Returns the new length, at most n. */
+size_t utf8_make_plain(char *s, size_t n, char instead);
 /* Columns on a terminal: CJK and full width 2, combining 0. */
 int utf8_width(uint32_t cp);
 

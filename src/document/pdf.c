@@ -26,8 +26,7 @@ static void blank(char *text, size_t n)
     for (size_t i = 0; i < n;) {
         uint32_t cp;
         size_t step = (size_t)utf8_decode(text + i, n - i, &cp);
-        bool control = cp < ' ' || (cp >= 0x7F && cp < 0xA0);
-        if (cp == UTF8_INVALID || (control && cp != '\n' && cp != '\f')) memset(text + i, ' ', step);
+        if (cp == UTF8_INVALID || (utf8_is_control(cp) && cp != '\n' && cp != '\f')) memset(text + i, ' ', step);
         i += step;
     }
 }

@@ -328,12 +328,12 @@ static cj_err read_line(section *s, char *line, char *end)
 /* Text and nothing else: what a message quotes from here can do no harm on a terminal. */
 static cj_err check_text(section *s, const char *text, size_t n)
 {
-    size_t good = utf8_valid_prefix(text, n);
-    for (size_t i = 0; i < n; i++) {
-        unsigned char c = (unsigned char)text[i];
-        if (i == good || c == 127 || (c < ' ' && c != '\n' && c != '\t' && c != '\r'))
+    for (size_t i = 0; i < n;) {
+        uint32_t cp;
+        i += (size_t)utf8_decode(text + i, n - i, &cp);
+        if (cp == UTF8_INVALID || (utf8_is_control(cp) && cp != '\n' && cp != '\t' && cp != '\r'))
             return catalogue_bad(&s->r, MSG_CATALOGUE_BYTES, "");
-        if (c == '\n') s->r.line++;
+        if (cp == '\n') s->r.line++;
     }
     s->r.line = 1;
     return CJ_OK;

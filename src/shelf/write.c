@@ -19,11 +19,8 @@ bool shelf_name_good(const char *name)
 {
     size_t n = strlen(name);
     bool seen = false;
-    if (!n || n > SHELF_NAME_MAX || utf8_valid_prefix(name, n) != n) return false;
-    for (size_t i = 0; i < n; i++) {
-        if ((unsigned char)name[i] < ' ' || name[i] == 0x7f) return false;
-        seen = seen || name[i] != ' ';
-    }
+    if (!n || n > SHELF_NAME_MAX || !utf8_is_plain(name, n)) return false;
+    for (size_t i = 0; i < n; i++) seen = seen || name[i] != ' ';
     return seen;
 }
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/utf8.h"
 #include "token/piece_hash.h"
 #include "token/vocab.h"
 
@@ -29,10 +30,7 @@ static shown show(token_text t)
     shown s;
     size_t n = t.size < sizeof s.text - 1 ? t.size : sizeof s.text - 1;
     if (n) memcpy(s.text, t.data, n);
-    n = utf8_valid_prefix(s.text, n);
-    for (size_t i = 0; i < n; i++)
-        if ((unsigned char)s.text[i] < 0x20 || s.text[i] == 0x7F) s.text[i] = '.';
-    s.text[n] = 0;
+    s.text[utf8_make_plain(s.text, utf8_valid_prefix(s.text, n), '.')] = 0;
     return s;
 }
 

@@ -37,6 +37,19 @@ static void utf8_round_trip(void **state)
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) assert_int_equal(utf8_valid_prefix(bad[i], strlen(bad[i])), 0);
 }
 
+static void what_could_steer_a_terminal_is_told(void **state)
+{
+    (void)state;
+    char text[] = "a\x1b[1m\xC2\x9B" "2J\x7F中\xFF文\n";
+    const size_t n = strlen(text), plain = utf8_make_plain(text, n, '?');
+    assert_memory_equal(text, "a?[1m?2J?中?文?", plain);
+    assert_int_equal(plain, n - 1); /* C1 takes two bytes */
+    assert_true(utf8_is_plain(text, plain));
+    assert_true(utf8_is_plain("", 0) && utf8_is_plain("名 \xC2\xA0", strlen("名 \xC2\xA0")));
+    const char *const bad[] = {"\x1b", "a\n", "\x7F", "\xC2\x80", "\xC2\x9F", "\xC2", "中\xE4"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) assert_false(utf8_is_plain(bad[i], strlen(bad[i])));
+}
+
 static void diag_is_a_sentence(void **state)
 {
     (void)state;
@@ -144,7 +157,7 @@ static void sha256_is_sha256(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(utf8_round_trip), cmocka_unit_test(diag_is_a_sentence), cmocka_unit_test(buffers_hold_their_maximum),
+        cmocka_unit_test(utf8_round_trip), cmocka_unit_test(what_could_steer_a_terminal_is_told), cmocka_unit_test(diag_is_a_sentence), cmocka_unit_test(buffers_hold_their_maximum),
         cmocka_unit_test(files_are_replaced_whole), cmocka_unit_test(halves_round_to_even), cmocka_unit_test(json_is_strict),
         cmocka_unit_test(sha256_is_sha256),
     };
