@@ -1,9 +1,7 @@
 /* Columns. */
 #include "app/eval_columns.h"
 
-#include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/file.h"
 #include "base/folder.h"
@@ -52,21 +50,19 @@ static cj_err open_model(eval_columns *k, cj_diag *d)
 
 static cj_err make_folder(eval_columns *k, bool users_shelf, cj_diag *d)
 {
-    char name[64], *home = file_home();
-    snprintf(name, sizeof name, "eval-%ld", (long)getpid());
-    k->folder = home ? file_join(home, name) : NULL;
+    char *home = file_home();
+    cj_err e = home ? folder_own(home, "eval-", &k->folder, &k->folder_held, d) : diag_nomem(d, 64);
     mem_free(home);
-    if (k->folder) {
-        k->index_path = file_join(k->folder, "text.index");
-        k->shelf_path = users_shelf ? NULL : file_join(k->folder, "shelf");
-        k->snapshots = file_join(k->folder, "snapshots");
-    }
-    return k->index_path && (k->shelf_path || users_shelf) && k->snapshots ? file_make_dirs(k->folder, d) : diag_nomem(d, sizeof name);
+    TRY(e);
+    k->index_path = file_join(k->folder, "text.index");
+    k->shelf_path = users_shelf ? NULL : file_join(k->folder, "shelf");
+    k->snapshots = file_join(k->folder, "snapshots");
+    return k->index_path && (k->shelf_path || users_shelf) && k->snapshots ? CJ_OK : diag_nomem(d, strlen(k->folder));
 }
 
 cj_err columns_open(eval_columns *k, const cli *c, const columns_options *opt, cj_diag *d)
 {
-    *k = (eval_columns){.c = c, .model_name = opt->model_name, .name = "eval"};
+    *k = (eval_columns){.c = c, .model_name = opt->model_name, .name = "eval", .folder_held = -1};
     TRY(make_folder(k, opt->users_shelf, d));
     k->find = (finder_options){.heads = k->heads, .keep = opt->keep, .on_progress = still_wanted};
     k->ask = (ask_options){.max_tokens = opt->max_tokens, .snapshots = k->snapshots, .on_progress = go_on};
@@ -90,11 +86,7 @@ void columns_close(eval_columns *k)
     shelf_close(&k->shelf);
     engine_close(&k->engine);
     hub_close(&k->hub);
-    if (k->folder) {
-        cj_err ignored = folder_remove(k->folder, NULL); /* what is left of it is in nobody's way */
-        (void)ignored;
-    }
-    mem_free(k->folder);
+    folder_disown(&k->folder, &k->folder_held);
     mem_free(k->index_path);
     mem_free(k->shelf_path);
     mem_free(k->snapshots);

@@ -21,6 +21,7 @@ typedef struct eval_columns {
     const char *model_name;
     const char *name; /* of the entry */
     char *folder, *index_path, *shelf_path, *snapshots; /* folder holds the others and is removed at the end */
+    int folder_held;
     hub *hub;
     engine *engine;
     shelf *shelf;

@@ -4,7 +4,9 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -96,6 +98,59 @@ cj_err folder_lock_shared(const char *path, int *fd, cj_diag *d) { return lock(p
 void folder_unlock(int fd)
 {
     if (fd >= 0) close(fd);
+}
+
+/* ---- a folder of a process' own ---- */
+
+#define OWN_LOCK "lock"
+
+/* Removes a folder that nobody holds. */
+static void sweep(const char *path)
+{
+    int fd = -1;
+    char *own = file_join(path, OWN_LOCK);
+    if (own && !folder_lock(own, &fd, NULL) && fd >= 0) (void)!folder_remove(path, NULL); /* else another process will */
+    folder_unlock(fd);
+    mem_free(own);
+}
+
+/* The lock tells of processes of other machines and containers as well; the process number of folders that were made without one. */
+static bool sweep_left(void *user, const char *path, bool is_dir)
+{
+    const char *prefix = user, *name = strrchr(path, '/') + 1;
+    const size_t n = strlen(prefix);
+    char *end;
+    if (!is_dir || strncmp(name, prefix, n) || name[n] < '1' || name[n] > '9') return true;
+    const long pid = strtol(name + n, &end, 10);
+    const bool gone = pid == (long)getpid() || (kill((pid_t)pid, 0) && errno == ESRCH);
+    if (!*end && gone) sweep(path);
+    return true;
+}
+
+cj_err folder_own(const char *parent, const char *prefix, char **path, int *lock, cj_diag *d)
+{
+    char name[64];
+    *path = NULL;
+    *lock = -1;
+    (void)!folder_each(parent, sweep_left, (void *)(uintptr_t)prefix, NULL); /* it may be about to be made */
+    snprintf(name, sizeof name, "%s%ld", prefix, (long)getpid());
+    char *folder = file_join(parent, name), *own = folder ? file_join(folder, OWN_LOCK) : NULL;
+    cj_err e = own ? file_make_dirs(folder, d) : diag_nomem(d, sizeof name);
+    if (!e) e = folder_lock(own, lock, d);
+    mem_free(own);
+    if (e) mem_free(folder);
+    else *path = folder;
+    return e;
+}
+
+void folder_disown(char **path, int *lock)
+{
+    if (!*path) return;
+    (void)!folder_remove(*path, NULL); /* what is left goes with the next sweep */
+    folder_unlock(*lock);
+    mem_free(*path);
+    *path = NULL;
+    *lock = -1;
 }
 
 bool folder_stamp_of(const char *path, folder_stamp *stamp)

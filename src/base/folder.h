@@ -19,6 +19,11 @@ CJ_NODISCARD cj_err folder_lock(const char *path, int *fd, cj_diag *d);
 CJ_NODISCARD cj_err folder_lock_shared(const char *path, int *fd, cj_diag *d);
 void folder_unlock(int fd);
 
+/* Makes the folder parent/prefixPID, of this process alone. Those of the same prefix that processes have left which are gone are removed first.
+ * Ends with folder_disown, or with the process. */
+CJ_NODISCARD cj_err folder_own(const char *parent, const char *prefix, char **path, int *lock, cj_diag *d);
+void folder_disown(char **path, int *lock); /* removes it with all that is in it; *path may be NULL */
+
 /* What tells one state of a file from another without reading it. False: there is no such file. */
 typedef struct folder_stamp {
     int64_t size, modified; /* bytes; nanoseconds since 1970 */

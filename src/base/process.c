@@ -46,6 +46,30 @@ static const char **merged_environment(const char *const env[])
     return all;
 }
 
+/* The same file at another descriptor than the three that a child is given: where one of those is closed here, a new file gets its number.
+ * -1 and errno: there is none. */
+static int above_standard(int fd)
+{
+    if (fd < 0 || fd > STDERR_FILENO) return fd;
+    int up = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1), why = errno;
+    close(fd);
+    errno = why;
+    return up;
+}
+
+/* False and errno: it could not be made. */
+static bool pipe_open(int ends[2])
+{
+    if (pipe2(ends, O_CLOEXEC)) return false;
+    for (int i = 0; i < 2; i++) ends[i] = above_standard(ends[i]);
+    if (ends[0] >= 0 && ends[1] >= 0) return true;
+    int why = errno;
+    for (int i = 0; i < 2; i++)
+        if (ends[i] >= 0) close(ends[i]);
+    errno = why;
+    return false;
+}
+
 static int spawn(pid_t *pid, const char *const argv[], const char **env, int errors)
 {
     posix_spawn_file_actions_t files;
@@ -81,7 +105,7 @@ cj_err process_start(process *p, const char *const argv[], const char *const env
     *p = (process){.errors = -1};
     const char **all = merged_environment(env);
     if (!all) return diag_nomem(d, sizeof *all);
-    if (pipe2(ends, O_CLOEXEC)) {
+    if (!pipe_open(ends)) {
         mem_free(all);
         return diag_errno(d, errno, argv[0]);
     }
@@ -174,7 +198,7 @@ void process_last_words(const process *p, char *out, size_t size)
     for (size_t i = start; i < end && n + 4 < size;) {
         uint32_t cp;
         size_t step = (size_t)utf8_decode(p->tail + i, end - i, &cp);
-        if (cp == UTF8_INVALID || cp < ' ') out[n++] = ' ';
+        if (cp == UTF8_INVALID || utf8_is_control(cp)) out[n++] = ' ';
         else {
             memcpy(out + n, p->tail + i, step);
             n += step;
@@ -299,8 +323,8 @@ static cj_err run_fenced(process *p, const fenced *f, buf *out, int *status, cj_
 {
     int output[2], errors[2], how = 0;
     *p = (process){.errors = -1};
-    if (pipe2(output, O_CLOEXEC)) return diag_errno(d, errno, f->fence->about);
-    if (pipe2(errors, O_CLOEXEC)) {
+    if (!pipe_open(output)) return diag_errno(d, errno, f->fence->about);
+    if (!pipe_open(errors)) {
         cj_err e = diag_errno(d, errno, f->fence->about);
         close(output[0]);
         close(output[1]);
@@ -346,7 +370,7 @@ cj_err process_work_fenced(const process_fence *f, process_work *work, void *arg
 {
     process p;
     buf answer;
-    int status = 0, nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    int status = 0, nothing = above_standard(open("/dev/null", O_RDONLY | O_CLOEXEC));
     if (nothing < 0) return diag_errno(d, errno, "/dev/null");
     buf_init(&answer, f->output + 65536);
     cj_err e = run_fenced(&p, &(fenced){.fence = f, .work = work, .arg = arg, .input = nothing}, &answer, &status, d);
@@ -360,7 +384,7 @@ cj_err process_work_fenced(const process_fence *f, process_work *work, void *arg
 /* A file in memory alone that holds input[0..n). */
 static int memory_file(const void *input, size_t n)
 {
-    int fd = memfd_create("input", MFD_CLOEXEC);
+    int fd = above_standard(memfd_create("input", MFD_CLOEXEC));
     for (const char *at = input; fd >= 0 && n;) {
         ssize_t w = write(fd, at, n);
         if (w < 0 && errno == EINTR) continue;

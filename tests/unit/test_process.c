@@ -11,34 +11,20 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include "../support/own_folder.h"
 #include "../support/skip.h"
 #include "base/background.h"
 #include "base/clock.h"
 #include "base/confine.h"
 #include "base/file.h"
-#include "base/folder.h"
 #include "base/grow.h"
 #include "base/process.h"
 #include "base/share.h"
 
-static char root[32];
-
-static int make_root(void **state)
-{
-    (void)state;
-    strcpy(root, "/tmp/cj-proc-XXXXXX");
-    return !mkdtemp(root);
-}
-
-static int remove_root(void **state)
-{
-    (void)state;
-    return folder_remove(root, NULL);
-}
-
-static char *in_root(const char *name) { return file_join(root, name); }
+static char *in_root(const char *name) { return file_join(own_folder, name); }
 
 static void write_text(const char *path, const char *text)
 {
@@ -178,6 +164,63 @@ static void a_lock_is_for_one(void **state)
     assert_true(two >= 0);
     folder_unlock(two);
     mem_free(path);
+}
+
+static void list(char *out, size_t size)
+{
+    char *home = in_root("homes"), line[256], words[128];
+    snprintf(line, sizeof line, "ls %s | tr '\\n' ' ' >&2", home);
+    assert_int_equal(run(line, NULL, words, sizeof words), 0);
+    snprintf(out, size, "%s", words);
+    mem_free(home);
+}
+
+/* What a killed process has left is removed by the next one, what a living one holds is not. */
+static void a_process_has_a_folder_of_its_own(void **state)
+{
+    (void)state;
+    char *home = in_root("homes"), *path, names[128], ours[32];
+    int lock, status;
+    snprintf(ours, sizeof ours, "eval-%ld", (long)getpid());
+    for (int killed = 0; killed < 2; killed++) {
+        int ready[2];
+        char one;
+        assert_int_equal(pipe(ready), 0);
+        pid_t child = fork();
+        if (!child) {
+            if (folder_own(home, "eval-", &path, &lock, NULL) || write(ready[1], "x", 1) != 1) _exit(1);
+            if (killed) _exit(0);
+            pause();
+        }
+        assert_int_equal(read(ready[0], &one, 1), 1);
+        if (killed) assert_int_equal(waitpid(child, &status, 0), child);
+        assert_int_equal(folder_own(home, "eval-", &path, &lock, NULL), CJ_OK);
+        assert_true(file_is_dir(path));
+        list(names, sizeof names);
+        char theirs[32];
+        snprintf(theirs, sizeof theirs, "eval-%ld", (long)child);
+        assert_true(strstr(names, ours) && (strstr(names, theirs) == NULL) == (killed != 0));
+        folder_disown(&path, &lock);
+        assert_null(path);
+        folder_disown(&path, &lock); /* nothing any more */
+        if (!killed) {
+            kill(child, SIGKILL);
+            waitpid(child, &status, 0);
+        }
+        close(ready[0]);
+        close(ready[1]);
+    }
+    for (int64_t n = 0;; n++) {
+        mem_fail_after(n);
+        cj_err e = folder_own(home, "eval-", &path, &lock, NULL);
+        mem_fail_after(-1);
+        folder_disown(&path, &lock);
+        if (!e) break;
+        assert_int_equal(e, CJ_E_NOMEM);
+    }
+    list(names, sizeof names);
+    assert_string_equal(names, "");
+    mem_free(home);
 }
 
 static void growing_files_keep_what_they_are_told(void **state)
@@ -377,6 +420,32 @@ static void a_fenced_program_reads_and_answers(void **state)
     mem_free(path);
 }
 
+/* A program may be begun with its standard descriptors closed: files that are opened then get their numbers. */
+static void closed_descriptors_are_no_one_elses(void **state)
+{
+    (void)state;
+    for (int closed = 1; closed < 8; closed++) {
+        int status;
+        pid_t child = fork();
+        if (!child) {
+            buf out;
+            char words[128] = "", text[256] = "";
+            for (int fd = 0; fd < 3; fd++)
+                if (closed >> fd & 1) close(fd);
+            bool good = !run_script("read x; echo \"<$x>\"; echo tired >&2", "line", &out, &status, words, NULL) && !strcmp(out.data, "<line>\n") && !strcmp(words, "tired");
+            good = good && !attempt(usual, "add", text) && !strcmp(text, "42");
+            process p;
+            bool ended;
+            const char *const argv[] = {"sh", "-c", "echo so >&2", NULL};
+            good = good && !process_start(&p, argv, NULL, NULL) && !process_wait(&p, 20, &ended, &status, NULL) && ended;
+            if (good) process_last_words(&p, words, sizeof words);
+            _exit(good && !strcmp(words, "so") ? 0 : 1);
+        }
+        assert_int_equal(waitpid(child, &status, 0), child);
+        if (status) fail_msg("closed: %d", closed);
+    }
+}
+
 static void a_fenced_program_finds_doors_shut(void **state)
 {
     (void)state;
@@ -461,12 +530,12 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_program_ends_with_its_status), cmocka_unit_test(the_environment_is_added_to),
         cmocka_unit_test(what_is_not_there_is_named), cmocka_unit_test(stopping_ends_the_whole_group),
-        cmocka_unit_test(folders_go_without_following_links), cmocka_unit_test(a_lock_is_for_one),
+        cmocka_unit_test(folders_go_without_following_links), cmocka_unit_test(a_lock_is_for_one), cmocka_unit_test(a_process_has_a_folder_of_its_own),
         cmocka_unit_test(growing_files_keep_what_they_are_told), cmocka_unit_test(the_share_folder_can_be_named),
         cmocka_unit_test(fenced_work_can_only_compute), cmocka_unit_test(fenced_work_ends_within_its_limits),
         cmocka_unit_test(fenced_work_can_be_cancelled), cmocka_unit_test(a_fenced_program_reads_and_answers),
-        cmocka_unit_test(a_fenced_program_finds_doors_shut), cmocka_unit_test(what_is_in_the_background_settles_or_ends),
+        cmocka_unit_test(a_fenced_program_finds_doors_shut), cmocka_unit_test(closed_descriptors_are_no_one_elses), cmocka_unit_test(what_is_in_the_background_settles_or_ends),
         cmocka_unit_test(what_has_not_settled_is_stopped),
     };
-    return cmocka_run_group_tests(tests, make_root, remove_root);
+    return cmocka_run_group_tests(tests, own_folder_make, own_folder_remove);
 }
