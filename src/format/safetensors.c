@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cpu.h"
 #include "base/json.h"
 #include "base/mapped.h"
 #include "base/utf8.h"
@@ -66,10 +67,7 @@ static const element *element_named(const char *name)
 static bool name_good(const char *name)
 {
     size_t n = strlen(name);
-    if (!n || n > SAFETENSORS_NAME_MAX || utf8_valid_prefix(name, n) != n) return false;
-    for (size_t i = 0; i < n; i++)
-        if ((unsigned char)name[i] < ' ' || name[i] == 0x7f) return false;
-    return true;
+    return n && n <= SAFETENSORS_NAME_MAX && utf8_is_plain(name, n);
 }
 
 /* A number of the header: an integer that is not negative. */
@@ -116,7 +114,6 @@ static cj_err read_tensor(const part *p, const char *name, json_object *o, safet
     t->bytes = bytes;
     t->type = e->type;
     snprintf(t->dtype, sizeof t->dtype, "%s", e->name);
-    if ((uintptr_t)t->data % e->bytes) return bad(p, name);
     t->name = arena_strndup(&p->s->arena, name, strlen(name));
     return t->name ? CJ_OK : diag_nomem(p->d, strlen(name));
 }
@@ -142,6 +139,19 @@ static bool fills(const part *p, safetensor *t, int64_t n)
     return at == p->data + p->size;
 }
 
+/* A file that was made to be large holds zeros that take no room until they are copied. */
+static cj_err align(const part *p, safetensor *t)
+{
+    if (t->type < 0 || (uintptr_t)t->data % element_named(t->dtype)->bytes == 0) return CJ_OK;
+    const int64_t most = cpu_memory_available();
+    void *copy = most && t->bytes > (size_t)most ? NULL : mem_alloc(t->bytes);
+    if (!copy) return diag_nomem(p->d, t->bytes);
+    memcpy(copy, t->data, t->bytes);
+    t->data = copy;
+    t->copied = true;
+    return CJ_OK;
+}
+
 static cj_err read_header(const part *p, json_object *header)
 {
     if (!json_object_is_type(header, json_type_object)) return bad(p, "the header");
@@ -160,7 +170,9 @@ static cj_err read_header(const part *p, json_object *header)
         n++;
     }
     if (!fills(p, t + s->count, n - s->count)) return bad(p, "the places of the tensors");
+    int64_t i = s->count;
     s->count = n;
+    for (; i < n; i++) TRY(align(p, &t[i]));
     return CJ_OK;
 }
 
@@ -323,6 +335,8 @@ void safetensors_close(safetensors **ps)
 {
     safetensors *s = *ps;
     if (!s) return;
+    for (int64_t i = 0; i < s->count; i++)
+        if (s->tensors[i].copied) mem_free((void *)(uintptr_t)s->tensors[i].data);
     for (int i = 0; i < s->n_maps; i++) file_map_close(&s->maps[i]);
     mem_free(s->maps);
     mem_free(s->tensors);

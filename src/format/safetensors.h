@@ -1,9 +1,10 @@
 /* safetensors files: tensors by name, read through a mapping. A file is untrusted: opening checks the header, every type, shape and
  * offset against the file and against the maxima below, and after it has succeeded
- *   1. all pointers handed out lie inside the mapping or the arena of the safetensors and live until safetensors_close;
+ *   1. all pointers handed out lie inside the mapping, the arena or the copies of the safetensors and live until safetensors_close;
  *   2. names are unique, not empty, printable UTF-8, at most SAFETENSORS_NAME_MAX bytes;
  *   3. a tensor's bytes are its shape times its element, and together the tensors fill the file's data without gap or overlap;
- *   4. a tensor begins at a multiple of its element's size.
+ *   4. a tensor that a kernel reads begins at a multiple of its element's size: where in the file it does not, as the format allows, it is a
+ *      copy in memory.
  * A model of several files is a folder with an index (model.safetensors.index.json) that says which file has which tensor:
  * safetensors_open_folder opens them all as one. The index can only name files beside it, and must agree with what they hold.
  * After opening, a safetensors does not change: any number of threads may read it.
@@ -30,6 +31,7 @@ typedef struct safetensor {
     int64_t dims[SAFETENSORS_DIMS_MAX]; /* dims[0] is the row length, the fastest (the other way round than in the file); 1 past n_dims */
     const void *data;
     size_t bytes;
+    bool copied;       /* data is memory of the safetensors' own */
 } safetensor;
 
 typedef struct safetensors safetensors;

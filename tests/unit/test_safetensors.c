@@ -10,22 +10,22 @@
 #include <unistd.h>
 
 #include "base/file.h"
-#include "base/folder.h"
 #include "format/safetensors.h"
 #include "quant/quant.h"
+#include "support/own_folder.h"
 
 #define TWO "{\"__metadata__\":{\"format\":\"pt\"},\"a\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[0,24]}," \
             "\"b\":{\"dtype\":\"BF16\",\"shape\":[4],\"data_offsets\":[24,32]}}"
 
-/* A file of this header, padded with spaces to a multiple of 8, and `data` bytes 0, 1, 2... */
+/* A file of this header, padded with spaces so that the data begins `past` bytes after a multiple of 8, and `data` bytes 0, 1, 2... */
 typedef struct image {
     uint8_t *bytes;
     size_t size;
 } image;
 
-static image make(const char *header, size_t data)
+static image make_past(const char *header, size_t past, size_t data)
 {
-    uint64_t n = size_round_up(strlen(header), 8);
+    uint64_t n = size_round_up(strlen(header), 8) + past;
     image m = {mem_zalloc(8 + n + data), 8 + n + data};
     assert_non_null(m.bytes);
     memcpy(m.bytes, &n, 8);
@@ -34,6 +34,8 @@ static image make(const char *header, size_t data)
     for (size_t i = 0; i < data; i++) m.bytes[8 + n + i] = (uint8_t)i;
     return m;
 }
+
+static image make(const char *header, size_t data) { return make_past(header, 0, data); }
 
 static cj_err open_image(const image *m, safetensors **s, cj_diag *d)
 {
@@ -81,6 +83,31 @@ static void tensors_lie_where_they_say(void **state)
     mem_free(m.bytes);
 }
 
+/* As the format allows: wherever the data begins, and behind a tensor of bytes. */
+static void tensors_need_not_lie_at_multiples(void **state)
+{
+    (void)state;
+    for (size_t past = 0; past < 8; past++) {
+        image m = make_past("{\"a\":{\"dtype\":\"I8\",\"shape\":[3],\"data_offsets\":[0,3]},\"b\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[3,11]},"
+                            "\"c\":{\"dtype\":\"F64\",\"shape\":[],\"data_offsets\":[11,19]},\"d\":{\"dtype\":\"BF16\",\"shape\":[2],\"data_offsets\":[19,23]}}", past, 23);
+        safetensors *s = NULL;
+        cj_diag d;
+        cj_err e = CJ_E_NOMEM;
+        for (int64_t n = 0; e; n++) {
+            mem_fail_after(n);
+            e = open_image(&m, &s, &d);
+            mem_fail_after(-1);
+            if (e) assert_int_equal(e, CJ_E_NOMEM);
+        }
+        const safetensor *b = safetensors_find(s, "b"), *c = safetensors_find(s, "d");
+        assert_int_equal((uintptr_t)b->data % 4 + (uintptr_t)c->data % 2, 0);
+        for (uint8_t i = 0; i < 8; i++) assert_int_equal(((const uint8_t *)b->data)[i], 3 + i);
+        for (uint8_t i = 0; i < 4; i++) assert_int_equal(((const uint8_t *)c->data)[i], 19 + i);
+        safetensors_close(&s);
+        mem_free(m.bytes);
+    }
+}
+
 static void shapes(void **state)
 {
     (void)state;
@@ -122,9 +149,8 @@ static void bad_headers(void **state)
         "{\"a\\n\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}",
         "{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]},\"b\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]}}",
         "{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]}}",
-        "{\"a\":{\"dtype\":\"I8\",\"shape\":[4],\"data_offsets\":[0,4]},\"c\":{\"dtype\":\"F64\",\"shape\":[],\"data_offsets\":[4,12]}}", /* not aligned */
     };
-    for (size_t i = 0; i < sizeof headers / sizeof *headers; i++) expect_refused(headers[i], i + 1 == sizeof headers / sizeof *headers ? 12 : 8);
+    for (size_t i = 0; i < sizeof headers / sizeof *headers; i++) expect_refused(headers[i], 8);
 }
 
 static void every_truncation(void **state)
@@ -181,16 +207,12 @@ static void no_memory(void **state)
 
 /* ---- folders ---- */
 
-static char folder[] = "/tmp/test_safetensors.XXXXXX";
-
 static void save(const char *name, const void *bytes, size_t n)
 {
     file_out f;
-    char *path = file_join(folder, name);
-    assert_int_equal(file_out_open(&f, path, NULL), CJ_OK);
+    assert_int_equal(file_out_open(&f, in_folder(name), NULL), CJ_OK);
     assert_int_equal(file_out_write(&f, bytes, n, NULL), CJ_OK);
     assert_int_equal(file_out_commit(&f, NULL), CJ_OK);
-    mem_free(path);
 }
 
 static void save_image(const char *name, const char *header, size_t data)
@@ -205,7 +227,7 @@ static cj_err open_with_index(const char *index, safetensors **s)
     cj_diag d = {0};
     char text[2048];
     save("model.safetensors.index.json", index, strlen(index));
-    cj_err e = safetensors_open_folder(s, folder, &d);
+    cj_err e = safetensors_open_folder(s, own_folder, &d);
     if (e) assert_true(cj_diag_text(&d, CJ_LANG_EN, text, sizeof text) > 0 && !strstr(text, "{0}"));
     return e;
 }
@@ -214,11 +236,11 @@ static void sharded(void **state)
 {
     (void)state;
     safetensors *s = NULL;
-    assert_false(safetensors_here(folder));
+    assert_false(safetensors_here(own_folder));
     save_image("m-1.safetensors", "{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}", 8);
     save_image("m-2.safetensors", "{\"b\":{\"dtype\":\"F16\",\"shape\":[2],\"data_offsets\":[0,4]}}", 4);
     assert_int_equal(open_with_index("{\"weight_map\":{\"b\":\"m-2.safetensors\",\"a\":\"m-1.safetensors\"}}", &s), CJ_OK);
-    assert_true(safetensors_here(folder));
+    assert_true(safetensors_here(own_folder));
     assert_int_equal(safetensors_count(s), 2);
     assert_non_null(safetensors_find(s, "a"));
     assert_non_null(safetensors_find(s, "b"));
@@ -234,19 +256,16 @@ static void sharded(void **state)
     save_image("m-2.safetensors", "{\"a\":{\"dtype\":\"F16\",\"shape\":[2],\"data_offsets\":[0,4]}}", 4); /* a name in two files */
     assert_int_equal(open_with_index("{\"weight_map\":{\"a\":\"m-2.safetensors\",\"b\":\"m-1.safetensors\"}}", &s), CJ_E_INPUT);
     save_image("model.safetensors", TWO, 32); /* one file goes before an index */
-    assert_int_equal(safetensors_open_folder(&s, folder, NULL), CJ_OK);
+    assert_int_equal(safetensors_open_folder(&s, own_folder, NULL), CJ_OK);
     assert_int_equal(safetensors_count(s), 2);
     safetensors_close(&s);
 }
 
-static int make_folder(void **state) { (void)state; return mkdtemp(folder) ? 0 : -1; }
-static int remove_folder(void **state) { (void)state; return folder_remove(folder, NULL); }
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(tensors_lie_where_they_say), cmocka_unit_test(shapes), cmocka_unit_test(bad_headers), cmocka_unit_test(every_truncation),
+        cmocka_unit_test(tensors_lie_where_they_say), cmocka_unit_test(tensors_need_not_lie_at_multiples), cmocka_unit_test(shapes), cmocka_unit_test(bad_headers), cmocka_unit_test(every_truncation),
         cmocka_unit_test(every_byte_changed), cmocka_unit_test(no_memory), cmocka_unit_test(sharded),
     };
-    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+    return cmocka_run_group_tests(tests, own_folder_make, own_folder_remove);
 }
