@@ -1,14 +1,10 @@
-/* What the fuzz targets of the shelf share: tiny layers, a text, a folder of their own. */
+/* What the fuzz targets of the shelf share: tiny layers, a text. */
 #ifndef FUZZ_SHELF_FUZZ_H
 #define FUZZ_SHELF_FUZZ_H
 
-#include <assert.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
-#include "base/folder.h"
+#include "folder_fuzz.h"
 #include "shelf/inner.h"
 
 static const kv_layer fuzz_layers[] = {
@@ -24,22 +20,6 @@ static inline const int32_t *fuzz_ids(void)
     static int32_t ids[FUZZ_TOKENS];
     for (int i = 0; i < FUZZ_TOKENS; i++) ids[i] = i * 3 + 1;
     return ids;
-}
-
-static inline const char *fuzz_folder(void)
-{
-    static char path[64];
-    snprintf(path, sizeof path, "%s/cj-fuzz-shelf-%ld", access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm", (long)getpid());
-    return path;
-}
-
-static inline void fuzz_file(const char *name, const uint8_t *data, size_t size)
-{
-    char path[128];
-    snprintf(path, sizeof path, "%s/%s", fuzz_folder(), name);
-    FILE *f = fopen(path, "wb");
-    assert(f && fwrite(data, 1, size, f) == size);
-    fclose(f);
 }
 
 /* All pages of an entry, if its layers are of an ordinary size. */
