@@ -57,6 +57,7 @@ static json_object *entry_json(tending *t, const shelf_info *i, bool damaged)
     json_object_object_add(o, "name", json_object_new_string(i->name));
     json_object_object_add(o, "damaged", json_object_new_boolean(damaged));
     if (damaged) return o;
+    json_object_object_add(o, "other_version", json_object_new_boolean(i->format != 0));
     engine_options how = {0};
     int64_t kept = 0; /* pages that a token looks at; 0: all */
     session_mode_read(i->mode, &how, &kept);
@@ -96,7 +97,11 @@ static void print_entry(const tending *t, const shelf_info *i, bool damaged)
     snprintf(date, sizeof date, "%04d-%02d-%02d", (when.tm_year + 1900) % 10000, when.tm_mon + 1, when.tm_mday);
     cli_print(t->c, MSG_SHELF_ROW, "%s" ARG "%s" ARG "%s" ARG "%s" ARG "%s", term_count(chars, i->characters), term_count(tokens, i->tokens_total),
               term_bytes(bytes, i->bytes), i->model_name, date);
-    if (i->complete) return;
+    if (i->format) {
+        fputs("  ", stdout);
+        cli_print(t->c, MSG_SHELF_ROW_OTHER, "%s", i->name);
+    }
+    if (i->complete || i->format) return;
     const char state = *reading_state(t->shelf, i);
     snprintf(part, sizeof part, "%d", (int)(100 * i->tokens / i->tokens_total));
     fputs("  ", stdout);
@@ -143,7 +148,7 @@ static json_object *named_json(tending *t, const shelf_named *l)
 {
     shelf_info bad = {0};
     snprintf(bad.name, sizeof bad.name, "%s", t->c->argv[1]);
-    if (!l->is_complete && !l->is_unfinished) return entry_json(t, &bad, true);
+    if (!l->is_complete && !l->is_unfinished) return l->is_other ? entry_json(t, &l->other, false) : entry_json(t, &bad, true);
     json_object *o = entry_json(t, l->is_complete ? &l->complete : &l->unfinished, false);
     if (l->is_complete && l->is_unfinished) json_object_object_add(o, "unfinished", entry_json(t, &l->unfinished, false));
     return o;
@@ -165,6 +170,7 @@ static cj_err show(tending *t)
         TRY(print_documents(t, info));
     }
     if (info == &l.complete && l.is_unfinished) print_entry(t, &l.unfinished, false);
+    if (l.is_other) print_entry(t, &l.other, false);
     if (l.is_damaged) {
         print_name(name);
         cli_print(t->c, MSG_SHELF_ROW_BAD, "%s", "");

@@ -15,11 +15,11 @@ const char *reading_state(shelf *s, const shelf_info *info)
 
 static int percent(const shelf_info *i) { return (int)(100 * i->tokens / i->tokens_total); }
 
-/* Those of which nothing is known but that they are damaged aside. */
+/* Those that cannot be used aside. */
 static cj_err find(shelf *s, const char *name, shelf_named *l, cj_diag *d)
 {
     TRY(shelf_find(s, name, l, d));
-    return l->is_complete || l->is_unfinished ? CJ_OK : diag_fail(d, CJ_E_INPUT, MSG_SHELF_ROW_DAMAGED, "%s", name);
+    return l->is_complete || l->is_unfinished ? CJ_OK : shelf_unusable(name, l->other.format, d);
 }
 
 static void tell(const cli *c, shelf *s, const shelf_named *l, msg_id id)

@@ -34,8 +34,9 @@ cj_err shelf_each(shelf *s, bool (*visit)(void *user, const shelf_info *info, bo
         e = query_step(&q, &row, d);
         if (e || !row) break;
         e = entry_row_read(&q, &r, &good, d);
-        if (!e && good) e = entry_bytes(s, &r, d);
-        bool on = !e && visit(user, &r.info, !good);
+        const bool known = good || r.info.format;
+        if (!e && known) e = entry_bytes(s, &r, d);
+        bool on = !e && visit(user, &r.info, !known);
         entry_row_deinit(&r);
         if (!on) break;
     }
@@ -54,6 +55,7 @@ static bool look(void *user, const shelf_info *info, bool damaged)
     shelf_named *o = f->out;
     if (strcmp(info->name, f->name) != 0) return true;
     if (damaged) o->is_damaged = true;
+    else if (info->format) o->is_other = true, o->other = *info;
     else if (info->complete) o->is_complete = true, o->complete = *info;
     else o->is_unfinished = true, o->unfinished = *info;
     return true;
@@ -64,7 +66,7 @@ cj_err shelf_find(shelf *s, const char *name, shelf_named *out, cj_diag *d)
     finding f = {name, out};
     *out = (shelf_named){0};
     TRY(shelf_each(s, look, &f, d));
-    if (out->is_complete || out->is_unfinished || out->is_damaged) return CJ_OK;
+    if (out->is_complete || out->is_unfinished || out->is_other || out->is_damaged) return CJ_OK;
     return diag_fail(d, CJ_E_NOT_FOUND, MSG_SHELF_NO_ENTRY, "%s", name);
 }
 

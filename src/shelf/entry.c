@@ -238,6 +238,12 @@ cj_err entry_load(shelf_entry *e, int64_t *damaged, cj_diag *d)
 
 /* ---- reading ---- */
 
+cj_err shelf_unusable(const char *name, uint32_t format, cj_diag *d)
+{
+    if (!format) return diag_fail(d, CJ_E_INPUT, MSG_SHELF_ROW_DAMAGED, "%s", name);
+    return diag_fail(d, CJ_E_UNSUPPORTED, MSG_SHELF_OTHER_VERSION, "%s" ARG "%u" ARG "%d", name, format, KV_LAYOUT_VERSION);
+}
+
 /* The row of a name: the complete one if there are two, or the one that is not. */
 static cj_err find_row(shelf *s, const char *name, bool unfinished, entry_row *out, cj_diag *d)
 {
@@ -250,7 +256,7 @@ static cj_err find_row(shelf *s, const char *name, bool unfinished, entry_row *o
     if (!e) e = entry_row_read(&q, out, &good, d);
     if (!e && !good) {
         entry_row_deinit(out);
-        e = diag_fail(d, CJ_E_INPUT, MSG_SHELF_ROW_DAMAGED, "%s", name);
+        e = shelf_unusable(name, out->info.format, d);
     }
     query_close(&q);
     return e;
@@ -304,7 +310,6 @@ cj_err shelf_read_unfinished(shelf *s, shelf_entry **out, const char *name, cj_d
 cj_err shelf_get(const shelf_entry *e, const char *kind, buf *out, cj_diag *d) { return index_blob_get(e->shelf, &e->row, kind, out, d); }
 const shelf_info *shelf_entry_info(const shelf_entry *e) { return &e->row.info; }
 const int32_t *shelf_entry_ids(const shelf_entry *e) { return (const int32_t *)(const void *)e->ids.data; }
-int64_t shelf_entry_damage(const shelf_entry *e) { return e->damage; }
 
 cj_err shelf_entry_fits(const shelf_entry *e, const shelf_key *key, const char *model_name, cj_diag *d)
 {
@@ -397,6 +402,12 @@ static int64_t latest(const shelf_entry *e, int64_t most, const segment_record *
         return r->start + r->tokens;
     }
     return 0;
+}
+
+int64_t shelf_entry_reach(const shelf_entry *e, int64_t most)
+{
+    const segment_record *at;
+    return latest(e, most, &at);
 }
 
 static cj_err attach_window(shelf_entry *e, kv_cache *kv, int layer, const segment_record *r, cj_diag *d)

@@ -63,7 +63,7 @@ bool row_intact(const query *q, int first, index_table table);
 /* Writes the checksum of a row. */
 CJ_NODISCARD cj_err row_seal(shelf *s, index_table table, int64_t id, cj_diag *d);
 
-/* Reads the row q stands on. False: it is damaged. CJ_E_NOMEM aside nothing goes wrong. */
+/* Reads the row q stands on. False: it is damaged, or of another format (info.format says). CJ_E_NOMEM aside nothing goes wrong. */
 CJ_NODISCARD cj_err entry_row_read(const query *q, entry_row *out, bool *good, cj_diag *d);
 void entry_row_deinit(entry_row *r);
 bool segment_row_read(const query *q, int first, segment_row *out);

@@ -93,7 +93,13 @@ cj_err entry_row_read(const query *q, entry_row *out, bool *good, cj_diag *d)
     bool read = read_info(q, out); /* the name, if nothing else, even of a damaged one */
     if (!intact || !read) return CJ_OK;
     const void *shape = sqlite3_column_blob(q->st, 5);
-    cj_err e = shape_decode(&out->shape, shape, shape ? (size_t)sqlite3_column_bytes(q->st, 5) : 0, d);
+    const size_t n = shape ? (size_t)sqlite3_column_bytes(q->st, 5) : 0;
+    const uint32_t layout = shape_layout(shape, n);
+    if (layout != KV_LAYOUT_VERSION) {
+        out->info.format = layout;
+        return CJ_OK;
+    }
+    cj_err e = shape_decode(&out->shape, shape, n, d);
     if (e == CJ_E_NOMEM) return e;
     *good = !e && out->shape.model == out->info.model && out->shape.mode == out->info.mode;
     return CJ_OK;

@@ -343,15 +343,13 @@ bool segment_tail_read(const uint8_t *data, size_t size, const shelf_shape *s, c
 /* The shape in a head that is whole. */
 static cj_err scan_shape(const uint8_t *data, size_t size, shelf_shape *shape, stored_head *h, bool *good, cj_diag *d)
 {
-    enum { FIXED = 32, LAYERS_AT = 16, LAYER = 24 }; /* of the stored shape (shape.c) */
-    uint32_t layers;
     *good = false;
-    if (size < sizeof *h + FIXED || head_version(data, size) != SEGMENT_VERSION) return CJ_OK;
+    if (size < sizeof *h || head_version(data, size) != SEGMENT_VERSION) return CJ_OK;
     memcpy(h, data, sizeof *h);
-    memcpy(&layers, data + sizeof *h + LAYERS_AT, sizeof layers);
-    if (h->start < 0 || h->start > SHELF_TOKENS_MAX || h->bytes > size || layers > SHELF_LAYERS_MAX || sizeof *h + FIXED + layers * (size_t)LAYER > h->bytes)
-        return CJ_OK;
-    cj_err e = shape_decode(shape, data + sizeof *h, FIXED + layers * (size_t)LAYER, d);
+    if (h->start < 0 || h->start > SHELF_TOKENS_MAX || h->bytes > size || h->bytes < sizeof *h) return CJ_OK;
+    const size_t n = shape_peek(data + sizeof *h, h->bytes - sizeof *h);
+    if (!n) return CJ_OK;
+    cj_err e = shape_decode(shape, data + sizeof *h, n, d);
     if (e) return e == CJ_E_NOMEM ? e : CJ_OK;
     uint32_t version;
     *good = head_check(data, size, shape, h->start, h->before, &version) == h->bytes;

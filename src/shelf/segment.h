@@ -30,6 +30,10 @@ CJ_NODISCARD cj_err shape_init(shelf_shape *out, const shelf_key *key, cj_diag *
 void shape_deinit(shelf_shape *s);
 size_t shape_bytes(const shelf_shape *s);                          /* of the stored form */
 void shape_encode(const shelf_shape *s, uint8_t *out);
+/* How many of bytes[0..n) are a stored form that begins there; 0: there is none. */
+size_t shape_peek(const uint8_t *bytes, size_t n);
+/* The version of the pages' layout in a stored form of n bytes; 0: it is none. */
+uint32_t shape_layout(const uint8_t *bytes, size_t n);
 /* CJ_E_INPUT for bytes that are none. */
 CJ_NODISCARD cj_err shape_decode(shelf_shape *out, const uint8_t *bytes, size_t n, cj_diag *d);
 bool shape_same(const shelf_shape *a, const shelf_shape *b);

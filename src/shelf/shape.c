@@ -68,6 +68,23 @@ void shape_encode(const shelf_shape *s, uint8_t *out)
     }
 }
 
+size_t shape_peek(const uint8_t *bytes, size_t n)
+{
+    stored_shape h;
+    if (n < sizeof h) return 0;
+    memcpy(&h, bytes, sizeof h);
+    const size_t layers = h.layers;
+    return layers >= 1 && layers <= SHELF_LAYERS_MAX && layers <= (n - sizeof h) / sizeof(stored_layer) ? sizeof h + layers * sizeof(stored_layer) : 0;
+}
+
+uint32_t shape_layout(const uint8_t *bytes, size_t n)
+{
+    stored_shape h;
+    if (!n || shape_peek(bytes, n) != n) return 0;
+    memcpy(&h, bytes, sizeof h);
+    return h.layout;
+}
+
 cj_err shape_decode(shelf_shape *out, const uint8_t *bytes, size_t n, cj_diag *d)
 {
     stored_shape h = {0};

@@ -53,6 +53,7 @@ typedef struct shelf_info {
     int64_t bytes;                /* on disk, shared segments counted in full */
     double created, changed;      /* seconds since 1970, by the clock of then */
     bool complete;
+    uint32_t format;              /* of pages that another version laid out, so that they cannot be used; 0: as KV_LAYOUT_VERSION says */
 } shelf_info;
 
 /* What is to be read. */
@@ -90,6 +91,8 @@ CJ_NODISCARD cj_err shelf_entry_fits(const shelf_entry *e, const shelf_key *key,
 /* Puts the entry's pages (mapped, not copied) and summaries into kv, which is emptied first, at the latest position not after
  * `most` that has a checkpoint: *count tokens then are held (0: none fits). Pages are checked when they are first used. */
 CJ_NODISCARD cj_err shelf_attach(shelf_entry *e, kv_cache *kv, int64_t most, int64_t *count, cj_diag *d);
+/* How many tokens that would be, of checkpoints that are in memory. */
+int64_t shelf_entry_reach(const shelf_entry *e, int64_t most);
 /* Keeps what kv has read beyond what is kept: acknowledged when this returns CJ_OK. kv's own pages are exchanged for mapped ones,
  * so that they need no memory of ours. kv must not stand beyond shelf_entry_next. On failure nothing acknowledged is lost, and
  * it may be tried again. Where the text after a closed segment is kept already (a repair, a shared end), info->tokens is beyond
@@ -118,9 +121,6 @@ CJ_NODISCARD cj_err shelf_entry_file(const shelf_entry *e, const char *kind, cha
 
 const shelf_info *shelf_entry_info(const shelf_entry *e);
 const int32_t *shelf_entry_ids(const shelf_entry *e); /* [tokens_total] */
-/* Where the segment begins in which a damaged page was met; -1: none was. The entry has been cut back to there (if the disk could be
- * written and nobody else writes the entry): shelf_write goes on at it. */
-int64_t shelf_entry_damage(const shelf_entry *e);
 
 /* CJ_OK unless a file of the entry was cut short while it was open (mapped_guard): what was computed over its pages since the last time must
  * not be used. The entry is then cut back to there, as by a damaged page. */
@@ -132,10 +132,12 @@ void shelf_entry_ahead(const shelf_entry *e, int layer, int64_t end, int64_t byt
 
 /* The entries of a name: a complete one, and one that is being read or was interrupted. */
 typedef struct shelf_named {
-    bool is_complete, is_unfinished, is_damaged; /* damaged: there is one more of which nothing is known */
-    shelf_info complete, unfinished;
+    bool is_complete, is_unfinished, is_other, is_damaged; /* other: of another format; damaged: there is one more of which nothing is known */
+    shelf_info complete, unfinished, other;
 } shelf_named;
 CJ_NODISCARD cj_err shelf_find(shelf *s, const char *name, shelf_named *out, cj_diag *d); /* CJ_E_NOT_FOUND: there is none at all */
+/* What is to be said of an entry of another format, or (format 0) of a damaged one. */
+CJ_NODISCARD cj_err shelf_unusable(const char *name, uint32_t format, cj_diag *d);
 /* Every entry by name, complete ones first; of a damaged one only the name is known. False from visit ends it. */
 CJ_NODISCARD cj_err shelf_each(shelf *s, bool (*visit)(void *user, const shelf_info *info, bool damaged), void *user, cj_diag *d);
 /* A blob without opening the entry, whose pages may be damaged. Of two entries of a name that of the complete one. */

@@ -547,39 +547,3 @@ cj_err text_index_find(text_index *ix, const char *question, text_hit *hits, int
     mem_free(l.item);
     return e;
 }
-
-/* ---- phrases ---- */
-
-/* The phrase between quotation marks of FTS5's language, where nothing but its end has a meaning. */
-static cj_err quote(buf *out, const char *phrase, cj_diag *d)
-{
-    TRY(buf_puts(out, "\"", d));
-    for (; *phrase; phrase++) TRY(buf_append(out, *phrase == '"' ? " " : phrase, 1, d));
-    return buf_puts(out, "\"", d);
-}
-
-static cj_err match(text_index *ix, const char *query, text_hit *hits, int most, int *n, cj_diag *d)
-{
-    sqlite3_stmt *s = NULL;
-    TRY(prepare(ix->db, "SELECT rowid FROM text WHERE text MATCH ? ORDER BY rowid", &s, ix->path, d));
-    int rc = sqlite3_bind_text(s, 1, query, -1, SQLITE_STATIC);
-    while (!rc && *n < most && sqlite3_step(s) == SQLITE_ROW) {
-        int64_t row = sqlite3_column_int64(s, 0);
-        if (row >= 0 && row < ix->n) hits[(*n)++] = (text_hit){row, ix->passages[row], 1};
-    }
-    int ended = sqlite3_finalize(s);
-    rc = rc ? rc : ended;
-    return rc ? fail(rc, ix->path, ix->db, d) : CJ_OK;
-}
-
-cj_err text_index_phrase(text_index *ix, const char *phrase, text_hit *hits, int most, int *n, cj_diag *d)
-{
-    buf query;
-    *n = 0;
-    ix->steps = 0;
-    buf_init(&query, 1 << 16);
-    cj_err e = quote(&query, phrase, d);
-    if (!e) e = match(ix, query.data, hits, most, n, d);
-    buf_deinit(&query);
-    return e;
-}

@@ -41,7 +41,5 @@ text_range text_index_range(const text_index *ix, int64_t passage);
 
 /* The `most` passages with the highest scores, best first, earlier ones first among equals; *n of them. Zero is not an error. */
 CJ_NODISCARD cj_err text_index_find(text_index *ix, const char *question, text_hit *hits, int most, int *n, cj_diag *d);
-/* The first `most` passages in which the phrase stands, case, accents and what is between the words aside; scores are 1. */
-CJ_NODISCARD cj_err text_index_phrase(text_index *ix, const char *phrase, text_hit *hits, int most, int *n, cj_diag *d);
 
 #endif

@@ -43,9 +43,9 @@ static void ask(text_index *ix)
     static const char *const questions[] = {"英莲叫什么名字", "white rabbit", "住在葫芦庙"};
     text_hit hits[8];
     cj_diag d = {0};
-    for (int q = 0; q < 6; q++) {
+    for (int q = 0; q < 3; q++) {
         int n = 0;
-        if ((q < 3 ? text_index_find : text_index_phrase)(ix, questions[q % 3], hits, 8, &n, &d)) assert(d.code < 0);
+        if (text_index_find(ix, questions[q], hits, 8, &n, &d)) assert(d.code < 0);
         for (int i = 0; i < n; i++) assert(hits[i].range.byte <= hits[i].range.end && hits[i].range.end < sizeof text && hits[i].score <= 1);
     }
 }

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "../support/shelf_case.h"
+#include "shelf/inner.h"
 
 static shelf *open_shelf(const char *folder)
 {
@@ -297,7 +298,6 @@ static void a_damaged_page_is_named_and_read_again(void **state)
     assert_int_equal(d.message, MSG_SHELF_PAGE_DAMAGED);
     cj_diag_text(&d, CJ_LANG_EN, text, sizeof text);
     assert_non_null(strstr(text, "from token 32768 on"));
-    assert_int_equal(shelf_entry_damage(e), SHELF_SEGMENT);
     kv_close(&kv);
     shelf_entry_close(&e);
 
@@ -592,6 +592,40 @@ static void other_versions_are_told_apart(void **state)
     case_remove(folder);
 }
 
+/* Pages of another layout are not damaged: they were made by another version, and that is said. Reading the text again takes their place. */
+static void entries_of_another_version_are_named(void **state)
+{
+    (void)state;
+    enum { N = 3000 };
+    char *folder = case_folder(), text[1024];
+    shelf *s = open_shelf(folder);
+    int32_t *ids = case_ids(N, N, 0);
+    shelf_plan p = case_plan("a", ids, N);
+    shelf_entry *e = NULL;
+    shelf_named l;
+    cj_diag d = {0};
+    int64_t damages = -1;
+    write_to(s, &p, N, 0);
+    run_sql(folder, "UPDATE entries SET shape = CAST(substr(shape, 1, 24) || x'02000000' || substr(shape, 29) AS BLOB)");
+    assert_int_equal(shelf_find(s, "a", &l, NULL), CJ_OK);
+    assert_true(l.is_damaged && !l.is_other); /* the row is not what was written */
+    assert_int_equal(row_seal(s, TABLE_ENTRIES, 1, NULL), CJ_OK);
+    assert_int_equal(shelf_find(s, "a", &l, NULL), CJ_OK);
+    assert_true(l.is_other && !l.is_complete && !l.is_damaged && l.other.format == 2 && l.other.tokens == N && l.other.bytes > 0);
+    assert_int_equal(shelf_read(s, &e, "a", &d), CJ_E_UNSUPPORTED);
+    cj_diag_text(&d, CJ_LANG_EN, text, sizeof text);
+    assert_non_null(strstr(text, "format 2"));
+    assert_int_equal(shelf_verify(s, NULL, &(shelf_watch){0}, &damages, NULL), CJ_OK);
+    assert_int_equal(damages, 0);
+    assert_int_equal(case_write(s, &p, N, 3000, &damages, &d), CJ_OK);
+    assert_int_equal(shelf_find(s, "a", &l, NULL), CJ_OK);
+    assert_true(l.is_complete && !l.is_other);
+    assert_reads(s, "a", ids, N, N);
+    free(ids);
+    shelf_close(&s);
+    case_remove(folder);
+}
+
 static bool no_entry(void *user, const shelf_info *info, bool damaged)
 {
     (void)user;
@@ -733,6 +767,7 @@ int main(void)
         cmocka_unit_test(whatever_is_long_can_be_cancelled),
         cmocka_unit_test(what_does_not_fit_is_refused),
         cmocka_unit_test(other_versions_are_told_apart),
+        cmocka_unit_test(entries_of_another_version_are_named),
         cmocka_unit_test(foreign_schemas_are_refused),
         cmocka_unit_test(clocks_are_for_people),
         cmocka_unit_test(without_windows_every_token_is_a_checkpoint),

@@ -13,11 +13,11 @@
 #include <unistd.h>
 
 #include "base/file.h"
-#include "base/folder.h"
 #include "shelf/text_index.h"
 #include "shelf/text_pieces.h"
+#include "support/own_folder.h"
 
-static char folder[] = "/tmp/text-index-XXXXXX", path[64];
+static char path[64];
 
 /* ---- SQLite's memory: the n-th allocation from now fails, and all that follow ---- */
 
@@ -35,12 +35,10 @@ static int begin(void **state)
     m = real;
     m.xMalloc = failing_malloc;
     m.xRealloc = failing_realloc;
-    if (sqlite3_config(SQLITE_CONFIG_MALLOC, &m) || !mkdtemp(folder)) return -1;
-    snprintf(path, sizeof path, "%s/a %%?#.index", folder); /* a name that would be something else in a URI */
+    if (sqlite3_config(SQLITE_CONFIG_MALLOC, &m) || own_folder_make(state)) return -1;
+    snprintf(path, sizeof path, "%s/a %%?#.index", own_folder); /* a name that would be something else in a URI */
     return 0;
 }
-
-static int end(void **state) { return folder_remove(folder, NULL); }
 
 /* ---- pieces ---- */
 
@@ -172,30 +170,6 @@ static void finds_passages(void **state)
     assert_null(ix);
 }
 
-static void finds_phrases(void **state)
-{
-    text_index *ix = open_story();
-    text_hit hits[8];
-    int n;
-    assert_int_equal(text_index_phrase(ix, "英莲", hits, 8, &n, NULL), CJ_OK);
-    assert_int_equal(n, 3);
-    assert_int_equal(hits[0].passage, 1);
-    assert_int_equal(hits[2].passage, 3);
-    assert_int_equal(text_index_phrase(ix, "英莲", hits, 2, &n, NULL), CJ_OK);
-    assert_int_equal(n, 2);
-    assert_int_equal(text_index_phrase(ix, "莲英", hits, 8, &n, NULL), CJ_OK);
-    assert_int_equal(n, 0);
-    assert_int_equal(text_index_phrase(ix, "去看灯", hits, 8, &n, NULL), CJ_OK);
-    assert_int_equal(n, 1);
-    assert_int_equal(text_index_phrase(ix, "WHITE rabbit", hits, 8, &n, NULL), CJ_OK);
-    assert_int_equal(n, 1);
-    for (const char *const *odd = (const char *const[]){"", "\"", "。", "\" OR \"英", "a* NEAR(", NULL}; *odd; odd++) {
-        assert_int_equal(text_index_phrase(ix, *odd, hits, 8, &n, NULL), CJ_OK);
-        assert_int_equal(n, 0);
-    }
-    text_index_close(&ix);
-}
-
 static void long_questions(void **state)
 {
     text_index *ix = open_story();
@@ -241,7 +215,7 @@ static void builds_with_care(void **state)
     assert_int_equal(text_index_build(path, "甲乙", 6, (text_range[]){{3, 7}}, 1, NULL, NULL, &d), CJ_E_INTERNAL);
     assert_true(text_index_build("/no/such/folder/x", "甲乙", 6, none, 0, NULL, NULL, &d) < 0);
     assert_int_equal(text_index_open(&ix, "/no/such/file", 10, &d), CJ_E_NOT_FOUND);
-    assert_true(text_index_open(&ix, folder, 10, &d) < 0);
+    assert_true(text_index_open(&ix, own_folder, 10, &d) < 0);
     assert_null(ix);
 }
 
@@ -341,8 +315,6 @@ static void survives_damage(void **state)
             if (text_index_find(ix, *q, hits, 8, &n, &d)) continue;
             for (int i = 0; i < n; i++) assert_true(hits[i].range.byte <= hits[i].range.end && hits[i].range.end <= strlen(story));
         }
-        cj_err e = text_index_phrase(ix, "英莲", hits, 8, &n, &d);
-        assert_true(e <= 0);
         text_index_close(&ix);
     }
     assert_true(refused > 10 && opened > 100);
@@ -362,8 +334,6 @@ static cj_err all_of_it(void)
     if (!e) e = text_index_open(&ix, path, strlen(story), &d);
     if (!e) e = text_index_find(ix, "英莲叫什么名字？", hits, 4, &n, &d);
     if (!e) assert_int_equal(n, 4);
-    if (!e) e = text_index_phrase(ix, "英莲", hits, 4, &n, &d);
-    if (!e) assert_int_equal(n, 3);
     text_index_close(&ix);
     assert_int_equal(d.code, e);
     return e;
@@ -398,9 +368,8 @@ static void tells_of_no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(cuts_pieces),        cmocka_unit_test(finds_passages),      cmocka_unit_test(finds_phrases),
-        cmocka_unit_test(long_questions),     cmocka_unit_test(builds_with_care),    cmocka_unit_test(refuses_other_files),
+        cmocka_unit_test(cuts_pieces),        cmocka_unit_test(finds_passages),              cmocka_unit_test(long_questions),     cmocka_unit_test(builds_with_care),    cmocka_unit_test(refuses_other_files),
         cmocka_unit_test(survives_damage),    cmocka_unit_test(tells_of_no_memory),  cmocka_unit_test(several_build_at_once),
     };
-    return cmocka_run_group_tests_name("text_index", tests, begin, end);
+    return cmocka_run_group_tests_name("text_index", tests, begin, own_folder_remove);
 }
