@@ -70,8 +70,8 @@ typedef struct session_call {
     int n_probes;
 } session_call;
 
-/* Makes the session hold exactly ids[0..n), n >= 1. *reused, if not NULL, says how many were held already. After a cancel or
- * an error the session holds the prefix that was finished. */
+/* Makes the session hold exactly ids[0..n), n >= 1. *reused, if not NULL, says how many were held already: all of them where the last prompt, whose
+ * logits are remembered, is asked for again. After a cancel or an error the session holds the prefix that was finished. */
 CJ_NODISCARD cj_err session_eval(session *s, const int32_t *ids, int64_t n, const session_call *call, int64_t *reused, cj_diag *d);
 /* [vocab] logits after the last token, from the last session_eval with WANT_LAST. */
 float *session_logits(session *s);

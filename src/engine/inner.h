@@ -24,11 +24,15 @@ struct session {
     repeats repeats;    /* of ids; empty until attention is sparse */
     int64_t cap;
     float *logits;      /* [vocab] */
+    float *prompt_logits; /* [vocab] after the last prompt, which is ... */
+    int64_t prompt;       /* ... the first so many of ids; 0: none is held any more */
     float *all_logits;  /* [chunk][vocab] once WANT_ALL was asked for */
 };
 
 /* Forgets everything from position n on; *left is how many tokens are left, n or what can be had. ids[0..n) are the tokens held now. */
 CJ_NODISCARD cj_err session_cut(session *s, const int32_t *ids, int64_t n, int64_t *left, cj_diag *d);
+/* Only the first n tokens are what they were: what is remembered of more is forgotten. */
+void session_left(session *s, int64_t n);
 /* Room for n ids. */
 CJ_NODISCARD cj_err session_ids_reserve(session *s, int64_t n, cj_diag *d);
 

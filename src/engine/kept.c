@@ -32,6 +32,7 @@ cj_err session_attach(session *s, shelf_entry *e, int64_t most, int64_t *count, 
     shelf_key key = session_shelf_key(s);
     key.mode = (key.mode & MODE_FORM) | (shelf_entry_info(e)->mode & ~MODE_FORM); /* how many pages it was read with may differ */
     s->entry = NULL;
+    session_left(s, 0);
     TRY(shelf_entry_fits(e, &key, model_spec_of(s->engine->model)->name, d));
     most = i64_min(most, i64_min(s->context, shelf_entry_info(e)->tokens));
     TRY(session_ids_reserve(s, most, d)); /* before kv holds anything: ids always has what kv has */
@@ -47,15 +48,15 @@ cj_err session_keep(session *s, shelf_entry *e, cj_diag *d) { return shelf_appen
 cj_err session_keep_begin(session *s, shelf_entry *e, cj_diag *d) { return shelf_append_begin(e, s->kv, d); }
 cj_err session_keep_end(session *s, shelf_entry *e, cj_diag *d) { return shelf_append_end(e, s->kv, d); }
 
-/* Where position n cannot be had back: the entry's last checkpoint before it, instead of the beginning. The session may have left the entry's
- * text since it was attached: only what they have in common counts. */
+/* Where position n cannot be had back: the entry's last checkpoint before it, if the session has nothing nearer. The session may have left the
+ * entry's text since it was attached: only what they have in common counts. */
 cj_err session_cut(session *s, const int32_t *ids, int64_t n, int64_t *left, cj_diag *d)
 {
     *left = kv_cut(s->kv, n);
-    if (*left || !n || !s->entry) return CJ_OK;
+    if (*left == n || !s->entry) return CJ_OK;
     const int32_t *kept = shelf_entry_ids(s->entry);
     const int64_t limit = i64_min(n, shelf_entry_info(s->entry)->tokens);
     int64_t same = 0;
     while (same < limit && kept[same] == ids[same]) same++;
-    return same ? session_attach(s, s->entry, same, left, d) : CJ_OK;
+    return shelf_entry_reach(s->entry, same) > *left ? session_attach(s, s->entry, same, left, d) : CJ_OK;
 }

@@ -14,8 +14,10 @@ cj_err session_open(session **out, engine *e, int64_t context, cj_diag *d)
     s->engine = e;
     s->context = context > 0 ? context : m->context;
     s->logits = mem_array((size_t)m->vocab, sizeof *s->logits);
+    s->prompt_logits = mem_array((size_t)m->vocab, sizeof *s->prompt_logits);
     s->layers = mem_array((size_t)m->n_layers, sizeof *s->layers);
-    cj_err err = s->logits && s->layers ? model_kv_open(e->model, e->opt.kv, &s->kv, d) : diag_nomem(d, (size_t)m->vocab * sizeof *s->logits);
+    const bool room = s->logits && s->prompt_logits && s->layers;
+    cj_err err = room ? model_kv_open(e->model, e->opt.kv, &s->kv, d) : diag_nomem(d, 2 * (size_t)m->vocab * sizeof *s->logits);
     for (int i = 0; !err && i < m->n_layers; i++) s->layers[i] = *kv_layer_at(s->kv, i);
     if (err) {
         session_close(&s);
@@ -34,6 +36,7 @@ void session_close(session **ps)
     mem_free(s->ids);
     repeats_deinit(&s->repeats);
     mem_free(s->logits);
+    mem_free(s->prompt_logits);
     mem_free(s->all_logits);
     mem_free(s);
     *ps = NULL;
@@ -41,7 +44,13 @@ void session_close(session **ps)
 
 engine *session_engine(const session *s) { return s->engine; }
 int64_t session_context(const session *s) { return s->context; }
-void session_set_keep(session *s, int64_t keep) { s->keep = keep; }
+
+void session_set_keep(session *s, int64_t keep)
+{
+    if (s->keep != keep) s->prompt = 0; /* the same prompt will have other logits */
+    s->keep = keep;
+}
+
 int64_t session_count(const session *s) { return kv_count(s->kv); }
 const int32_t *session_ids(const session *s) { return s->ids; }
 float *session_logits(session *s) { return s->logits; }
@@ -57,11 +66,17 @@ cj_err session_ids_reserve(session *s, int64_t n, cj_diag *d)
     return CJ_OK;
 }
 
+void session_left(session *s, int64_t n)
+{
+    if (n < s->prompt) s->prompt = 0;
+}
+
 /* How much of ids can stay: the common prefix, but nothing from the first token that must be computed anyway. */
 static int64_t common_prefix(const session *s, const int32_t *ids, int64_t n, const session_call *call)
 {
     int64_t limit = i64_min(n, session_count(s)), same = 0;
-    if (call->want != WANT_NONE) limit = i64_min(limit, n - 1);
+    const bool known = call->want == WANT_LAST && n == s->prompt;
+    if (call->want != WANT_NONE && !known) limit = i64_min(limit, n - 1);
     for (int i = 0; i < call->n_probes; i++) limit = i64_min(limit, call->probes[i].from);
     while (same < limit && s->ids[same] == ids[same]) same++;
     return same;
@@ -136,27 +151,29 @@ cj_err session_eval(session *s, const int32_t *ids, int64_t n, const session_cal
     if (n > s->context)
         return diag_fail(d, CJ_E_LIMIT, MSG_CONTEXT_FULL, "%lld" ARG "%lld" ARG "%lld", (long long)n, (long long)s->context,
                          (long long)(n - s->context));
-    int64_t chunk = model_job_rows(s->engine->job);
+    const int64_t chunk = model_job_rows(s->engine->job);
+    const size_t vocab = (size_t)model_spec_of(s->engine->model)->vocab;
     if (call->want == WANT_ALL && !s->all_logits) {
-        int64_t vocab = model_spec_of(s->engine->model)->vocab;
-        s->all_logits = mem_array((size_t)vocab, (size_t)chunk * sizeof *s->all_logits);
-        if (!s->all_logits) return diag_nomem(d, (size_t)(vocab * chunk) * sizeof *s->all_logits);
+        s->all_logits = mem_array(vocab, (size_t)chunk * sizeof *s->all_logits);
+        if (!s->all_logits) return diag_nomem(d, vocab * (size_t)chunk * sizeof *s->all_logits);
     }
     TRY(session_ids_reserve(s, n, d));
     int64_t pos;
     TRY(session_cut(s, ids, common_prefix(s, ids, n, call), &pos, d));
+    session_left(s, pos);
     if (reused) *reused = pos;
+    if (pos == n && call->want == WANT_LAST) memcpy(s->logits, s->prompt_logits, vocab * sizeof *s->logits);
     const bool prompt = n - pos > 1; /* where one begins and ends, the next call may want to go on from */
     if (prompt) kv_mark(s->kv);
     repeats_cut(&s->repeats, s->ids, pos);
     memmove(s->ids + pos, ids + pos, (size_t)(n - pos) * sizeof *ids);
-    if (s->keep > 0) TRY(repeats_link(&s->repeats, s->ids, n, model_spec_of(s->engine->model)->vocab, d));
+    if (s->keep > 0) TRY(repeats_link(&s->repeats, s->ids, n, (int64_t)vocab, d));
     while (pos < n) {
         int64_t count = i64_min(chunk, n - pos);
         cj_err err = run_chunk(s, pos, count, n, pos + count == n, call, d);
         if (!err) err = look_after(s, d);
         if (err) {
-            kv_cut(s->kv, pos);
+            session_left(s, kv_cut(s->kv, pos));
             return err;
         }
         pos += count;
@@ -164,5 +181,9 @@ cj_err session_eval(session *s, const int32_t *ids, int64_t n, const session_cal
             return diag_fail(d, CJ_E_CANCELLED, MSG_CANCELLED, "%s", "");
     }
     if (prompt) kv_mark(s->kv);
+    if (prompt && call->want == WANT_LAST) {
+        memcpy(s->prompt_logits, s->logits, vocab * sizeof *s->logits);
+        s->prompt = n;
+    }
     return CJ_OK;
 }

@@ -64,6 +64,7 @@ cj_err session_load(session *s, const char *path, cj_diag *d)
     TRY(file_map_open(&m, path, d));
     size_t at = 0, used = 0;
     kv_cut(s->kv, 0);
+    session_left(s, 0);
     s->entry = NULL;
     cj_err e = load_ids(s, &m, &at, path, d);
     int64_t tokens = 0;

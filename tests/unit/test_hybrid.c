@@ -11,17 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/folder.h"
 #include "engine/engine.h"
-
-static char folder[] = "/tmp/test_hybrid.XXXXXX";
-
-static const char *in_folder(const char *name)
-{
-    static char path[256];
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    return path;
-}
+#include "support/own_folder.h"
 
 /* ---- contexts ---- */
 
@@ -282,6 +273,40 @@ static void the_prompt_is_had_back(void **state)
     engine_close(&e);
 }
 
+/* Asked the same once more, after words were written: nothing is computed, and the next word comes out of the same state. */
+static void the_same_prompt_is_not_read_again(void **state)
+{
+    (void)state;
+    float first[VOCAB], got[VOCAB], want[VOCAB];
+    int64_t reused;
+    engine *e = open_engine(golden("qwen3_5"), 64);
+    session *s = NULL;
+    assert_int_equal(session_open(&s, e, 0, NULL), CJ_OK);
+    last_logits(s, ids, 140, NULL, first);
+    for (int again = 0; again < 3; again++) {
+        for (int64_t n = 141; n < 150; n++) last_logits(s, ids, n, NULL, got);
+        last_logits(s, ids, 140, &reused, got);
+        assert_int_equal(reused, 140);
+        assert_memory_equal(got, first, sizeof got);
+    }
+    last_logits(s, ids, 141, &reused, got);
+    assert_int_equal(reused, 140);
+    cold(e, ids, 141, want);
+    assert_memory_equal(got, want, sizeof got);
+    int32_t other[N];
+    memcpy(other, ids, sizeof ids);
+    other[20] = (other[20] + 1) % VOCAB; /* as long, but not the same */
+    last_logits(s, other, 140, &reused, got);
+    assert_int_equal(reused, 0);
+    cold(e, other, 140, want);
+    assert_memory_equal(got, want, sizeof got);
+    session_set_keep(s, 1); /* another attention has other logits */
+    last_logits(s, other, 140, &reused, got);
+    assert_true(reused < 140);
+    session_close(&s);
+    engine_close(&e);
+}
+
 static bool cancel_at(void *arg, int64_t done, int64_t total)
 {
     int *left = arg;
@@ -355,6 +380,50 @@ static void the_shelf_gives_back_the_state(void **state)
     assert_int_equal(damages, 0);
     session_close(&back);
     session_close(&s);
+    shelf_entry_close(&entry);
+    shelf_close(&sh);
+    engine_close(&e);
+}
+
+/* Going back, the nearer one is taken of what the session remembers and what the entry keeps. */
+static void the_nearest_state_is_taken(void **state)
+{
+    (void)state;
+    float got[VOCAB], want[VOCAB];
+    int64_t count, reused;
+    int32_t other[N];
+    engine *e = open_engine(golden("qwen3_5"), 64);
+    session *s = NULL, *back = NULL;
+    shelf *sh = NULL;
+    shelf_entry *entry = NULL, *read = NULL;
+    assert_int_equal(session_open(&s, e, 0, NULL), CJ_OK);
+    assert_int_equal(session_open(&back, e, 0, NULL), CJ_OK);
+    assert_int_equal(shelf_open(&sh, in_folder("shelf-near"), NULL), CJ_OK);
+    shelf_plan plan = {.name = "book", .key = session_shelf_key(s), .model_name = "tiny", .model_path = "-", .ids = ids, .n = 250};
+    assert_int_equal(shelf_write(sh, &entry, &plan, NULL), CJ_OK);
+    last_logits(s, ids, 250, NULL, got);
+    assert_int_equal(session_keep(s, entry, NULL), CJ_OK);
+    assert_int_equal(shelf_finish(entry, NULL), CJ_OK);
+    assert_int_equal(shelf_read(sh, &read, "book", NULL), CJ_OK);
+    assert_int_equal(session_attach(back, read, 249, &count, NULL), CJ_OK);
+    assert_int_equal(count, 0); /* there is no state before the end */
+    last_logits(back, ids, 200, NULL, got);
+    last_logits(back, ids, 280, NULL, got);
+    memcpy(other, ids, sizeof ids);
+    other[260] = (other[260] + 1) % VOCAB;
+    last_logits(back, other, 280, &reused, got);
+    assert_int_equal(reused, 250); /* of the entry; the session itself remembers 200 */
+    cold(e, other, 280, want);
+    assert_memory_equal(got, want, sizeof got);
+    last_logits(back, other, 290, NULL, got);
+    other[285] = (other[285] + 1) % VOCAB;
+    last_logits(back, other, 290, &reused, got);
+    assert_int_equal(reused, 280); /* and here the session's own is nearer */
+    cold(e, other, 290, want);
+    assert_memory_equal(got, want, sizeof got);
+    session_close(&back);
+    session_close(&s);
+    shelf_entry_close(&read);
     shelf_entry_close(&entry);
     shelf_close(&sh);
     engine_close(&e);
@@ -482,15 +551,8 @@ static void no_memory_is_an_error(void **state)
 
 static int begin(void **state)
 {
-    (void)state;
     for (int i = 0; i < N; i++) ids[i] = (i * 37 + i * i * 5 + 11) % VOCAB;
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    return folder_remove(folder, NULL);
+    return own_folder_make(state);
 }
 
 int main(void)
@@ -498,10 +560,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(states_move_on), cmocka_unit_test(marks_can_be_cut_to), cmocka_unit_test(snapshots_hold_the_state),
         cmocka_unit_test(no_memory_changes_nothing), cmocka_unit_test(restored_states_are_checked), cmocka_unit_test(cut_sessions_are_cold),
-        cmocka_unit_test(the_prompt_is_had_back), cmocka_unit_test(a_cancel_leaves_a_good_session), cmocka_unit_test(the_shelf_gives_back_the_state),
+        cmocka_unit_test(the_prompt_is_had_back), cmocka_unit_test(the_same_prompt_is_not_read_again),
+        cmocka_unit_test(the_nearest_state_is_taken), cmocka_unit_test(a_cancel_leaves_a_good_session), cmocka_unit_test(the_shelf_gives_back_the_state),
         cmocka_unit_test(another_text_than_the_entrys_is_not_taken_for_it), cmocka_unit_test(only_attention_is_probed),
         cmocka_unit_test(sparse_attention_goes_with_states),
         cmocka_unit_test(a_state_that_is_not_there_is_an_error), cmocka_unit_test(no_memory_is_an_error),
     };
-    return cmocka_run_group_tests(tests, begin, end);
+    return cmocka_run_group_tests(tests, begin, own_folder_remove);
 }
