@@ -32,6 +32,7 @@ typedef struct reader {
     int64_t first;            /* the token at which this run began to read, */
     double began;             /* and when */
     int64_t keep;
+    read_progress last;
     const char *name;
     read_result result;
 } reader;
@@ -81,9 +82,21 @@ static bool settle(reader *r)
     return !e;
 }
 
+/* "1,234 characters, 41% of the ceiling, 512 MiB of memory, 77 MiB on disk" */
+static void say_more(void *arg, char *out, size_t size)
+{
+    const reader *r = arg;
+    const double share = share_of_ceiling(r, &r->last);
+    char chars[TERM_TEXT], memory[TERM_TEXT], disk[TERM_TEXT], args[4 * TERM_TEXT];
+    snprintf(args, sizeof args, "%s" ARG "%s" ARG "%s" ARG "%.0f", term_count(chars, r->last.characters), term_bytes(memory, cpu_memory_peak()),
+             term_bytes(disk, r->last.disk_bytes), 100 * share);
+    msg_format(cli_text(r->c, share > 0 ? MSG_READING_MORE : MSG_READING_MORE_UNMEASURED), args, out, size);
+}
+
 static bool on_progress(void *arg, const read_progress *p)
 {
     reader *r = arg;
+    r->last = *p;
     if (r->settling && p->phase == READ_TOKENS && !settle(r)) return false;
     double now = clock_now();
     if (p->phase == READ_TOKENS && !r->began) r->first = p->tokens, r->began = now;
@@ -245,6 +258,9 @@ static int read_now(reader *r, wanted *w)
 {
     cj_diag d = {0};
     cli_progress_begin(&r->progress, r->c, MSG_READING);
+    r->progress.form = MSG_READING_TOKENS;
+    r->progress.more = say_more;
+    r->progress.arg = r;
     cj_err e = open_all(r, w, &d);
     document *const *docs = r->resume ? r->kept.docs : r->docs.docs;
     if (!e) e = read_documents(r->engine, r->shelf, docs, r->resume ? r->kept.n_docs : r->docs.n, &w->read, &r->result, &d);

@@ -1,7 +1,9 @@
-/* Progress on standard error: from one second on, with rate and time left. A line that is drawn again on a terminal, a new line
- * every ten seconds elsewhere (a log). */
+/* Progress on standard error: from one second on, with rate and time left. Lines that are drawn again on a terminal, folded to its width; a new
+ * line every ten seconds elsewhere (a log). */
 #ifndef APP_PROGRESS_H
 #define APP_PROGRESS_H
+
+#include <stddef.h>
 
 #include "base/err.h"
 
@@ -14,7 +16,10 @@ typedef struct cli_progress {
     double start, drawn;
     double first_time;    /* when the first call came and */
     int64_t first;        /* `done` then, so that what was there before does not spoil the rate */
-    bool shown;
+    int lines;            /* on the terminal; 0: nothing is shown */
+    msg_id form;          /* in place of MSG_PROGRESS, of the same arguments; 0: that one */
+    void (*more)(void *arg, char *out, size_t size); /* what else is to be said, on a line of its own; NULL: nothing */
+    void *arg;
 } cli_progress;
 
 void cli_progress_begin(cli_progress *p, const cli *c, msg_id label);

@@ -27,19 +27,6 @@ int term_width(const char *text, size_t n)
     return width;
 }
 
-size_t term_fit(const char *text, int columns)
-{
-    size_t n = strlen(text), i = 0;
-    while (i < n) {
-        uint32_t cp;
-        int len = utf8_decode(text + i, n - i, &cp);
-        columns -= cp == UTF8_INVALID ? 1 : utf8_width(cp);
-        if (columns < 0) break;
-        i += (size_t)len;
-    }
-    return i;
-}
-
 void term_pad(FILE *to, const char *text, int width)
 {
     int spaces = width - term_width(text, strlen(text));
@@ -76,6 +63,7 @@ static void new_line(term_flow *f)
     fprintf(f->to, "\n%*s", f->indent, "");
     f->column = f->indent;
     f->spaces = 0;
+    f->lines++;
 }
 
 /* Prints a unit, on the next line when it does not fit. */
@@ -116,7 +104,7 @@ static void drain(term_flow *f, bool all)
 
 void term_flow_begin(term_flow *f, FILE *to, int at)
 {
-    *f = (term_flow){.to = to, .columns = isatty(fileno(to)) ? term_columns(to) : 0, .column = at};
+    *f = (term_flow){.to = to, .columns = isatty(fileno(to)) ? term_columns(to) : 0, .column = at, .lines = 1};
 }
 
 void term_flow_write(term_flow *f, const char *text, size_t n)
@@ -153,7 +141,7 @@ void term_write(FILE *to, const char *text, size_t n)
     for (size_t i = 0, len; i < n; i += len) {
         uint32_t cp;
         len = (size_t)utf8_decode(text + i, n - i, &cp);
-        bool control = (cp < 0x20 && cp != '\n' && cp != '\t') || (cp >= 0x7F && cp < 0xA0) || cp == UTF8_INVALID;
+        bool control = (utf8_is_control(cp) && cp != '\n' && cp != '\t') || cp == UTF8_INVALID;
         if (control) fputs("\xEF\xBF\xBD", to);
         else fwrite(text + i, 1, len, to);
     }

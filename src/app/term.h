@@ -23,6 +23,7 @@ typedef struct term_flow {
     FILE *to;
     int columns, indent;      /* columns 0: nothing is folded */
     int column, spaces;       /* where the next character goes; spaces not printed yet, so that no line ends in them */
+    int lines;                /* begun so far */
     char held[256];
     size_t held_count;
 } term_flow;
@@ -32,8 +33,6 @@ void term_flow_end(term_flow *f);
 
 /* Writes text that a model or a file made up: control characters, which could steer the terminal, become U+FFFD on one. */
 void term_write(FILE *to, const char *text, size_t n);
-/* How many bytes of text fit into `columns`. */
-size_t term_fit(const char *text, int columns);
 
 /* Styles: "" unless `to` is a terminal that takes them (NO_COLOR is heard). */
 typedef enum term_style { TERM_PLAIN, TERM_BOLD, TERM_DIM, TERM_WARN, TERM_GOOD } term_style;

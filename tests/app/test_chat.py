@@ -1,16 +1,11 @@
 #!/usr/bin/env python3
 """juan run: one answer in all its forms, and the conversation at a terminal (a pty), with tiny random models."""
-import fcntl
 import json
 import os
-import pty
 import re
-import select
 import signal
-import struct
 import subprocess
 import sys
-import termios
 import time
 import unicodedata
 
@@ -124,58 +119,9 @@ def files():
 
 # ---- at a terminal ----
 
-class Terminal:
-    """juan with a terminal of its own."""
-
-    def __init__(self, *arguments, columns=100, **environment):
-        self.text = ""
-        self.pid, self.fd = pty.fork()
-        if self.pid == 0:
-            fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("4H", 24, columns, 0, 0))
-            juan.forbid_sockets()
-            os.chdir(home.folder)
-            os.execve(juan.JUAN, [juan.JUAN, *arguments], home.environment(TERM="xterm", COLUMNS=str(columns), **environment))
-
-    def read(self, seconds=0.1):
-        """Reads for so long; False at the end."""
-        if select.select([self.fd], [], [], seconds)[0]:
-            try:
-                part = os.read(self.fd, 65536)
-            except OSError:
-                return False
-            self.text += part.decode("utf-8", "replace")
-            return bool(part)
-        return True
-
-    def wait_for(self, pattern, seconds=20):
-        """Waits until the pattern stands in what came since the last wait."""
-        end = time.time() + seconds
-        while not (found := re.search(pattern, self.text, re.S)):
-            assert time.time() < end and self.read(), f"{pattern!r} did not come: {self.text[-1500:]!r}"
-        self.text = self.text[found.end():]
-        return found
-
-    def type(self, keys):
-        os.write(self.fd, keys.encode())
-
-    def say(self, line, answer=r"\[[^]]* used\]"):
-        self.type(line + "\r")
-        self.wait_for(answer)
-        self.wait_for(r"> ")
-
-    def end(self):
-        deadline = time.time() + 20
-        while self.read():
-            if time.time() > deadline:
-                os.kill(self.pid, signal.SIGKILL)
-                raise AssertionError(f"it does not end: {self.text[-500:]!r}")
-        os.close(self.fd)
-        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
-
-
 def conversation():
     letters = ("-n", "8", "--temp", "0", "--logit-bias", "65=1000")  # an answer that is text, not any bytes
-    t = Terminal("run", home.chat_model(), *letters)
+    t = juan.Terminal(home, "run", home.chat_model(), *letters)
     t.wait_for(r"2,048 tokens of context.*> ")
     t.say("Hello there")
     t.type("And now?\r")
@@ -199,7 +145,7 @@ def conversation():
 
 def editing():
     """Wide characters, moving and deleting, history, several lines."""
-    t = Terminal("run", home.chat_model(), "-n", "2")
+    t = juan.Terminal(home, "run", home.chat_model(), "-n", "2")
     t.wait_for("> ")
     t.type("从前有座山庙")
     t.type("\x7f")                 # backspace: 庙
@@ -223,7 +169,7 @@ def editing():
         said = [m["content"] for m in json.load(f)["messages"] if m["role"] == "user"]
     assert said == ["话说从前有座山。", "话说从前有座山。", "one\ntwo", "first \nsecond"] + ["pasted\n中文 line\nlast"] * 2, said
     assert os.stat(os.path.join(home.home, "history")).st_mode & 0o777 == 0o600
-    t = Terminal("run", home.chat_model(), "-n", "2")  # another day
+    t = juan.Terminal(home, "run", home.chat_model(), "-n", "2")  # another day
     t.wait_for("> ")
     t.type("\x12话说")             # search backwards
     t.say("\r")
@@ -236,7 +182,7 @@ def editing():
 
 
 def commands():
-    t = Terminal("run", home.chat_model(), "-n", "4", "--lang", "zh")
+    t = juan.Terminal(home, "run", home.chat_model(), "-n", "4", "--lang", "zh")
     t.wait_for("> ")
     t.type("/help\r")
     for command in ("/clear", "/again", "/file FILE", "/system", "/save", "/load", "/quit"):
@@ -280,7 +226,7 @@ def commands():
 def interrupting():
     """Ctrl-C ends an answer, not the program; SIGTERM ends the program."""
     slow = home.model("slow.gguf", "tiny-llama", "--set", "context=100000", "--set", "layers=8", "--template", juan.CHATML)
-    t = Terminal("run", slow, "-n", "0", "--cpu", "ref", "-t", "1")
+    t = juan.Terminal(home, "run", slow, "-n", "0", "--cpu", "ref", "-t", "1")
     t.wait_for("> ")
     t.type("go\r")
     t.wait_for("go\r\n.")
@@ -292,14 +238,14 @@ def interrupting():
     time.sleep(0.5)
     os.kill(t.pid, signal.SIGTERM)
     assert t.end() == 130
-    t = Terminal("run", slow)
+    t = juan.Terminal(home, "run", slow)
     t.wait_for("> ")
     os.kill(t.pid, signal.SIGTERM)
     assert t.end() == 130
 
 
 def without_template():
-    t = Terminal("run", home.model(), "-n", "4", "--temp", "0")
+    t = juan.Terminal(home, "run", home.model(), "-n", "4", "--temp", "0")
     t.wait_for("base model.*> ")
     t.say("Once upon")
     t.type("/system x\r")
@@ -315,7 +261,7 @@ def without_template():
 
 
 def too_long():
-    t = Terminal("run", home.chat_model(), "-n", "4")
+    t = juan.Terminal(home, "run", home.chat_model(), "-n", "4")
     t.wait_for("> ")
     home.write("long.txt", "abc " * 3000)
     t.type("/file long.txt\r")
@@ -335,7 +281,7 @@ def folding():
         ids = home.ok("tokenize", model, given=letters).json()
         how = ("run", model, "--raw", "-p", "x", "-n", "300", "--temp", "50", "--top-k", "0", "--top-p", "1", "--seed", seed, "-q")
         how += tuple(o for i in ids for o in ("--logit-bias", f"{i}=100000"))
-        t = Terminal(*how, columns=columns)
+        t = juan.Terminal(home, *how, columns=columns)
         assert t.end() == 0
         lines = t.text.replace("\r\n", "\n").rstrip("\n").split("\n")
         widths = [sum(2 if unicodedata.east_asian_width(c) == "W" else 1 for c in line) for line in lines]
@@ -350,12 +296,12 @@ def folding():
 
 def hostile_output():
     """Control characters that a model writes do not reach the terminal."""
-    t = Terminal("run", home.chat_model(), "-n", "3", "--temp", "0", "--logit-bias", "27=1000", "-p", "x", "-q")
+    t = juan.Terminal(home, "run", home.chat_model(), "-n", "3", "--temp", "0", "--logit-bias", "27=1000", "-p", "x", "-q")
     t.wait_for("\ufffd\ufffd\ufffd")
     assert t.end() == 0
     escape = home.ok("tokenize", home.chat_model(), given="\x1b").json()
     assert len(escape) == 1
-    t = Terminal("run", home.chat_model(), "-n", "3", "--temp", "0", "--logit-bias", f"{escape[0]}=1000", "-p", "x", "-q")
+    t = juan.Terminal(home, "run", home.chat_model(), "-n", "3", "--temp", "0", "--logit-bias", f"{escape[0]}=1000", "-p", "x", "-q")
     t.wait_for("\ufffd\ufffd\ufffd")
     assert "\x1b" not in t.text and t.end() == 0
 
@@ -372,7 +318,7 @@ def shelved(name, model, *more):
 
 def over_an_entry():
     """At a terminal: evidence under each answer, commands, Ctrl-C that stops an answer and not the program."""
-    t = Terminal("chat", shelved("山", home.model()), "-n", "6")
+    t = juan.Terminal(home, "chat", shelved("山", home.model()), "-n", "6")
     t.wait_for("山: .* tokens\\..* answers\\. /help.*base model.*> ")
     t.type("/explain\r")
     t.wait_for("Nothing has been answered")
@@ -393,7 +339,7 @@ def over_an_entry():
     t.wait_for("no command /system.*> ")
     t.type("\x04")
     assert t.end() == 0
-    t = Terminal("chat", "山", "-n", "100000", "--lang", "zh")
+    t = juan.Terminal(home, "chat", "山", "-n", "100000", "--lang", "zh")
     t.wait_for("> ")
     t.type("老和尚讲第几个故事？\r")
     time.sleep(0.3)

@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 """juan read: how it is read is chosen and said; in the background, paused, gone on with after the process was killed."""
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+import unicodedata
 
 sys.path[:0] = [os.path.join(os.environ["CJ_SOURCE"], "tests", "support")]
 import juan
@@ -38,6 +40,9 @@ def said():
     choice, = (line for line in lines if line["phase" if "phase" in line else "done"] == "estimate")
     assert choice["mode"] == "exact" and choice["why"] == "same" and choice["tokens_total"] == lines[-1]["tokens"], choice
     assert lines[-1]["done"] and lines[-1]["mode"] == "exact", lines[-1]
+    shown = {"characters", "tokens", "tokens_total", "tokens_per_second", "share_of_ceiling", "eta_seconds", "ram_bytes", "disk_bytes"}
+    events = [line for line in lines if line.get("phase") in ("text", "tokens")]
+    assert events and all(shown <= set(line) for line in events), lines
     r = home.ok("read", short, "--as", "other", "--model", model(), "--lang", "zh")
     assert "精确" in r.err, r
     r = home.ok("read", short, "--as", "quick", "--fast", "--model", model(), "--json").lines()
@@ -147,6 +152,32 @@ def outlined():
     home.fails(3, "outline", "two", "--answerer", model(), says="cannot write summaries")
 
 
+def width(text):
+    return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+
+
+def progress_shown():
+    """Characters, tokens, speed, time left, memory and disk, folded to the terminal; one line in a log; nothing with --quiet."""
+    path = home.write("watched.txt", TEXT * 40)
+    command = ("read", path, "--as", "watched", "--model", model(), "--exact", "--threads", "1")
+    for lang, says in (("en", r"Reading\d+%.*tokens,.*tokens/s,.*left.*characters,.*ofmemory,.*ondisk"),
+                       ("zh", r"阅读中\d+%.*词元，每秒.*词元，还需.*已读.*字，.*内存.*，磁盘")):
+        for columns in (80, 40):
+            t = juan.Terminal(home, *command, "--lang", lang, columns=columns)
+            t.wait_for("\033\\[J", 60)
+            drawn = t.wait_for("^(.*?)(\033\\[A)*\r\033\\[J", 60).group(1)
+            lines = drawn.split("\r\n")
+            assert len(lines) > 1 and max(map(width, lines)) < columns, drawn
+            assert re.search(says, re.sub(r"\s", "", drawn)), drawn
+            t.type("\x03")
+            assert t.end() == 130, t.text
+    p = subprocess.Popen([juan.JUAN, *command, "--quiet"], env=home.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    time.sleep(2)
+    p.send_signal(signal.SIGINT)
+    assert b"%" not in p.communicate(timeout=PATIENCE)[1]
+    home.ok("shelf", "rm", "watched")
+
+
 def refused():
     home.fails(2, "read", says="FILE")
     home.fails(2, "read", "a.txt", "--pause", "long")
@@ -159,4 +190,4 @@ def refused():
     assert r.code == 3 and "no-such-model" in r.err, r
 
 
-juan.run([("the choice is said", said), ("measured", measured), ("background, pause, kill, resume", paused), ("two versions are shown", shown_together), ("interrupted", interrupted), ("memory", within_memory), ("outline", outlined), ("refused", refused)], home)
+juan.run([("the choice is said", said), ("measured", measured), ("background, pause, kill, resume", paused), ("two versions are shown", shown_together), ("interrupted", interrupted), ("memory", within_memory), ("progress", progress_shown), ("outline", outlined), ("refused", refused)], home)

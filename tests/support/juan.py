@@ -1,14 +1,20 @@
 """Calls the command from outside, as a user would: in a home of its own, without the network, with tiny random models."""
 import ctypes
+import fcntl
 import json
 import os
 import platform
+import pty
+import re
+import select
 import shutil
 import signal
 import struct
 import subprocess
 import sys
 import tempfile
+import termios
+import time
 
 ROOT = os.environ["CJ_SOURCE"]
 JUAN = os.path.join(os.environ["CJ_BUILD"], "juan")
@@ -111,6 +117,57 @@ class Home:
 
     def files(self):
         return sorted(os.path.relpath(os.path.join(f, n), self.folder) for f, _, names in os.walk(self.folder) for n in names)
+
+
+# ---- at a terminal ----
+
+class Terminal:
+    """juan with a terminal of its own."""
+
+    def __init__(self, home, *arguments, columns=100, **environment):
+        self.text = ""
+        self.pid, self.fd = pty.fork()
+        if self.pid == 0:
+            fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("4H", 24, columns, 0, 0))
+            forbid_sockets()
+            os.chdir(home.folder)
+            os.execve(JUAN, [JUAN, *arguments], home.environment(TERM="xterm", COLUMNS=str(columns), **environment))
+
+    def read(self, seconds=0.1):
+        """Reads for so long; False at the end."""
+        if select.select([self.fd], [], [], seconds)[0]:
+            try:
+                part = os.read(self.fd, 65536)
+            except OSError:
+                return False
+            self.text += part.decode("utf-8", "replace")
+            return bool(part)
+        return True
+
+    def wait_for(self, pattern, seconds=20):
+        """Waits until the pattern stands in what came since the last wait."""
+        end = time.time() + seconds
+        while not (found := re.search(pattern, self.text, re.S)):
+            assert time.time() < end and self.read(), f"{pattern!r} did not come: {self.text[-1500:]!r}"
+        self.text = self.text[found.end():]
+        return found
+
+    def type(self, keys):
+        os.write(self.fd, keys.encode())
+
+    def say(self, line, answer=r"\[[^]]* used\]"):
+        self.type(line + "\r")
+        self.wait_for(answer)
+        self.wait_for(r"> ")
+
+    def end(self):
+        deadline = time.time() + 20
+        while self.read():
+            if time.time() > deadline:
+                os.kill(self.pid, signal.SIGKILL)
+                raise AssertionError(f"it does not end: {self.text[-500:]!r}")
+        os.close(self.fd)
+        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
 
 
 def run(tests, home):
