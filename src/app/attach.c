@@ -1,7 +1,7 @@
 /* Files that go into a prompt. */
 #include "app/attach.h"
 
-#include "document/document.h"
+#include "app/documents.h"
 
 cj_err attach_text(buf *out, const char *text, size_t n, cj_diag *d)
 {
@@ -14,8 +14,7 @@ cj_err attach_file(const cli *c, const char *path, buf *out, cj_diag *d)
 {
     document *doc;
     TRY(document_open(&doc, path, d));
-    const char *from = document_converted_from(doc);
-    if (from) cli_say(c, MSG_ASK_CONVERTED, "%s" ARG "%s", document_name(doc), from);
+    documents_say_of(c, doc);
     cj_err e = attach_text(out, document_text(doc), document_bytes(doc), d);
     document_close(&doc);
     return e;

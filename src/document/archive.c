@@ -63,6 +63,15 @@ cj_err archive_read(archive *a, const char *part, buf *out, cj_diag *d)
     return e;
 }
 
+cj_err archive_read_xml(archive *a, const char *part, const xml_reader *r, void *user, cj_diag *d)
+{
+    buf text;
+    cj_err e = archive_read(a, part, &text, d);
+    if (!e) e = xml_read(text.data, text.len, a->path, part, r, user, d);
+    buf_deinit(&text);
+    return e;
+}
+
 static int hex(char c) { return c >= '0' && c <= '9' ? c - '0' : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10 : -1; }
 
 bool archive_resolve(const char *from, const char *reference, char out[ARCHIVE_NAME_MAX])

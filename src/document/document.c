@@ -27,13 +27,7 @@ cj_err document_count_chars(document *doc, cj_diag *d)
 static char *clean_name(const char *name)
 {
     char *clean = mem_strdup(name);
-    size_t n = strlen(name);
-    for (size_t i = 0; clean && i < n;) {
-        uint32_t cp;
-        int step = utf8_decode(name + i, n - i, &cp);
-        if (cp == UTF8_INVALID || cp < ' ' || cp == 0x7F) clean[i] = '?';
-        i += (size_t)step;
-    }
+    if (clean) clean[utf8_make_plain(clean, strlen(clean), '?')] = 0;
     return clean;
 }
 
@@ -124,6 +118,7 @@ const char *document_text(const document *doc) { return doc->text.data; }
 size_t document_bytes(const document *doc) { return doc->text.len; }
 int64_t document_chars(const document *doc) { return doc->chars; }
 const char *document_converted_from(const document *doc) { return doc->converted_from; }
+int64_t document_unread(const document *doc) { return doc->unread; }
 const char *document_sha256(const document *doc) { return doc->sha256; }
 int document_chapters(const document *doc) { return doc->n_chapters; }
 const document_chapter *document_chapter_at(const document *doc, int i) { return &doc->chapters[i]; }

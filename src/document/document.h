@@ -45,6 +45,8 @@ size_t document_bytes(const document *doc);
 int64_t document_chars(const document *doc);
 /* The encoding that the text was converted from ("GB18030"); NULL when it was UTF-8 already. */
 const char *document_converted_from(const document *doc);
+/* Characters that were broken in the file, each U+FFFD in the text; known of a file that was just read. */
+int64_t document_unread(const document *doc);
 /* Of the original file, 64 hexadecimal digits. */
 const char *document_sha256(const document *doc);
 

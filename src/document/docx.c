@@ -163,21 +163,12 @@ static cj_err relation_begin(void *user, const xml_element *e, cj_diag *d)
     return CJ_OK;
 }
 
-static cj_err read_part(body *b, archive *a, const char *part, const xml_reader *x, cj_diag *d)
-{
-    buf text;
-    cj_err e = archive_read(a, part, &text, d);
-    if (!e) e = xml_read(text.data, text.len, a->path, part, x, b, d);
-    buf_deinit(&text);
-    return e;
-}
-
 static cj_err read_document(body *b, archive *a, cj_diag *d)
 {
     snprintf(b->main, sizeof b->main, "word/document.xml");
-    if (archive_has(a, "_rels/.rels")) TRY(read_part(b, a, "_rels/.rels", &(xml_reader){.begin = relation_begin}, d));
+    if (archive_has(a, "_rels/.rels")) TRY(archive_read_xml(a, "_rels/.rels", &(xml_reader){.begin = relation_begin}, b, d));
     cj_err e = docx_parts_open(&b->parts, a, b->main, d);
-    if (!e) e = read_part(b, a, b->main, &(xml_reader){body_begin, body_end, body_text}, d);
+    if (!e) e = archive_read_xml(a, b->main, &(xml_reader){body_begin, body_end, body_text}, b, d);
     docx_parts_close(&b->parts);
     return e;
 }

@@ -5,6 +5,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/utf8.h"
+
 typedef struct parts_reader {
     docx_parts *parts;
     bool in_style;
@@ -212,6 +214,8 @@ void docx_count(docx_parts *p, int64_t list, int level, char out[4 * DOCX_ID])
             s++;
         } else put(out, SIZE, (const char[]){*s, 0});
     }
+    const size_t written = strlen(out);
+    out[written - utf8_incomplete_tail(out, written)] = 0; /* what did not fit may have ended within a character */
 }
 
 /* ---- notes ---- */
@@ -271,13 +275,8 @@ const docx_note *docx_note_of(const docx_parts *p, int kind, int64_t id)
 static cj_err read_part(docx_parts *p, archive *a, const char *main, const char *name, int kind, const xml_reader *x, cj_diag *d)
 {
     char part[ARCHIVE_NAME_MAX];
-    buf text;
     parts_reader r = {.parts = p, .level = -1, .list = -1, .kind = kind};
-    if (!archive_resolve(main, name, part) || !archive_has(a, part)) return CJ_OK;
-    cj_err e = archive_read(a, part, &text, d);
-    if (!e) e = xml_read(text.data, text.len, a->path, part, x, &r, d);
-    buf_deinit(&text);
-    return e;
+    return archive_resolve(main, name, part) && archive_has(a, part) ? archive_read_xml(a, part, x, &r, d) : CJ_OK;
 }
 
 cj_err docx_parts_open(docx_parts *p, archive *a, const char *main, cj_diag *d)

@@ -3,7 +3,6 @@
 #define DOCUMENT_DOCX_PARTS_H
 
 #include "document/archive.h"
-#include "document/xml.h"
 
 enum { DOCX_ID = 64, DOCX_LEVELS = 9, DOCX_STYLES_MAX = 4096, DOCX_LISTS_MAX = 4096, DOCX_NOTES_MAX = 1 << 16 };
 

@@ -19,25 +19,54 @@ static const struct { const char *guessed, *name; } known[] = {
     {"WINDOWS-1251", "WINDOWS-1251"}, {"KOI8-R", "KOI8-R"},
 };
 
-static cj_err convert(const char *name, const char *from, const char *bytes, size_t n, buf *out, cj_diag *d)
+/* Broken characters are borne up to one in so many of those beyond ASCII: with more of them it is another encoding, or no text. */
+enum { BROKEN_ONE_IN = 20 };
+
+static size_t count_beyond_ascii(const char *text, size_t n)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < n; i++) count += (unsigned char)text[i] >= 0xC0;
+    return count;
+}
+
+/* Converts all of it with U+FFFD for what is broken; *first is where that is first. Given up once it is too much for any text of n bytes. */
+static cj_err convert_all(iconv_t cd, size_t unit, const char *bytes, size_t n, buf *out, size_t *unread, size_t *first, cj_diag *d)
+{
+    enum { ROOM = 65536 };
+    char *in = (char *)(uintptr_t)bytes;
+    size_t left = n;
+    *unread = *first = 0;
+    while (left && *unread <= n / BROKEN_ONE_IN) {
+        TRY(buf_reserve(out, ROOM, d));
+        char *to = out->data + out->len;
+        size_t room = ROOM - 1;
+        size_t r = iconv(cd, &in, &left, &to, &room);
+        out->len = (size_t)(to - out->data);
+        if (r != (size_t)-1 || errno == E2BIG) continue;
+        if (!(*unread)++) *first = n - left;
+        const size_t step = errno == EINVAL || left < unit ? left : unit; /* EINVAL: the last one is cut off */
+        in += step;
+        left -= step;
+        TRY(buf_puts(out, "\xEF\xBF\xBD", d));
+    }
+    return buf_append(out, "", 0, d);
+}
+
+static cj_err convert(const char *name, const char *from, const char *bytes, size_t n, buf *out, int64_t *broken, cj_diag *d)
 {
     iconv_t cd = iconv_open("UTF-8", from);
     if (cd == (iconv_t)-1) return diag_fail(d, CJ_E_UNSUPPORTED, MSG_ENCODING_UNKNOWN, "%s", name);
-    char *in = (char *)(uintptr_t)bytes;
-    size_t left = n;
-    cj_err e = CJ_OK;
-    while (left && !e) {
-        e = buf_reserve(out, 65536, d);
-        if (e) break;
-        char *to = out->data + out->len;
-        size_t room = 65535;
-        size_t r = iconv(cd, &in, &left, &to, &room);
-        out->len = (size_t)(to - out->data);
-        if (r == (size_t)-1 && errno != E2BIG)
-            e = diag_fail(d, CJ_E_INPUT, MSG_ENCODING_BROKEN, "%s" ARG "%s" ARG "%zu", name, from, n - left);
-    }
+    const size_t begin = out->len;
+    size_t unread = 0, first = 0;
+    cj_err e = convert_all(cd, !strncmp(from, "UTF-16", 6) ? 2 : 1, bytes, n, out, &unread, &first, d);
     iconv_close(cd);
-    return e ? e : buf_append(out, "", 0, d);
+    const size_t beyond = unread ? count_beyond_ascii(out->data + begin, out->len - begin) : 0; /* the broken ones as well */
+    if (!e && unread * BROKEN_ONE_IN <= beyond) {
+        *broken = (int64_t)unread;
+        return CJ_OK;
+    }
+    out->len = begin;
+    return e ? e : diag_fail(d, CJ_E_INPUT, MSG_ENCODING_BROKEN, "%s" ARG "%s" ARG "%zu", name, from, first);
 }
 
 static const char *known_name(const char *called)
@@ -69,31 +98,24 @@ static const char common[] = "的一是不了在有人我他這这個个們们�
 static double familiar(const char *from, const char *bytes, size_t n)
 {
     enum { SAMPLE = 1 << 14 };
-    static const size_t cut[] = {0, 1, 2, 3}; /* the sample may end within a character */
-    double share = 0;
+    size_t chars = 0, seen = 0;
+    int64_t broken;
     buf text;
     buf_init(&text, 8 * SAMPLE + 65536);
-    for (size_t i = 0; i < sizeof cut / sizeof *cut; i++) {
-        size_t take = n > SAMPLE ? SAMPLE - cut[i] : n;
-        buf_clear(&text);
-        if (convert("", from, bytes, take, &text, NULL)) continue;
-        size_t chars = 0, seen = 0;
-        for (size_t at = 0; at < text.len;) {
-            uint32_t cp;
-            char c[5] = {0};
-            size_t step = (size_t)utf8_decode(text.data + at, text.len - at, &cp);
-            if (cp > 0x7F) {
-                memcpy(c, text.data + at, step);
-                chars++;
-                seen += strstr(common, c) != NULL;
-            }
-            at += step;
+    cj_err e = convert("", from, bytes, n > SAMPLE ? SAMPLE : n, &text, &broken, NULL);
+    for (size_t at = 0; !e && at < text.len;) {
+        uint32_t cp;
+        char c[5] = {0};
+        size_t step = (size_t)utf8_decode(text.data + at, text.len - at, &cp);
+        if (cp > 0x7F) {
+            memcpy(c, text.data + at, step);
+            chars++;
+            seen += strstr(common, c) != NULL;
         }
-        share = chars ? (double)seen / (double)chars : 0;
-        break;
+        at += step;
     }
     buf_deinit(&text);
-    return share;
+    return chars ? (double)seen / (double)chars : 0;
 }
 
 /* The statistics of bytes take short Big5 for GB18030, and any GB18030 is Big5 in part: read as either, which is Chinese? */
@@ -125,28 +147,28 @@ static const char *utf16_side(const char *bytes, size_t n)
     return big > little ? "UTF-16BE" : "UTF-16LE";
 }
 
-cj_err encoding_to_utf8(const char *name, const char *said, const char *b, size_t n, buf *out, const char **from, cj_diag *d)
+cj_err encoding_to_utf8(const char *name, const char *said, const char *b, size_t n, buf *out, encoding_found *found, cj_diag *d)
 {
-    *from = NULL;
+    const char **from = &found->from;
+    *found = (encoding_found){0};
     if (!n) return CJ_OK;
     if (n >= 3 && !memcmp(b, "\xEF\xBB\xBF", 3)) b += 3, n -= 3;
     else if (n >= 2 && !memcmp(b, "\xFF\xFE", 2)) *from = "UTF-16LE", b += 2, n -= 2;
     else if (n >= 2 && !memcmp(b, "\xFE\xFF", 2)) *from = "UTF-16BE", b += 2, n -= 2;
-    if (*from) return convert(name, *from, b, n, out, d);
+    if (*from) return convert(name, *from, b, n, out, &found->unread, d);
     bool zeros = memchr(b, 0, n);
     size_t valid = utf8_valid_prefix(b, n);
     if (valid == n && !zeros) return buf_append(out, b, n, d);
     if (zeros) {
         *from = utf16_side(b, n);
         if (!*from) return diag_fail(d, CJ_E_INPUT, MSG_DOCUMENT_BINARY, "%s", name);
-        return convert(name, *from, b, n, out, d);
+        return convert(name, *from, b, n, out, &found->unread, d);
     }
-    size_t begin = out->len;
+    if (!convert(name, "UTF-8", b, n, out, &found->unread, NULL)) return CJ_OK;
     *from = known_name(said);
-    if (*from && !convert(name, *from, b, n, out, NULL)) return CJ_OK;
-    out->len = begin;
+    if (*from && !convert(name, *from, b, n, out, &found->unread, NULL)) return CJ_OK;
     *from = guess_chinese(b, n);
     if (!*from) *from = guess(b, n);
     if (!*from) return diag_fail(d, CJ_E_INPUT, MSG_UTF8_BAD, "%s" ARG "%zu", name, valid);
-    return convert(name, *from, b, n, out, d);
+    return convert(name, *from, b, n, out, &found->unread, d);
 }

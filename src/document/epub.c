@@ -6,7 +6,6 @@
 #include "base/utf8.h"
 #include "document/archive.h"
 #include "document/html.h"
-#include "document/xml.h"
 
 enum { ITEMS_MAX = 1 << 15, ID_MAX = 256, BOOK_MEMORY = 64 << 20 };
 
@@ -37,7 +36,6 @@ typedef struct book {
 } book;
 
 static const char *keep(book *b, const char *s) { return arena_strndup(&b->mem, s, strlen(s)); }
-
 
 /* ---- container and protection ---- */
 
@@ -162,31 +160,22 @@ static cj_err contents_text(void *user, const char *s, size_t n, cj_diag *d)
 
 /* ---- the book ---- */
 
-static cj_err read_part(book *b, const char *part, const xml_reader *r, cj_diag *d)
-{
-    buf text;
-    cj_err e = archive_read(&b->zip, part, &text, d);
-    if (!e) e = xml_read(text.data, text.len, b->zip.path, part, r, b, d);
-    buf_deinit(&text);
-    return e;
-}
-
 static cj_err missing(const book *b, const char *part, cj_diag *d) { return diag_fail(d, CJ_E_INPUT, MSG_EPUB_BROKEN, "%s" ARG "%s", b->zip.path, part); }
 
 static cj_err read_structure(book *b, cj_diag *d)
 {
     static const char container[] = "META-INF/container.xml", protection[] = "META-INF/encryption.xml";
     if (!archive_has(&b->zip, container)) return missing(b, container, d);
-    TRY(read_part(b, container, &(xml_reader){.begin = container_begin}, d));
+    TRY(archive_read_xml(&b->zip, container, &(xml_reader){.begin = container_begin}, b, d));
     if (!b->package || !archive_has(&b->zip, b->package)) return missing(b, b->package ? b->package : container, d);
-    if (archive_has(&b->zip, protection)) TRY(read_part(b, protection, &(xml_reader){.begin = protection_begin}, d));
+    if (archive_has(&b->zip, protection)) TRY(archive_read_xml(&b->zip, protection, &(xml_reader){.begin = protection_begin}, b, d));
     if (b->encrypted) return diag_fail(d, CJ_E_INPUT, MSG_EPUB_DRM, "%s", b->zip.path);
-    TRY(read_part(b, b->package, &(xml_reader){.begin = package_begin}, d));
+    TRY(archive_read_xml(&b->zip, b->package, &(xml_reader){.begin = package_begin}, b, d));
     if (!b->n_spine) return missing(b, b->package, d);
     int ncx = item_by_id(b, b->ncx_id);
     if (!b->contents && ncx >= 0) b->contents = b->items[ncx].path;
     if (!b->contents || !archive_has(&b->zip, b->contents)) return CJ_OK;
-    cj_err e = read_part(b, b->contents, &(xml_reader){contents_begin, contents_end, contents_text}, d);
+    cj_err e = archive_read_xml(&b->zip, b->contents, &(xml_reader){contents_begin, contents_end, contents_text}, b, d);
     return e == CJ_E_INPUT ? CJ_OK : e; /* a table of contents with mistakes: the book is read without it */
 }
 

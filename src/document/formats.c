@@ -113,15 +113,16 @@ static cj_err extract_fenced(document **out, const document_source *s, format_ex
 }
 
 /* Notes what only this side of the fence knows. */
-static cj_err complete(document *doc, const document_source *s, const char *converted_from, cj_diag *d)
+static cj_err complete(document *doc, const document_source *s, const encoding_found *found, cj_diag *d)
 {
     hash_sha256 h;
     hash_sha256_init(&h);
     hash_sha256_add(&h, s->bytes, s->n);
     hash_sha256_hex(&h, doc->sha256);
-    if (!converted_from) return CJ_OK;
-    doc->converted_from = mem_strdup(converted_from);
-    return doc->converted_from ? CJ_OK : diag_nomem(d, strlen(converted_from));
+    doc->unread = found->unread;
+    if (!found->from) return CJ_OK;
+    doc->converted_from = mem_strdup(found->from);
+    return doc->converted_from ? CJ_OK : diag_nomem(d, strlen(found->from));
 }
 
 static const struct format *format_of(const document_source *s)
@@ -135,19 +136,19 @@ bool formats_is_binary(const document_source *s)
 {
     if (!s->n || !format_of(s)->text || !memchr(s->bytes, 0, s->n)) return false;
     buf text;
-    const char *from;
+    encoding_found found;
     buf_init(&text, 1 << 20);
-    bool is_utf16 = !encoding_to_utf8(s->path, "", s->bytes, s->n & ~(size_t)1, &text, &from, NULL);
+    bool is_utf16 = !encoding_to_utf8(s->path, "", s->bytes, s->n & ~(size_t)1, &text, &found, NULL);
     buf_deinit(&text);
     return !is_utf16;
 }
 
 /* Makes s the same in UTF-8, in `text`. */
-static cj_err convert(document_source *s, const struct format *f, buf *text, const char **from, cj_diag *d)
+static cj_err convert(document_source *s, const struct format *f, buf *text, encoding_found *found, cj_diag *d)
 {
     char charset[32] = "";
     if (f->charset) f->charset(s->bytes, s->n, charset, sizeof charset);
-    TRY(encoding_to_utf8(s->path, charset, s->bytes, s->n, text, from, d));
+    TRY(encoding_to_utf8(s->path, charset, s->bytes, s->n, text, found, d));
     s->bytes = text->data;
     s->n = text->len;
     return text->len ? CJ_OK : diag_fail(d, CJ_E_INPUT, MSG_FILE_EMPTY, "%s", s->path);
@@ -159,17 +160,17 @@ cj_err formats_read(document **out, const document_source *s, cj_diag *d)
     const struct format *f = format_of(s);
     if (!f->extract) return diag_fail(d, CJ_E_UNSUPPORTED, f->refusal, "%s", s->path);
     buf text;
-    const char *from = NULL;
+    encoding_found found = {0};
     document *doc = NULL;
     document_source in_utf8 = *s;
     buf_init(&text, DOCUMENT_TEXT_MAX);
     cj_err e = CJ_OK;
     if (f->text) {
-        e = convert(&in_utf8, f, &text, &from, d);
+        e = convert(&in_utf8, f, &text, &found, d);
         if (!e && format_of(&in_utf8)->text) f = format_of(&in_utf8); /* in UTF-16 a page does not show itself before */
     }
     if (!e) e = f->fenced ? extract_fenced(&doc, &in_utf8, f->extract, d) : extract(&doc, &in_utf8, f->extract, d);
-    if (!e) e = complete(doc, s, from, d);
+    if (!e) e = complete(doc, s, &found, d);
     buf_deinit(&text);
     if (e) document_close(&doc);
     else *out = doc;

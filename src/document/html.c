@@ -9,7 +9,10 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/utf8.h"
 #include "document/formats.h"
+
+enum { TITLE_BYTES = 1024 }; /* of a page's title, which may become a heading */
 
 typedef enum role { INLINE, BLOCK, HEADING, LINE_END, ROW, CELL, LEFT_OUT, VERBATIM, TITLE } role;
 
@@ -134,6 +137,14 @@ static bool is_blank(const char *s, size_t n)
     return true;
 }
 
+/* As much of it as a title may have: what is longer is none, or goes on without an end. */
+static cj_err take_title(buf *title, const char *s, size_t n, cj_diag *d)
+{
+    const size_t room = TITLE_BYTES - title->len;
+    if (n > room) n = room - utf8_incomplete_tail(s, room);
+    return n ? buf_append(title, s, n, d) : CJ_OK;
+}
+
 static void text(void *arg, const xmlChar *s, int len)
 {
     page *p = arg;
@@ -141,7 +152,7 @@ static void text(void *arg, const xmlChar *s, int len)
     size_t n = (size_t)len;
     if (p->error || p->left_out) return;
     if (p->in_title) {
-        if (p->title) check(p, buf_append(p->title, chars, n, p->d));
+        if (p->title) check(p, take_title(p->title, chars, n, p->d));
         return;
     }
     if (!is_blank(chars, n)) p->fresh = false;
@@ -188,7 +199,7 @@ static cj_err title_first(draft *t, const buf *title, cj_diag *d)
 cj_err html_extract(const document_source *s, draft *out, cj_diag *d)
 {
     buf title;
-    buf_init(&title, 1 << 16);
+    buf_init(&title, 2 * TITLE_BYTES);
     cj_err e = html_to_draft(s->bytes, s->n, "UTF-8", out, &title, d);
     if (!e && !out->n_headings && out->text.len) e = title_first(out, &title, d);
     buf_deinit(&title);

@@ -12,6 +12,7 @@ struct document {
     char *name;
     buf text;
     char *converted_from;      /* NULL: from nothing */
+    int64_t unread;
     char sha256[65];
     int64_t *marks;            /* the number of characters before every DOCUMENT_MARK_BYTES-th byte */
     int64_t chars;

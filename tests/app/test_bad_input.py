@@ -253,7 +253,7 @@ def hostile_template(name):
 STORY = "从前有座山。山上有座庙，庙里有个老和尚在讲故事。\n"
 DOCUMENTS = {"empty.txt": (b"", "empty"), "mark.txt": (b"\xef\xbb\xbf", "empty"), "zeros.txt": (bytes(5000), "no text"),
              "program.bin": (b"\x7fELF\x02\x01\x01" + bytes(range(256)) * 20, "no text"),
-             "broken.txt": (STORY.encode() * 20 + b"\xff\xfe\xfa\xfb", "broken.txt"), "half.txt": (STORY.encode()[:-2], "half.txt")}
+             "broken.txt": (STORY.encode().replace("庙".encode(), b"\xff\xfe\xfb") * 20, "broken.txt")}
 
 
 def both_languages(code, *arguments, says=None):
@@ -293,6 +293,10 @@ def other_encodings():
     for language in ("en", "zh"):
         r = home.ok("run", model, "--raw", "-f", home.path("gb18030.txt"), "-p", "x", "-n", "1", "--lang", language)
         assert "GB18030" in r.err and bool(CHINESE.search(r.err)) == (language == "zh"), r
+    for data, unread in ((STORY.encode() * 20 + b"\xff\xfe\xfa\xfb", 4), (STORY.encode()[:-2], 1), ((STORY * 9).encode("gb18030") + b"\xff\n" + STORY.encode("gb18030"), 1)):
+        for language, says in (("en", f"{unread} broken characters"), ("zh", f"{unread} 个损坏的字符")):
+            r = home.ok("run", model, "--raw", "-f", home.write("little.txt", data), "-p", "x", "-n", "1", "--lang", language)
+            assert says in r.err, r
     r = home.ok("ask", home.path("gb18030.txt"), "庙在哪里？", "--model", model, "--json")
     assert "GB18030" in r.err
     for e in r.json()["evidence"]:

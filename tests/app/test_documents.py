@@ -45,7 +45,17 @@ def html():
         assert found["从前有座山，山上有座庙。"]["chapter"] == "第一章 山上", found
         assert "庙里有个老和尚……" in found and found["茶 | 三文钱一碗不还价"]["chapter"] == "山下", found
         assert not any("正文" in quote for quote in found), found
+    title = "很长的页名" * 20000
+    found = evidence(home.write("title.html", f"<title>{title}</title><p>从前有座山，山上有座庙。"))
+    chapter = found["从前有座山，山上有座庙。"]["chapter"]
+    assert title.startswith(chapter) and len(chapter) > 20, chapter
     refused(home.write("empty.html", "<html><script>x</script></html>"), "no text")
+
+
+def names():
+    """What a name holds that could steer a terminal is not passed on."""
+    e, = evidence(home.write("a\x9b31m\x1b[2J\x85b\x7f.txt", "从前有座山，山上有座庙。\n")).values()
+    assert e["document"] == "a?31m?[2J?b?.txt" and e["score"] is None, e
 
 
 def big5():
@@ -149,6 +159,11 @@ def docx():
                                   (("甲", 7, 0), ("乙", 7, 1), ("丙", 7, 2), ("丁", 7, 0), ("戊", 7, 1), ("己", 8, 0), ("庚", 8, 2), ("辛", 7, 0))))
     assert set(evidence(home.write("n.docx", counted))) == {"第一条 甲的一句正文。", "(1) 乙的一句正文。", "1.1 丙的一句正文。", "第二条 丁的一句正文。",
         "(1) 戊的一句正文。", "第五条 己的一句正文。", "5.1 庚的一句正文。", "第六条 辛的一句正文。"}
+    level = '<w:lvl w:ilvl="0"><w:start w:val="9876"/><w:numFmt w:val="chineseCounting"/><w:lvlText w:val="x' + "%1" * 15 + '"/></w:lvl>'
+    long = office.NUMBERING[:office.NUMBERING.index("<w:abstractNum ")] + f'<w:abstractNum w:abstractNumId="3">{level}</w:abstractNum>' \
+        '<w:num w:numId="7"><w:abstractNumId w:val="3"/></w:num></w:numbering>'
+    quote, = evidence(home.write("l.docx", office.docx(numbered("甲的一句正文。", 7, 0), numbering=long)))
+    assert quote.startswith("x" + "九千八百七十六" * 12) and quote.endswith(" 甲的一句正文。") and "\ufffd" not in quote, quote
     nested = office.docx('<w:p><w:r><w:t>框外一句话。</w:t></w:r><w:r><mc:AlternateContent><mc:Choice><w:txbxContent>' + p("框内的一句话。")
                          + '</w:txbxContent></mc:Choice><mc:Fallback>' + p("备用") + '</mc:Fallback></mc:AlternateContent></w:r></w:p>')
     assert set(evidence(home.write("b.docx", nested))) == {"框外一句话。", "框内的一句话。"}
@@ -235,4 +250,4 @@ def ctrl_c_stops_an_extractor():
 
 
 juan.run([("folders", folders), ("HTML", html), ("DOCX", docx), ("EPUB", epub), ("bad archives", bad_archives), ("PDF", pdfs), ("bad PDFs", bad_pdfs), ("without pdftotext", without_pdftotext),
-          ("extractors are fenced", extractors_are_fenced), ("Ctrl-C stops an extractor", ctrl_c_stops_an_extractor), ("Big5", big5), ("laws", laws)], home)
+          ("extractors are fenced", extractors_are_fenced), ("Ctrl-C stops an extractor", ctrl_c_stops_an_extractor), ("Big5", big5), ("laws", laws), ("names", names)], home)
