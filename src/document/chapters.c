@@ -1,5 +1,5 @@
-/* Headings and articles. A line is a heading when it is short and begins as one; a table of contents (headings with nothing between
- * them) is left out. An article's number is followed by its text, on the same line or the next. */
+/* Headings and articles. A line is a heading when it is short, begins as one and goes on as one; a table of contents (headings with nothing
+ * between them) is left out. An article's number is followed by its text, on the same line or the next. */
 #include "document/chapters.h"
 
 #include <string.h>
@@ -14,21 +14,49 @@ static const char *next(const char *s, const char *end, uint32_t *cp)
 
 static bool is_space(uint32_t cp) { return cp == ' ' || cp == '\t' || cp == '\r' || cp == 0x3000 || cp == 0xA0; }
 
-static bool is_numeral(uint32_t cp)
+static bool one_of(uint32_t cp, const char *set)
 {
-    static const char *const numerals = "零〇一二三四五六七八九十百千两廿卅壹贰叁肆伍陆柒捌玖拾";
-    if ((cp >= '0' && cp <= '9') || (cp >= 0xFF10 && cp <= 0xFF19)) return true;
     char s[5] = {0};
     utf8_encode(cp, s);
-    return cp > 0x7F && strstr(numerals, s);
+    return cp && strstr(set, s);
 }
 
-static bool is_unit(uint32_t cp)
+static bool is_numeral(uint32_t cp)
 {
-    static const char *const units = "回章卷节節部篇集编編";
-    char s[5] = {0};
-    utf8_encode(cp, s);
-    return cp > 0x7F && strstr(units, s);
+    return (cp >= '0' && cp <= '9') || (cp >= 0xFF10 && cp <= 0xFF19) || one_of(cp, "零〇一二三四五六七八九十百千两廿卅壹贰叁肆伍陆柒捌玖拾");
+}
+
+static bool is_unit(uint32_t cp) { return one_of(cp, "回章卷节節部篇集编編"); }
+
+/* Whether a character of the set stands in [s, end); *last is the last character. */
+static bool has_any(const char *s, const char *end, const char *set, uint32_t *last)
+{
+    bool any = false;
+    while (s < end) {
+        s = next(s, end, last);
+        any |= one_of(*last, set);
+    }
+    return any;
+}
+
+/* What stands behind a number is a title rather than a sentence of the text that happens to begin so: a title stands apart from the number or is
+ * short, and neither ends nor pauses as a sentence does. */
+static bool is_chinese_title(const char *s, const char *end)
+{
+    enum { RUNNING_ON = 30 };
+    uint32_t first, last = 0;
+    if (s == end) return true;
+    next(s, end, &first);
+    if (has_any(s, end, "。", &last) || one_of(last, "，；,;")) return false;
+    if (is_space(first) || one_of(first, "：:．.、·—-《（(「【〔")) return true;
+    return !has_any(s, end, "，；！？,;!?", &last) && utf8_count(s, (size_t)(end - s)) <= RUNNING_ON;
+}
+
+/* "Chapter 4 shows this." is a sentence, "Chapter 4. This." is not. */
+static bool is_western_title(const char *s, const char *end)
+{
+    while (s < end && strchr("0123456789IVXLCDM", *s)) s++;
+    return s == end || *s != ' ' || !strchr(".,;", end[-1]);
 }
 
 /* After `first` and numerals, spaces between them allowed: what follows, and in *cp the character there (0: the end). NULL when s is not so. */
@@ -53,7 +81,8 @@ enum { ORDINAL = 0x7B2C, VOLUME = 0x5377, AFTER = 0x4E4B, ARTICLE = 0x6761, ARTI
 static bool is_chinese_heading(const char *s, const char *end)
 {
     uint32_t cp;
-    if (after_number(s, end, ORDINAL, &cp)) return is_unit(cp);
+    const char *at = after_number(s, end, ORDINAL, &cp);
+    if (at) return is_unit(cp) && is_chinese_title(next(at, end, &cp), end);
     return after_number(s, end, VOLUME, &cp) && cp == 0;
 }
 
@@ -98,7 +127,7 @@ static bool is_western_heading(const char *s, const char *end)
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if (begins_with(s, end, words[i])) {
             char c = s[strlen(words[i])];
-            return (c >= '0' && c <= '9') || strchr("IVXLC", c);
+            return ((c >= '0' && c <= '9') || strchr("IVXLC", c)) && is_western_title(s + strlen(words[i]), end);
         }
     return false;
 }
