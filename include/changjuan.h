@@ -65,6 +65,12 @@ CJ_API size_t cj_diag_text(const cj_diag *d, cj_lang lang, char *out, size_t out
 /* The library's version, "major.minor.patch"; static storage. */
 CJ_API const char *cj_version(void);
 
+/* Models and documents are mapped files. If somebody cuts one short while it is open, a read beyond its new end raises SIGBUS, which ends a process
+ * that does not handle it. From this call on such a read gives zeros instead, and the call it happened in fails with CJ_E_INPUT and a sentence.
+ * It sets a handler for the whole process, which is why the library does not do so unasked; a SIGBUS that comes of other memory goes on to the
+ * handler that was there before. May be called again, as after somebody else has set one; from one thread at a time. */
+CJ_API void cj_guard_files(void);
+
 /* ---- a model ---------------------------------------------------------------------------------------------------- */
 
 /* One model, and the keys and values of what cj_write read last. Opening maps the file: nothing is copied, and no network is used. */
@@ -127,7 +133,7 @@ typedef struct cj_quote {
     const char *article;  /* the article of a law or a contract, terminated, as "第十二条"; NULL: none */
     int page;             /* from 1; 0: the document has no pages */
     int64_t start, end;   /* where it stands: characters (code points) from the beginning of the document, [start, end) */
-    double score;         /* how much of the question looks here, 0..1; to compare quotes of one answer */
+    double score;         /* how much of the question looks here, 0..1; to compare quotes of one answer. -1: there was only this one to find */
     bool verified;        /* text is document[start:end], letter for letter */
 } cj_quote;
 
@@ -136,6 +142,8 @@ typedef struct cj_answer {
     const char *text;       /* what the model wrote, terminated; may be "" */
     const cj_quote *quotes; /* [n_quotes], best first */
     size_t n_quotes;
+    const char *end;        /* why text ends there: "stop" (the model ended it), "length" (max_tokens), "context" (it is full), "cancelled" (by
+                             * on_text); NULL: none was written, as nothing bears on the question. Static storage */
 } cj_answer;
 
 /* {0} is the default of everything. */

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/mapped.h"
 #include "document/set.h"
 #include "hub/hub.h"
 #include "reader/ask.h"
@@ -15,6 +16,7 @@ struct cj_engine {
 };
 
 void cj_free(void *block) { mem_free(block); }
+void cj_guard_files(void) { mapped_guard(); }
 
 static cj_err check_options(const cj_engine_options *opt, engine_options *out, cj_diag *d)
 {
@@ -173,6 +175,7 @@ static cj_err box_answer(const document_set *set, const ask_result *r, cj_answer
     cj_answer *a = &box->answer;
     cj_quote *quotes = arena_zalloc(&box->mem, ASK_EVIDENCE_MAX * sizeof *quotes);
     a->quotes = quotes;
+    a->end = r->context_tokens ? generate_end_name(r->end) : NULL;
     a->text = arena_strndup(&box->mem, r->answer.len ? r->answer.data : "", r->answer.len);
     cj_err e = quotes && a->text ? CJ_OK : diag_nomem(d, r->answer.len + ASK_EVIDENCE_MAX * sizeof *quotes);
     for (int i = 0; !e && i < r->n_evidence; i++, a->n_quotes++)

@@ -108,7 +108,7 @@ static json_object *evidence_json(const ask_view *v, const ask_evidence *e)
     json_object_object_add(o, "start", json_object_new_int64(e->start));
     json_object_object_add(o, "end", json_object_new_int64(e->end));
     json_object_object_add(o, "verified", json_object_new_boolean(e->verified));
-    json_object_object_add(o, "score", json_object_new_double((double)e->score));
+    json_object_object_add(o, "score", e->score < 0 ? NULL : json_object_new_double((double)e->score));
     json_object_object_add(o, "found_by", json_object_new_string(find_names[e->found_by]));
     return o;
 }

@@ -23,7 +23,7 @@ typedef struct ask_evidence {
     int page;              /* from 1; 0: the document has no pages */
     int64_t paragraph;
     int found_by;          /* FIND_... */
-    float score;           /* how much of the question looks or stands here, 0..1: docs/finding.md */
+    float score;           /* how much of the question looks or stands here, 0..1: docs/finding.md; -1: none, the text has no other passage */
     bool verified;         /* the quote is document[start:end], letter for letter */
 } ask_evidence;
 

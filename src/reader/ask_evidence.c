@@ -11,8 +11,13 @@ enum {
 };
 #define ALL_SHARE 0.6f /* of the best score: what comes closer bears on the question too */
 
+#define NO_SCORE (-1.0f)
+
 /* By the way that found it, the better one where both did. */
 static float score_of(const found_passage *found) { return found->reading > found->index ? found->reading : found->index; }
+
+/* All attention to a text of one passage falls on it, whatever is asked: that says nothing of it. */
+static float told_score(const book *b, const found_passage *found) { return b->passages.n == 1 && found->by == FIND_READING ? NO_SCORE : score_of(found); }
 
 static ask_evidence evidence_of(const asker *a, const found_passage *found)
 {
@@ -24,7 +29,7 @@ static ask_evidence evidence_of(const asker *a, const found_passage *found)
     return (ask_evidence){
         .source = found->source, .document = doc, .byte = byte, .end_byte = end, .start = document_char_at(from, byte), .end = document_char_at(from, end),
         .chapter = document_chapter_of(from, byte), .article = document_article_of(from, byte), .page = document_page_of(from, byte),
-        .paragraph = document_paragraph_of(from, byte), .found_by = found->by, .score = score_of(found),
+        .paragraph = document_paragraph_of(from, byte), .found_by = found->by, .score = told_score(b, found),
         .verified = end <= document_bytes(from) && !memcmp(document_text(from) + byte, b->text.data + p.byte, end - byte),
     };
 }

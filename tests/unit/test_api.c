@@ -5,9 +5,11 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/folder.h"
@@ -116,6 +118,68 @@ static void asks(void **state)
     assert_null(a);
 }
 
+static void answers_say_why_they_end(void **state)
+{
+    cj_answer *a = NULL;
+    const char *files[] = {file};
+    int asked = 0;
+    static const struct { int64_t tokens; const char *end; } cases[] = {{1, "length"}, {4, "length"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        assert_int_equal(cj_ask(e, files, 1, "庙里有谁？", &(cj_ask_options){.max_tokens = cases[i].tokens}, &a, NULL), CJ_OK);
+        if (!a->end || (strcmp(a->end, cases[i].end) && strcmp(a->end, "stop"))) fail_msg("%s", a->end ? a->end : "none");
+        cj_answer_free(&a);
+    }
+    assert_int_equal(cj_ask(e, files, 1, "庙里有谁？", &(cj_ask_options){.on_text = once, .user = &asked}, &a, NULL), CJ_OK);
+    assert_string_equal(a->end, asked ? "cancelled" : "stop");
+    cj_answer_free(&a);
+}
+
+static void one_sentence_has_no_score(void **state)
+{
+    char path[] = "/tmp/test_api_XXXXXX";
+    const char *files[] = {path};
+    cj_answer *a = NULL;
+    int fd = mkstemp(path);
+    assert_true(fd >= 0 && write(fd, text, strlen("第一回 山")) > 0);
+    close(fd);
+    assert_int_equal(cj_ask(e, files, 1, "山在哪里？", NULL, &a, NULL), CJ_OK);
+    assert_int_equal(a->n_quotes, 1);
+    assert_true(a->quotes->score == -1 && a->quotes->verified);
+    cj_answer_free(&a);
+    unlink(path);
+}
+
+/* In a process of its own: a model's file is cut while it is open. Returns how that ended. */
+static int cut_in_use(bool guarded)
+{
+    char path[] = "/tmp/test_api_XXXXXX";
+    char line[1024];
+    int status, fd = mkstemp(path);
+    assert_true(fd >= 0);
+    close(fd);
+    snprintf(line, sizeof line, "cp '%s' %s", getenv("CJ_TINY_BASE"), path);
+    assert_int_equal(system(line), 0);
+    pid_t child = fork();
+    if (!child) {
+        cj_engine *cut = NULL;
+        signal(SIGBUS, SIG_DFL);
+        if (guarded) cj_guard_files();
+        if (cj_engine_open(&cut, &(cj_engine_options){.model = path, .threads = 1}, NULL) || truncate(path, 4096)) _exit(99);
+        _exit(-cj_write(cut, "从前", &(cj_write_options){.max_tokens = 4}, NULL, NULL));
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    unlink(path);
+    return status;
+}
+
+static void a_cut_file_is_an_error(void **state)
+{
+    int status = cut_in_use(true);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), -CJ_E_INPUT);
+    assert_int_not_equal(cut_in_use(false), 0); /* the guard is what made the difference */
+}
+
 static void errors_are_told_apart(void **state)
 {
     cj_engine *x = NULL;
@@ -159,6 +223,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(writes), cmocka_unit_test(options_out_of_range), cmocka_unit_test(writing_is_stopped),    cmocka_unit_test(asks),
+        cmocka_unit_test(answers_say_why_they_end), cmocka_unit_test(one_sentence_has_no_score), cmocka_unit_test(a_cut_file_is_an_error),
         cmocka_unit_test(errors_are_told_apart), cmocka_unit_test(no_memory_is_an_error),
     };
     return cmocka_run_group_tests(tests, open_engine, close_engine);
