@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "app/answering.h"
 #include "app/asked.h"
 #include "app/commands.h"
 #include "app/term.h"
@@ -9,43 +10,21 @@
 #include "eval/bench.h"
 
 typedef struct asking {
+    answering answer; /* first: callbacks are handed all of it */
     const cli *c;
     asked about;
     bool explain;
-    cli_progress progress;
-    term_flow answer; /* where it is shown */
-    bool shown;       /* its line has begun */
     ask_result result;
 } asking;
-
-static bool on_progress(void *arg, ask_phase phase, int64_t done, int64_t total)
-{
-    asking *a = arg;
-    return phase == ASK_READING ? cli_progress_step(&a->progress, done, total) : !cli_interrupted();
-}
 
 static void on_evidence(void *arg, const ask_evidence *evidence, int n)
 {
     asking *a = arg;
     const ask_view view = asked_view(&a->about);
-    cli_progress_end(&a->progress);
+    cli_progress_end(&a->answer.progress);
     if (a->c->json) return;
     ask_view_evidence(&view, evidence, n);
-    const char *label = cli_text(a->c, MSG_ASK_ANSWER);
-    printf("%s", label);
-    fflush(stdout);
-    a->shown = true;
-    term_flow_begin(&a->answer, stdout, term_width(label, strlen(label)));
-}
-
-static bool on_text(void *arg, const char *text, size_t n)
-{
-    asking *a = arg;
-    if (!a->c->json && n) {
-        term_flow_write(&a->answer, text, n);
-        fflush(stdout);
-    }
-    return !cli_interrupted();
+    answering_label(&a->answer, cli_text(a->c, MSG_ASK_ANSWER));
 }
 
 /* Speed beside what the machine could do, which is measured now, after the answer. */
@@ -81,7 +60,6 @@ static void print_end(asking *a)
     const ask_result *r = &a->result;
     const ask_view view = asked_view(&a->about);
     const bool stopped = was_stopped(r);
-    term_flow_end(&a->answer);
     if (stopped) putchar('\n');
     else ask_view_answer_end(&view, r);
     if (a->explain) ask_view_steps(&view, r);
@@ -98,8 +76,7 @@ static int finish(asking *a, cj_err e, const cj_diag *d)
         cli_json(ask_view_json(&view, &a->result, a->explain));
     } else if (!e)
         print_end(a);
-    else if (a->shown) {
-        term_flow_end(&a->answer);
+    else if (a->answer.shown && !a->c->json) {
         putchar('\n');
         fflush(stdout);
     }
@@ -153,10 +130,10 @@ int cmd_ask(cli *c)
     if (code) return code;
     char *home = file_home(), *snapshots = home ? file_join(home, "snapshots") : NULL;
     ask_options ask_opt = {.find = how, .all = all, .direct = direct, .evidence = (int)evidence, .max_tokens = tokens, .snapshots = snapshots,
-                           .on_progress = on_progress, .on_evidence = on_evidence, .on_text = on_text, .arg = &a};
-    cli_progress_begin(&a.progress, c, MSG_READING);
+                           .on_progress = answering_on_progress, .on_evidence = on_evidence, .on_text = answering_on_text, .arg = &a};
+    answering_begin(&a.answer, c);
     cj_err e = run(&a, model_name, answerer, &opt, &ask_opt, &d);
-    cli_progress_end(&a.progress);
+    answering_end(&a.answer);
     code = finish(&a, e, &d);
     ask_deinit(&a.result);
     asked_close(&a.about);

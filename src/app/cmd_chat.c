@@ -3,6 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "app/answering.h"
 #include "app/asked.h"
 #include "app/commands.h"
 #include "app/converse.h"
@@ -14,36 +15,16 @@
 enum { ANSWER_TOKENS = 256, LINE_BYTES_MAX = 1 << 20 };
 
 typedef struct chatting {
+    answering answer; /* first: callbacks are handed all of it */
     const cli *c;
     asked about;
     talk *talk;
     bool explain, told; /* told: that there is no text index */
-    cli_progress progress;
-    term_flow answer;
-    bool shown;        /* something of the answer */
     ask_result result; /* of the last turn */
     converse converse;
 } chatting;
 
 /* ---- a turn ---- */
-
-static bool on_progress(void *arg, ask_phase phase, int64_t done, int64_t total)
-{
-    (void)phase;
-    return cli_progress_step(&((chatting *)arg)->progress, done, total);
-}
-
-static bool on_text(void *arg, const char *text, size_t n)
-{
-    chatting *t = arg;
-    if (n && !t->shown) cli_progress_end(&t->progress);
-    t->shown |= n > 0;
-    if (n && !t->c->json) {
-        term_flow_write(&t->answer, text, n);
-        cli_flush(NULL);
-    }
-    return !cli_interrupted();
-}
 
 static void print_speed(const chatting *t)
 {
@@ -81,14 +62,11 @@ static void show_result(chatting *t, const char *question)
 static cj_err ask_once(chatting *t, const char *question, cj_diag *d)
 {
     ask_deinit(&t->result);
-    t->shown = false;
-    cli_progress_begin(&t->progress, t->c, MSG_READING);
-    term_flow_begin(&t->answer, stdout, 0);
+    answering_begin(&t->answer, t->c);
     cj_err e = talk_say(t->talk, question, &t->result, d);
-    cli_progress_end(&t->progress);
-    term_flow_end(&t->answer);
+    answering_end(&t->answer);
     if (!e) show_result(t, question);
-    else if (t->shown && !t->c->json) putchar('\n');
+    else if (t->answer.shown && !t->c->json) putchar('\n');
     return e;
 }
 
@@ -213,7 +191,7 @@ int cmd_chat(cli *c)
     engine_options opt = {0};
     code = cli_engine_options(c, &opt);
     if (code) return code;
-    ask_options ask_opt = {.find = how, .direct = direct, .evidence = (int)evidence, .max_tokens = tokens, .on_progress = on_progress, .on_text = on_text, .arg = &t};
+    ask_options ask_opt = {.find = how, .direct = direct, .evidence = (int)evidence, .max_tokens = tokens, .on_progress = answering_on_progress, .on_text = answering_on_text, .arg = &t};
     cj_err e = asked_open(&t.about, c, c->argc, true, model_name, answerer, &opt, &d);
     code = e ? cli_fail(c, &d) : converse_with(&t, &ask_opt);
     talk_close(&t.talk);
