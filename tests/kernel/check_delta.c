@@ -9,40 +9,18 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "../support/skip.h"
 #include "gemm_case.h"
-#include "kernel/table.h"
+#include "level_case.h"
 
 void delta_fill_emulated(delta_table *t);
 
-typedef struct subject {
-    const char *name;
-    kernel_level level;
-    void (*fill)(delta_table *t);
-} subject;
-
-static const subject subjects[] = {
-    {"ref", KERNEL_REF, NULL},
-#if defined(__x86_64__)
-    {"avx2", KERNEL_AVX2, NULL},
-    {"avx512", KERNEL_AVX512, NULL},
-#elif defined(__aarch64__)
-    {"neon", KERNEL_NEON, NULL},
-#endif
 #ifndef CHECK_LEVELS_ONLY
-    {"emulated", KERNEL_REF, delta_fill_emulated},
+static void emulate(kernel_table *t) { delta_fill_emulated(&t->delta); }
+#else
+#define emulate NULL
 #endif
-};
-enum { SUBJECTS = sizeof subjects / sizeof *subjects };
 
-static delta_table table_of(const subject *s)
-{
-    kernel_table t;
-    if (!kernel_level_runs(s->level, cpu_get())) skip_because("this processor has no such level; its arithmetic is checked in plain C");
-    kernel_table_fill(&t, s->level, cpu_get());
-    if (s->fill) s->fill(&t.delta);
-    return t.delta;
-}
+static delta_table table_of(const subject *s) { return level_table(s, emulate).delta; }
 
 /* ---- the rule ---- */
 
@@ -168,7 +146,7 @@ static void levels_agree(void **given)
     int seen = 0;
     make_case(DK, 3);
     for (int k = 1; k < SUBJECTS; k++) {
-        if (!kernel_level_runs(subjects[k].level, cpu_get())) continue;
+        if (!level_runs(&subjects[k])) continue;
         const delta_table t = table_of(&subjects[k]);
         const delta_part p = part_of(DK, DELTA_BLOCK, 0, ROWS, out);
         memcpy(state, state0, sizeof state);
@@ -181,16 +159,9 @@ static void levels_agree(void **given)
 
 int main(void)
 {
-    static const struct {
-        const char *name;
-        CMUnitTestFunction run;
-    } each[] = {{"rule", rule}, {"cuts", cuts}, {"convolution", convolution}};
+    static const level_test each[] = {{"rule", rule}, {"cuts", cuts}, {"convolution", convolution}};
     enum { EACH = sizeof each / sizeof *each };
-    static char names[SUBJECTS * EACH][64];
     struct CMUnitTest tests[SUBJECTS * EACH + 1] = {cmocka_unit_test(levels_agree)};
-    for (int i = 0; i < SUBJECTS * EACH; i++) {
-        snprintf(names[i], sizeof names[i], "%s: %s", subjects[i / EACH].name, each[i % EACH].name);
-        tests[i + 1] = (struct CMUnitTest){.name = names[i], .test_func = each[i % EACH].run, .initial_state = (void *)&subjects[i / EACH]};
-    }
+    level_tests(tests + 1, each, EACH);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

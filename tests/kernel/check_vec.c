@@ -9,42 +9,20 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "../support/skip.h"
 #include "gemm_case.h"
-#include "kernel/table.h"
+#include "level_case.h"
 
 void vec_fill_emulated(vec_table *t);
 
 enum { MAX = 5000, GUARD = 8 };
 
-typedef struct subject {
-    const char *name;
-    kernel_level level;
-    void (*fill)(vec_table *t);
-} subject;
-
-static const subject subjects[] = {
-    {"ref", KERNEL_REF, NULL},
-#if defined(__x86_64__)
-    {"avx2", KERNEL_AVX2, NULL},
-    {"avx512", KERNEL_AVX512, NULL},
-#elif defined(__aarch64__)
-    {"neon", KERNEL_NEON, NULL},
-#endif
 #ifndef CHECK_LEVELS_ONLY
-    {"emulated", KERNEL_REF, vec_fill_emulated},
+static void emulate(kernel_table *t) { vec_fill_emulated(&t->vec); }
+#else
+#define emulate NULL
 #endif
-};
-enum { SUBJECTS = sizeof subjects / sizeof *subjects };
 
-static vec_table table_of(const subject *s)
-{
-    kernel_table t;
-    if (!kernel_level_runs(s->level, cpu_get())) skip_because("this processor has no such level; its arithmetic is checked in plain C");
-    kernel_table_fill(&t, s->level, cpu_get());
-    if (s->fill) s->fill(&t.vec);
-    return t.vec;
-}
+static vec_table table_of(const subject *s) { return level_table(s, emulate).vec; }
 
 static const int64_t lengths[] = {1, 2, 15, 16, 17, 31, 32, 33, 64, 70, 128, 640, 1000, 4864};
 enum { LENGTHS = sizeof lengths / sizeof *lengths };
@@ -215,7 +193,7 @@ static void levels_agree(void **state)
     static float expected[MAX];
     int seen = 0;
     for (int k = 1; k < SUBJECTS; k++) {
-        if (!kernel_level_runs(subjects[k].level, cpu_get())) continue;
+        if (!level_runs(&subjects[k])) continue;
         vec_table t = table_of(&subjects[k]);
         int64_t n = 1003;
         float max;
@@ -234,16 +212,9 @@ static void levels_agree(void **state)
 
 int main(void)
 {
-    static const struct {
-        const char *name;
-        CMUnitTestFunction run;
-    } each[] = {{"norms", norms}, {"sums", sums}, {"activations", activations}, {"softcaps", softcaps}, {"rotations", rotations}, {"softmaxes", softmaxes}};
+    static const level_test each[] = {{"norms", norms}, {"sums", sums}, {"activations", activations}, {"softcaps", softcaps}, {"rotations", rotations}, {"softmaxes", softmaxes}};
     enum { EACH = sizeof each / sizeof *each };
-    static char names[SUBJECTS * EACH][64];
     struct CMUnitTest tests[SUBJECTS * EACH + 1] = {cmocka_unit_test(levels_agree)};
-    for (int i = 0; i < SUBJECTS * EACH; i++) {
-        snprintf(names[i], sizeof names[i], "%s: %s", subjects[i / EACH].name, each[i % EACH].name);
-        tests[i + 1] = (struct CMUnitTest){.name = names[i], .test_func = each[i % EACH].run, .initial_state = (void *)&subjects[i / EACH]};
-    }
+    level_tests(tests + 1, each, EACH);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
