@@ -294,7 +294,7 @@ def other_encodings():
         r = home.ok("run", model, "--raw", "-f", home.path("gb18030.txt"), "-p", "x", "-n", "1", "--lang", language)
         assert "GB18030" in r.err and bool(CHINESE.search(r.err)) == (language == "zh"), r
     for data, unread in ((STORY.encode() * 20 + b"\xff\xfe\xfa\xfb", 4), (STORY.encode()[:-2], 1), ((STORY * 9).encode("gb18030") + b"\xff\n" + STORY.encode("gb18030"), 1)):
-        for language, says in (("en", f"{unread} broken characters"), ("zh", f"{unread} 个损坏的字符")):
+        for language, says in (("en", f"could not be read: {unread}."), ("zh", f"{unread} 个损坏的字符")):
             r = home.ok("run", model, "--raw", "-f", home.write("little.txt", data), "-p", "x", "-n", "1", "--lang", language)
             assert says in r.err, r
     r = home.ok("ask", home.path("gb18030.txt"), "庙在哪里？", "--model", model, "--json")
