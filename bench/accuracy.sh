@@ -10,7 +10,7 @@ levels=$("$juan" doctor --json | python3 -c 'import json, sys; print(*(n for n, 
 echo "| level | pages | mean KL to float32 | largest | same likeliest token | perplexity | of float32 |"
 echo "|---|---|---|---|---|---|---|"
 for level in $levels; do
-    for kv in f32 bf16 q8; do
+    for kv in f32 bf16 q8 q4; do
         "$juan" perplexity "$1" "$2" --windows "${3:-16}" --against-exact --cpu "$level" --kv "$kv" --json -q | python3 -c '
 import json, math, sys
 r = json.load(sys.stdin)

@@ -167,7 +167,7 @@ int main(int argc, char **argv)
            kernel_threads(ctx), c.f32_gflops, c.read_gbytes);
     for (int s = 0; s < SHAPES; s++)
         for (kv_type t = KV_F32; t < KV_TYPES; t++)
-            if (strstr(shapes[s].name, shape_name) && strstr(kv_type_name(t), type)) run_shape(ctx, &shapes[s], t, what, &c);
+            if (kv_type_name(t) && strstr(shapes[s].name, shape_name) && strstr(kv_type_name(t), type)) run_shape(ctx, &shapes[s], t, what, &c);
     kernel_close(&ctx);
     return 0;
 }

@@ -81,7 +81,7 @@ typedef struct cj_engine_options {
     const char *model; /* a catalogue name that is installed, or a path; NULL: the catalogue's default */
     int threads;       /* 0: all */
     const char *cpu;   /* "ref", "avx2", "avx512", "amx", "neon"; NULL: the best that runs here */
-    const char *kv;    /* keys and values as "f32", "bf16" or "q8"; NULL: "bf16", "f32" when exact */
+    const char *kv;    /* keys and values as "f32", "bf16", "q8" or "q4"; NULL: "bf16", "f32" when exact */
     bool exact;        /* float32 everywhere: slower, the same numbers on every processor */
 } cj_engine_options;
 

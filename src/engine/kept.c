@@ -17,7 +17,8 @@ void session_mode_read(uint64_t mode, engine_options *out, int64_t *keep)
 {
     if (keep) *keep = (int64_t)(mode >> 16 & INT32_MAX);
     out->exact = mode & 1;
-    out->kv = (kv_type)i64_min(mode >> 8 & 255, KV_TYPES - 1);
+    const int kv = (int)(mode >> 8 & 255);
+    out->kv = kv_type_name(kv) ? (kv_type)kv : KV_Q8; /* none that this version writes */
 }
 
 shelf_key session_shelf_key(const session *s)

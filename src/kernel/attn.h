@@ -48,7 +48,7 @@ typedef struct attn_table {
      * at every level. */
     void (*store)(const kv_layout *l, uint8_t *head, int t, int n, const float *k, int64_t ldk, const float *v, int64_t ldv);
     /* attn_rotate: the same bits at every level. */
-    void (*rotate)(float *x, int n);
+    void (*rotate)(float *x, int n, int width);
     /* The tile's queries have changed. */
     void (*queries)(attn_tile *t);
     /* s[rows][0..n) = q . keys of the page's first n tokens. */
@@ -67,18 +67,26 @@ void attn_fill_avx512vnni(attn_table *t);
 void attn_fill_neon(attn_table *t);
 void attn_fill_amx(attn_table *t); /* over those of avx512 */
 
-/* The Hadamard rotation of each whole block of KV_BLOCK elements of x[n]; its own inverse. */
-#define ATTN_ROTATE_BY 0x1.6a09e6p-3f /* 1 / sqrt(KV_BLOCK) */
-void attn_rotate(float *x, int n);
-/* The scale of symmetric 8-bit codes of numbers up to `max`. Where one of them is not finite it is NaN, so that what looks at them sees
- * NaN; where all are too small to tell from zero it is 0. */
+/* The Hadamard rotation of each whole run of `width` elements of x[n], a power of two or 0 (none); its own inverse. */
+void attn_rotate(float *x, int n, int width);
+/* What it multiplies by: 1 / sqrt(width). */
+static inline float attn_rotate_by(int width)
+{
+    float by = 1;
+    for (; width >= 4; width /= 4) by /= 2;
+    return width == 2 ? by * 0x1.6a09e6p-1f : by;
+}
+/* The scale of signed codes of numbers of magnitudes up to `top`, the largest being `high`. Where one of them is not finite it is NaN, so that
+ * what looks at them sees NaN; where all are too small to tell from zero it is 0. Codes of 8 bits are -127 to 127, those of 4 bits -8 to 7:
+ * the sign of their scale is such that the number of the largest magnitude is -8. */
 #define ATTN_CODE_ZERO 1e-30f
-float attn_code_scale(float max, bool finite);
+float attn_code_scale(kv_type type, float top, float high, bool finite);
 /* `store` in plain C. */
 void attn_store_ref(const kv_layout *l, uint8_t *head, int t, int n, const float *k, int64_t ldk, const float *v, int64_t ldv);
-/* Element c of token i of a head, and whether all values of the first n tokens are finite: any level, not fast. */
-float attn_key(const kv_layout *l, const uint8_t *head, int i, int c);
-float attn_value(const kv_layout *l, const uint8_t *head, int i, int c);
+/* The key, the value of token i of a head as it was before it was rotated for storing, and whether all values of the first n tokens are finite: any
+ * level, not fast. */
+void attn_key(const kv_layout *l, const uint8_t *head, int i, float *key);
+void attn_value(const kv_layout *l, const uint8_t *head, int i, float *value);
 bool attn_values_finite(const kv_layout *l, const uint8_t *head, int n);
 /* `values` for a page where a row must not touch what it cannot see: tokens of weight 0 are left out. */
 void attn_values_careful(attn_tile *t, const uint8_t *head, int n);

@@ -53,7 +53,7 @@ void attn_tile_queries(const attn_table *k, const vec_table *v, attn_tile *t, co
         int64_t u = spec ? (attn_row_end(it, i) - 1) / spec->stride - m : -1; /* below 0: the row sees nothing of the chunk */
         for (int h = 0; h < it->heads; h++) {
             if (u >= 0) v->rope(q + h * dk, rope_row(a->rope, row, u), spec->dims, spec->interleaved);
-            if (t->kv->type == KV_Q8) k->rotate(q + h * dk, dk);
+            k->rotate(q + h * dk, dk, kv_key_rotation(a->kv->type));
         }
     }
     k->queries(t);
@@ -97,7 +97,7 @@ bool attn_tile_scores(const attn_table *k, const vec_table *v, attn_tile *t, con
     return edge;
 }
 
-void attn_finish(const op_attn_args *a, const attn_item *it, attn_state *s)
+void attn_finish(const attn_table *k, const op_attn_args *a, const attn_item *it, attn_state *s)
 {
     const int dv = a->kv->dv;
     for (int i = 0; i < it->rows; i++)
@@ -107,6 +107,6 @@ void attn_finish(const op_attn_args *a, const attn_item *it, attn_state *s)
             float by = s->sum[r] != 0 ? (float)(1.0 / s->sum[r]) : 0; /* a row that sees nothing is zeros */
             float *out = a->out + ((it->seq->row + it->row + i) * a->heads + it->head + h) * dv;
             for (int c = 0; c < dv; c++) out[c] = s->out[r * s->ld + c] * by;
-            if (a->kv->type == KV_Q8) attn_rotate(out, dv);
+            k->rotate(out, dv, kv_value_rotation(a->kv->type, dv));
         }
 }

@@ -42,7 +42,7 @@ bool attn_tile_scores(const attn_table *k, const vec_table *v, attn_tile *t, con
 /* Scores of the first n tokens of a head's page, softcapped, not masked. */
 void attn_tile_logits(const attn_table *k, const vec_table *v, attn_tile *t, const op_attn_args *a, const uint8_t *head, int n);
 /* Brings in the sinks, divides by the sums and writes the rows out. */
-void attn_finish(const op_attn_args *a, const attn_item *it, attn_state *s);
+void attn_finish(const attn_table *k, const op_attn_args *a, const attn_item *it, attn_state *s);
 /* The head's part of a page. */
 const uint8_t *attn_page_head(const op_attn_args *a, const attn_item *it, int64_t page);
 

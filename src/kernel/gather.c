@@ -1,14 +1,15 @@
-/* Gathering. What a page has of a group of tokens are runs of bytes: keys, values and, of q8, the scales of both. */
+/* Gathering. What a page has of a group of tokens are runs of bytes: keys, values and, of codes, the scales of both. */
 #include "kernel/gather.h"
+
+#include <assert.h>
 
 static void clear(uint8_t *head, size_t at, size_t bytes, int group) { memset(head + at + (size_t)group * bytes, 0, bytes); }
 
 static void clear_group(const kv_layout *l, uint8_t *head, int group)
 {
-    const size_t unit = (size_t)kv_unit(l->type);
-    clear(head, 0, (size_t)KV_GROUP * (size_t)l->dk * 4 / unit, group);
-    clear(head, kv_v_offset(l), (size_t)KV_GROUP * (size_t)l->dv * 4 / unit, group);
-    if (l->type != KV_Q8) return;
+    clear(head, 0, (size_t)KV_GROUP * (size_t)kv_key_units(l) * 4, group);
+    clear(head, kv_v_offset(l), (size_t)KV_GROUP * (size_t)l->dv * 4 / (size_t)kv_unit(l->type), group);
+    if (!kv_coded(l->type)) return;
     clear(head, kv_k_scales(l), (size_t)KV_GROUP * (size_t)kv_blocks(l) * sizeof(uint16_t), group);
     clear(head, kv_v_scales(l), KV_GROUP * sizeof(float), group);
 }
@@ -16,7 +17,7 @@ static void clear_group(const kv_layout *l, uint8_t *head, int group)
 /* The values of a token are one lane of u in each of dv units of 4 bytes; the lane `to` of the units is 0 so far. */
 static void move_lane(uint32_t *restrict dst, const uint32_t *restrict src, int n, int u, int to, int from)
 {
-    const int width = 32 / u, left = to * width, right = from * width;
+    const int width = 32 / u, left = kv_unit_bit(u, to), right = kv_unit_bit(u, from);
     const uint32_t lane = width == 32 ? UINT32_MAX : (1u << width) - 1;
     for (int c = 0; c < n; c++) dst[c] |= (src[c] >> right & lane) << left;
 }
@@ -25,12 +26,12 @@ void gather_token(const kv_layout *l, uint8_t *to_head, int to, const uint8_t *f
 {
     const int u = kv_unit(l->type);
     if (to % KV_GROUP == 0) clear_group(l, to_head, to / KV_GROUP);
-    uint32_t *k = (uint32_t *)(void *)to_head + kv_k_index(l, to, 0) / (size_t)u;
-    const uint32_t *key = (const uint32_t *)(const void *)from_head + kv_k_index(l, from, 0) / (size_t)u;
-    for (int c = 0; c < l->dk / u; c++) k[c * KV_GROUP] = key[c * KV_GROUP];
+    uint32_t *k = (uint32_t *)(void *)to_head + kv_k_unit(l, to, 0);
+    const uint32_t *key = (const uint32_t *)(const void *)from_head + kv_k_unit(l, from, 0);
+    for (int c = 0; c < kv_key_units(l); c++) k[c * KV_GROUP] = key[c * KV_GROUP];
     move_lane((uint32_t *)(void *)(to_head + kv_v_offset(l)) + to / u * l->dv, (const uint32_t *)(const void *)(from_head + kv_v_offset(l)) + from / u * l->dv,
               l->dv, u, to % u, from % u);
-    if (l->type != KV_Q8) return;
+    if (!kv_coded(l->type)) return;
     uint16_t *ks = (uint16_t *)(void *)(to_head + kv_k_scales(l));
     const uint16_t *key_scales = (const uint16_t *)(const void *)(from_head + kv_k_scales(l));
     for (int b = 0; b < kv_blocks(l); b++) ks[kv_k_scale_index(l, to, b * KV_BLOCK)] = key_scales[kv_k_scale_index(l, from, b * KV_BLOCK)];
@@ -47,10 +48,10 @@ static void bring(const uint8_t *from, size_t bytes)
 void gather_soon(const kv_layout *l, const uint8_t *head, int t)
 {
     const int u = kv_unit(l->type), group = t / KV_GROUP;
-    const size_t keys = (size_t)KV_GROUP * (size_t)l->dk * 4 / (size_t)u, scales = (size_t)KV_GROUP * (size_t)kv_blocks(l) * sizeof(uint16_t);
+    const size_t keys = (size_t)KV_GROUP * (size_t)kv_key_units(l) * 4, scales = (size_t)KV_GROUP * (size_t)kv_blocks(l) * sizeof(uint16_t);
     bring(head + (size_t)group * keys, keys); /* each line has 4 bytes of the token */
     bring(head + kv_v_offset(l) + (size_t)(t / u * l->dv) * 4, (size_t)l->dv * 4);
-    if (l->type == KV_Q8) bring(head + kv_k_scales(l) + (size_t)group * scales, scales);
+    if (kv_coded(l->type)) bring(head + kv_k_scales(l) + (size_t)group * scales, scales);
 }
 
 /* ---- by themselves: keys, values, scales of keys, scale of the value ---- */
@@ -60,6 +61,7 @@ static size_t value_bytes(const kv_layout *l) { return (size_t)l->dv * 4 / (size
 
 size_t gather_bytes(const kv_layout *l)
 {
+    assert(l->type != KV_Q4); /* its values share bytes */
     return key_bytes(l) + value_bytes(l) + (l->type == KV_Q8 ? (size_t)kv_blocks(l) * sizeof(uint16_t) + sizeof(float) : 0);
 }
 

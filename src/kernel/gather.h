@@ -10,7 +10,7 @@ void gather_token(const kv_layout *l, uint8_t *to_head, int to, const uint8_t *f
 /* Brings what gather_token will read of a head nearer. */
 void gather_soon(const kv_layout *l, const uint8_t *head, int t);
 
-/* One token of a head as bytes by themselves, gather_bytes of them, and back into a slot: the same bits. */
+/* One token of a head as bytes by themselves, gather_bytes of them, and back into a slot: the same bits. Not of q4, which no summary is. */
 size_t gather_bytes(const kv_layout *l);
 void gather_take(const kv_layout *l, uint8_t *out, const uint8_t *head, int t);
 void gather_put(const kv_layout *l, uint8_t *head, int t, const uint8_t *from);

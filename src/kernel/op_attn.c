@@ -68,7 +68,7 @@ static void run_item(void *arg, int64_t index, int worker)
         if (edge && !attn_values_finite(j->a->kv, head, n)) attn_values_careful(&t, head, n);
         else k->values(&t, head, n);
     }
-    if (it->parts == 1) attn_finish(j->a, it, &t.st);
+    if (it->parts == 1) attn_finish(k, j->a, it, &t.st);
 }
 
 /* Joins the parts of a tile, in the order of its keys. */
@@ -82,7 +82,7 @@ static void join_item(void *arg, int64_t index, int worker)
         attn_state part = part_state(j, it, it->part + p);
         attn_state_merge(&all, &part);
     }
-    attn_finish(j->a, it, &all);
+    attn_finish(&j->ctx->table.attn, j->a, it, &all);
 }
 
 /* ---- cutting the batch ---- */

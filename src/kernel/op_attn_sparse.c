@@ -305,7 +305,7 @@ static void run_item(void *arg, int64_t index, int worker)
     }
     if (far) attend_means(j, &w, &it, highest);
     if (j->repeats) put_down(j, &it, &w.t.st);
-    else attn_finish(a, &it, &w.t.st);
+    else attn_finish(&j->ctx->table.attn, a, &it, &w.t.st);
 }
 
 /* ---- 5: repeats ---- */
@@ -362,7 +362,7 @@ static void run_row(void *arg, int64_t index, int worker)
         gather_token(a->kv, w.gathered, n++, attn_page_head(a, &it, page), rep->at[i] % KV_PAGE);
     }
     attend_tokens(j, &w, &it, page, n);
-    attn_finish(a, &it, &w.t.st);
+    attn_finish(&j->ctx->table.attn, a, &it, &w.t.st);
 }
 
 void op_attention_sparse(kernel_ctx *ctx, const op_attn_args *a, const op_sparse *s)

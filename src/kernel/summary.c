@@ -5,27 +5,39 @@
 #include "kernel/gather.h"
 #include "quant/quant.h"
 
-/* The four codes, two halves or one float of a unit as numbers. */
-static inline void unit_values(kv_type type, const uint8_t *unit, float x[4])
+enum { UNIT_MAX = 8 };
+
+/* The codes, two halves or one float of a unit as numbers. */
+static inline void unit_values(kv_type type, const uint8_t *unit, float x[UNIT_MAX])
 {
-    if (type == KV_F32) memcpy(x, unit, sizeof *x);
-    else if (type == KV_BF16)
+    switch (type) {
+    case KV_F32: memcpy(x, unit, sizeof *x); break;
+    case KV_BF16:
         for (int j = 0; j < 2; j++) x[j] = quant_bf16_to_f32((uint16_t)(unit[2 * j] | unit[2 * j + 1] << 8));
-    else
+        break;
+    case KV_Q4:
+        for (int j = 0; j < 4; j++) {
+            x[j] = (float)((unit[j] & 15) - (unit[j] << 1 & 16));
+            x[j + 4] = (float)((unit[j] >> 4) - (unit[j] >> 3 & 16));
+        }
+        break;
+    default:
         for (int j = 0; j < 4; j++) x[j] = (float)(int8_t)unit[j];
+    }
 }
 
+/* mean[]: whole units. */
 static void mean_key(const kv_layout *l, const uint8_t *head, float *mean)
 {
-    const int u = kv_unit(l->type), units = l->dk / u;
+    const int u = kv_unit(l->type), units = kv_key_units(l);
     const uint16_t *scales = (const uint16_t *)(const void *)(head + kv_k_scales(l));
-    for (int c = 0; c < l->dk; c++) mean[c] = 0;
+    for (int c = 0; c < units * u; c++) mean[c] = 0;
     for (int g = 0; g < KV_PAGE / KV_GROUP; g++)
         for (int c = 0; c < units; c++)
             for (int i = 0; i < KV_GROUP; i++) {
-                float x[4], by = 1;
+                float x[UNIT_MAX], by = 1;
                 unit_values(l->type, head + 4 * ((size_t)(g * units + c) * KV_GROUP + (size_t)i), x);
-                if (l->type == KV_Q8) by = quant_bf16_to_f32(scales[kv_k_scale_index(l, g * KV_GROUP + i, c * u)]);
+                if (kv_coded(l->type)) by = quant_bf16_to_f32(scales[kv_k_scale_index(l, g * KV_GROUP + i, c * u)]);
                 for (int j = 0; j < u; j++) mean[c * u + j] += x[j] * by;
             }
     for (int c = 0; c < l->dk; c++) mean[c] *= 1.0f / KV_PAGE;
@@ -38,9 +50,9 @@ static void mean_value(const kv_layout *l, const uint8_t *head, float *mean)
     for (int c = 0; c < l->dv; c++) mean[c] = 0;
     for (int t = 0; t < KV_PAGE / u; t++)
         for (int c = 0; c < l->dv; c++) {
-            float x[4];
+            float x[UNIT_MAX];
             unit_values(l->type, head + kv_v_offset(l) + 4 * ((size_t)t * (size_t)l->dv + (size_t)c), x);
-            for (int j = 0; j < u; j++) mean[c] += l->type == KV_Q8 ? x[j] * scales[t * u + j] : x[j];
+            for (int j = 0; j < u; j++) mean[c] += kv_coded(l->type) ? x[j] * scales[t * u + j] : x[j];
         }
     for (int c = 0; c < l->dv; c++) mean[c] *= 1.0f / KV_PAGE;
 }
@@ -59,9 +71,9 @@ void summary_make(const kv_layout *l, const uint8_t *page, uint8_t *summaries, i
         float key[KV_DIMS_MAX], value[KV_DIMS_MAX];
         mean_key(l, from, key);
         mean_value(l, from, value);
-        if (y.type == KV_Q8) { /* as they were before they were stored: storing rotates again */
-            attn_rotate(key, l->dk);
-            attn_rotate(value, l->dv);
+        if (y.type == KV_Q8) { /* the means are rotated as the page is, and shall stay so: storing rotates once more by blocks */
+            attn_rotate(key, l->dk, KV_BLOCK);
+            attn_rotate(value, l->dv, KV_BLOCK);
         }
         attn_store_ref(&y, slot_head(&y, summaries, index, h), (int)(index % KV_PAGE), 1, key, l->dk, value, l->dv);
     }

@@ -1,7 +1,8 @@
 /* Summaries of pages: what stands for a page where its tokens are too many to be looked at one by one.
  *
  * The summary of a page is one token: for each KV head the mean of the keys and the mean of the values of the page. Summaries lie in pages
- * themselves, KV_PAGE of them in one, of q8 where the page is and else of bfloat16, so every kernel for pages works on them.
+ * themselves, KV_PAGE of them in one, of q8 where the page is of q8 or q4 and else of bfloat16, so every kernel for pages works on them. Their
+ * values are rotated as those of the page, so that one running softmax goes over tokens and summaries.
  */
 #ifndef KERNEL_SUMMARY_H
 #define KERNEL_SUMMARY_H
@@ -9,7 +10,7 @@
 #include "kernel/kv_layout.h"
 
 /* Of the pages that hold the summaries of pages of layout l. */
-static inline kv_layout summary_layout(const kv_layout *l) { return (kv_layout){l->type == KV_Q8 ? KV_Q8 : KV_BF16, l->heads, l->dk, l->dv}; }
+static inline kv_layout summary_layout(const kv_layout *l) { return (kv_layout){kv_coded(l->type) ? KV_Q8 : KV_BF16, l->heads, l->dk, l->dv}; }
 /* Bytes of one summary taken by itself: for each head what gather_take gives. */
 size_t summary_bytes(const kv_layout *l);
 

@@ -135,8 +135,10 @@ kernel_ctx *model_kernel(const model *m) { return m->ctx; }
 int64_t model_weight_bytes(const model *m) { return m->weight_bytes; }
 uint64_t model_fingerprint(const model *m) { return m->fingerprint; }
 
+/* Layers with a window keep 8 bits where the others have 4: what they hold does not grow with the text, so there is little to save. */
 static kv_layer kv_layer_of(const layer_spec *y, kv_type type)
 {
+    if (y->gqa.window && type == KV_Q4) type = KV_Q8;
     if (y->mixer == MIXER_DELTA) return (kv_layer){.layout = delta_layout(&y->delta.shape), .window = 1};
     return (kv_layer){.layout = {.type = type, .heads = y->gqa.kv_heads, .dk = y->gqa.dk, .dv = y->gqa.dv}, .window = y->gqa.window};
 }

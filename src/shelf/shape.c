@@ -20,7 +20,7 @@ enum { HEADS_MAX = 4096, ELEMENTS_MAX = 65536, PAGE_MAX = 1 << 28 };
 static bool layer_good(const kv_layer *l)
 {
     const kv_layout *y = &l->layout;
-    return y->type >= 0 && (y->type < KV_TYPES || (y->type == KV_STATE && l->window == 1)) && y->heads > 0 && y->heads <= HEADS_MAX && y->dk > 0 && y->dk <= ELEMENTS_MAX && y->dk % 4 == 0
+    return y->type >= 0 && y->type < KV_TYPES && (y->type != KV_STATE || l->window == 1) && y->heads > 0 && y->heads <= HEADS_MAX && y->dk > 0 && y->dk <= ELEMENTS_MAX && y->dk % 4 == 0
            && y->dv > 0 && y->dv <= ELEMENTS_MAX && y->dv % 4 == 0 && l->window >= 0 && l->window <= SHELF_TOKENS_MAX
            && kv_page_bytes(y) <= PAGE_MAX;
 }
@@ -98,7 +98,7 @@ cj_err shape_decode(shelf_shape *out, const uint8_t *bytes, size_t n, cj_diag *d
     for (uint32_t i = 0; i < h.layers; i++) {
         stored_layer l;
         memcpy(&l, bytes + sizeof h + i * sizeof l, sizeof l);
-        small = small && l.type <= KV_STATE && l.heads <= HEADS_MAX && l.dk <= ELEMENTS_MAX && l.dv <= ELEMENTS_MAX;
+        small = small && l.type < KV_TYPES && l.heads <= HEADS_MAX && l.dk <= ELEMENTS_MAX && l.dv <= ELEMENTS_MAX;
         if (small) layers[i] = (kv_layer){{(kv_type)l.type, (int)l.heads, (int)l.dk, (int)l.dv}, l.window};
     }
     shelf_key key = {h.model, h.mode, layers, (int)h.layers};

@@ -114,6 +114,29 @@ def asked_together():
         shelf("rm", name)
 
 
+def four_bits():
+    """--kv q4: smaller pages, which are listed, verified, moved and asked like others; those of q8 are no part of them."""
+    read("八")
+    done = read("四", "--kv", "q4")
+    assert done["tokens_before"] == 0, done
+    assert read("又四", "--kv", "q4")["tokens_before"] == done["tokens"]
+    eight, four = shelf("show", "八"), shelf("show", "四")
+    assert (eight["kv"], four["kv"]) == ("q8", "q4") and four["bytes"] < eight["bytes"] and four["tokens"] == eight["tokens"], (eight, four)
+    assert shelf("verify") == {"damaged": []}
+    path, elsewhere = home.path("四.juan"), os.path.join(home.folder, "far")
+    shelf("export", "四", path)
+    e = shelf("import", path, JUAN_HOME=elsewhere)
+    assert e["kv"] == "q4" and shelf("verify", "四", JUAN_HOME=elsewhere) == {"damaged": []}, e
+    r = home.ok("ask", "四", "老和尚讲了几个故事？", "--model", home.model(), "-n", "4", "--json").json()
+    assert r["evidence"] and all(TEXT[e["start"]:e["end"]] == e["quote"] for e in r["evidence"] if e["verified"]), r
+    home.ok("ask", "四", "老和尚讲了几个故事？", "--model", home.model(), "-n", "4", "--direct", "--json")
+    home.fails(3, "ask", "八", "四", "谁？", says="q4")
+    assert read("四")["tokens_before"] == done["tokens"] and shelf("show", "四")["kv"] == "q8"  # what 八 has
+    home.fails(2, "read", home.path("shan.txt"), "--as", "四", "--model", home.model(), "--kv", "q3", says="--kv")
+    for name in ("八", "四", "又四"):
+        shelf("rm", name)
+
+
 def repaired():
     assert len(segments()) == 1, segments()
     flip(segments()[0], -1000)
@@ -181,5 +204,5 @@ def spoilt():
         home.fails(3, "shelf", *command, says="index.db")
 
 
-juan.run([("an empty shelf", empty), ("list and show", listed), ("export and import", moved), ("several entries together, and directly", asked_together), ("verify, and reading again", repaired), ("rm", removed), ("every level reads what every other wrote", levels), ("and the states of recurrent layers", states),
+juan.run([("an empty shelf", empty), ("list and show", listed), ("export and import", moved), ("several entries together, and directly", asked_together), ("pages of four bits", four_bits), ("verify, and reading again", repaired), ("rm", removed), ("every level reads what every other wrote", levels), ("and the states of recurrent layers", states),
           ("usage", usage), ("an index that is none", spoilt)], home)

@@ -143,9 +143,11 @@ static double score_of(const attn_case *c, int s, int64_t i, int64_t j, int head
 {
     const uint8_t *at = c->pages[s][j / KV_PAGE] + (size_t)(head / (c->shape.heads / c->kv.heads)) * kv_head_bytes(&c->kv);
     double sum = 0;
+    float key[512];
+    attn_key(&c->kv, at, (int)(j % KV_PAGE), key);
     *magnitude = 0;
     for (int d = 0; d < c->kv.dk; d++) {
-        double product = q[d] * (double)attn_key(&c->kv, at, (int)(j % KV_PAGE), d) * (double)c->args.scale;
+        double product = q[d] * (double)key[d] * (double)c->args.scale;
         sum += product;
         *magnitude += fabs(product);
     }
@@ -178,15 +180,18 @@ void attn_case_row(const attn_case *c, int s, int64_t row, int head, double *out
         const uint8_t *at = c->pages[s][j / KV_PAGE] + (size_t)(head / (c->shape.heads / c->kv.heads)) * kv_head_bytes(&c->kv);
         double p = exp(scores[j] - max) / sum;
         if (mass) mass[j] += p;
+        float value[512];
+        attn_value(&c->kv, at, (int)(j % KV_PAGE), value);
         for (int d = 0; d < c->kv.dv; d++) {
-            double v = (double)attn_value(&c->kv, at, (int)(j % KV_PAGE), d);
-            out[d] += p * v;
-            scale[d] += p * fabs(v);
+            out[d] += p * (double)value[d];
+            scale[d] += p * fabs((double)value[d]);
         }
     }
-    for (int d = 0; c->kv.type == KV_Q8 && d + KV_BLOCK <= c->kv.dv; d += KV_BLOCK) { /* rounding spreads over a rotated block */
-        for (int e = d; e < d + KV_BLOCK; e++) scale[d] = fmax(scale[d], scale[e]);
-        for (int e = d; e < d + KV_BLOCK; e++) scale[e] = scale[d];
+    const int width = kv_value_rotation(c->kv.type, c->kv.dv);
+    for (int d = 0; width && d < c->kv.dv; d += width) { /* rounding spreads over what is rotated together; and many a code of 4 bits is 0 */
+        const int end = d + width < c->kv.dv ? d + width : c->kv.dv;
+        for (int e = d; e < end; e++) scale[d] = fmax(scale[d], scale[e]);
+        for (int e = d; e < end; e++) scale[e] = scale[d];
     }
     free(scores);
 }

@@ -94,6 +94,12 @@ static const attn_shape shapes[] = {
     {KV_Q8, 4, 1, 256, 256, .n_seqs = 1, .pos = {3000}, .count = {1}, .rope_dims = 256, .stride = 1024, .trained = 2048},
     {KV_Q8, 6, 3, 12, 4, .window = 3, .n_seqs = 1, .pos = {250}, .count = {70}},
     {KV_Q8, 6, 3, 12, 4, .window = 1, .n_seqs = 1, .pos = {250}, .count = {20}},
+    {KV_Q4, 14, 2, 64, 64, .n_seqs = 1, .pos = {260}, .count = {90}, .rope_dims = 64, .stride = 256, .trained = 640},
+    {KV_Q4, 4, 1, 256, 256, .window = 200, .n_seqs = 1, .pos = {77}, .count = {140}},
+    {KV_Q4, 16, 4, 28, 52, .softcap = 5, .sinks = true, .n_seqs = 2, .pos = {300, 0}, .count = {1, 30}, .rope_dims = 28, .stride = 128, .trained = 129},
+    {KV_Q4, 4, 1, 256, 256, .n_seqs = 1, .pos = {3000}, .count = {1}, .rope_dims = 256, .stride = 1024, .trained = 2048},
+    {KV_Q4, 6, 3, 12, 4, .window = 3, .n_seqs = 1, .pos = {250}, .count = {70}},
+    {KV_Q4, 8, 2, 80, 48, .n_seqs = 2, .pos = {1000, 5}, .count = {1, 9}, .rope_dims = 40, .interleaved = true, .stride = 256, .trained = 300},
 };
 enum { SHAPES = sizeof shapes / sizeof *shapes };
 
@@ -105,7 +111,7 @@ typedef struct bound {
 /* Whether queries and weights are rounded to bfloat16. */
 static bool rounds(const subject *of, kv_type type) { return !of->exact && type != KV_F32 && (of->level == KERNEL_AMX || (of->plain && of->plain == plain_amx)); }
 /* Whether they become 16-bit codes. */
-static bool codes(const subject *of, kv_type type) { return !of->exact && type == KV_Q8 && (of->plain || of->level != KERNEL_REF); }
+static bool codes(const subject *of, kv_type type) { return !of->exact && kv_coded(type) && (of->plain || of->level != KERNEL_REF); }
 
 /* Half a unit in the last place of a bfloat16 is 2^-8 = 3.9e-3, of a 16-bit code 1.5e-5 of the largest; float32 keeps its own. */
 static bound bound_of(const subject *of, kv_type type)
@@ -233,9 +239,9 @@ static void check_store_of(const subject *of, const kv_layout *l, uint32_t seed)
 
 static void check_store(const subject *of)
 {
-    static const int sizes[][2] = {{256, 256}, {64, 64}, {128, 96}, {28, 52}, {12, 4}, {24, 36}, {512, 512}, {100, 20}};
+    static const int sizes[][2] = {{256, 256}, {64, 64}, {128, 96}, {28, 52}, {12, 4}, {24, 36}, {512, 512}, {100, 20}, {80, 48}};
     for (int type = 0; type < KV_TYPES; type++)
-        for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        for (size_t i = 0; kv_type_name(type) && i < sizeof sizes / sizeof *sizes; i++)
             check_store_of(of, &(kv_layout){(kv_type)type, 1, sizes[i][0], sizes[i][1]}, (uint32_t)(10 * i) + (uint32_t)type);
 }
 
@@ -423,8 +429,8 @@ static void check_bins(kernel_ctx *ctx, attn_case *c, op_mass all, int64_t keys)
 
 static void check_mass(const subject *of)
 {
-    static const int which[] = {0, 3, 5, 10, 12};
-    for (int n = 0; n < 5; n++) {
+    static const int which[] = {0, 3, 5, 10, 12, 16, 18};
+    for (int n = 0; n < 7; n++) {
         attn_case c;
         attn_shape shape = shapes[which[n]];
         attn_case_make(&c, &shape);

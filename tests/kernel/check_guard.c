@@ -198,6 +198,7 @@ static void check_attention(kernel_level level, bool exact, bool end)
     for (int i = 0; i < 4; i++)
         for (kv_type type = KV_F32; type < KV_TYPES; type++) {
             attn_shape shape = shapes[i];
+            if (!kv_type_name(type)) continue;
             shape.type = type;
             NAME(level, exact, end, "attention, shape %d over %s pages", i, kv_type_name(type));
             check_attention_shape(ctx, &shape, end);

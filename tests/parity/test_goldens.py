@@ -121,6 +121,10 @@ def divergences(got, want):
         yield sum(math.exp(a) * (a - b) for a, b in zip(p, q))
 
 
+# What 4 bits cost random models with small heads, where a wrong code would cost several times as much.
+MOST = {"bf16": 1e-3, "q8": 1e-3, "q4": 0.15}
+
+
 def fast_is_close(kv):
     def test():
         for case in CASES:
@@ -130,10 +134,10 @@ def fast_is_close(kv):
                 # A router with random weights stands on the edge between two experts at some positions, and any rounding tips it
                 # over there: what a mixture is held to is the median.
                 middle = statistics.median(kl) if "moe" in case or "next" in case else statistics.mean(kl)
-                assert middle <= 1e-3, f"{case} {' '.join(split)}: KL {middle:.1e}, at most 1e-3"
+                assert middle <= MOST[kv], f"{case} {' '.join(split)}: KL {middle:.1e}, at most {MOST[kv]}"
     return test
 
 
 tap.run([(f"{case} exact at {level}", exact_at(case, level)) for level in LEVELS for case in CASES]
         + [("qwen3_5 as GGUF", gguf_is_the_folder), ("experts in two tensors", fused_experts_are_the_same)]
-        + [(f"fast path, {kv} pages, is close", fast_is_close(kv)) for kv in ("bf16", "q8")])
+        + [(f"fast path, {kv} pages, is close", fast_is_close(kv)) for kv in MOST])

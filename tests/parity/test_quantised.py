@@ -86,7 +86,7 @@ def is_close(level, shape, stored, ways):
 def same_bits(level, stored, n=LONG):
     def test():
         path = model("tiny-gemma3", stored)
-        for kv in ("bf16", "q8"):
+        for kv in ("bf16", "q8", "q4"):
             first = None
             for threads in "123":
                 got = logits(path, level, "--kv", kv, "--decode", "8", "--threads", threads, n=n)

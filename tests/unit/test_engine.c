@@ -94,21 +94,23 @@ static void prefixes_are_reused(void **state)
 static void fast_mode_is_the_same_at_any_thread_count(void **state)
 {
     (void)state;
+    static const kv_type kinds[] = {KV_Q8, KV_Q4};
     float first[VOCAB], got[VOCAB];
-    for (int threads = 1; threads <= 4; threads++) {
-        engine *e = open_engine("gemma3", false, KV_Q8, threads);
+    for (int i = 0; i < 8; i++) {
+        const int threads = i % 4 + 1;
+        engine *e = open_engine("gemma3", false, kinds[i / 4], threads);
         cold(e, ids, N, threads == 1 ? first : got);
         if (threads > 1) assert_memory_equal(first, got, sizeof got);
         engine_close(&e);
     }
 }
 
-static void restored_is_cold(void **state)
+/* Where tokens share bytes too: of q4, values of two tokens lie in one. */
+static void restored_is_cold_with(kv_type kv)
 {
-    (void)state;
     char path[64];
     snprintf(path, sizeof path, "/tmp/cj-session-%ld", (long)getpid());
-    engine *e = open_engine("gemma3", false, KV_BF16, 1);
+    engine *e = open_engine("gemma3", false, kv, 1);
     session *s = NULL, *back = NULL;
     float got[VOCAB], want[VOCAB];
     int64_t reused;
@@ -126,7 +128,7 @@ static void restored_is_cold(void **state)
     session_close(&back);
     engine_close(&e);
     /* another model and other settings refuse it, and so does a damaged or cut file */
-    const struct { const char *model; kv_type kv; } others[] = {{"gemma3-mqa", KV_BF16}, {"gemma3", KV_Q8}};
+    const struct { const char *model; kv_type kv; } others[] = {{"gemma3-mqa", kv}, {"gemma3", KV_Q8}};
     for (size_t i = 0; i < 2; i++) {
         e = open_engine(others[i].model, false, others[i].kv, 1);
         assert_int_equal(session_open(&s, e, 0, NULL), CJ_OK);
@@ -135,13 +137,41 @@ static void restored_is_cold(void **state)
         session_close(&s);
         engine_close(&e);
     }
-    e = open_engine("gemma3", false, KV_BF16, 1);
+    e = open_engine("gemma3", false, kv, 1);
     assert_int_equal(session_open(&s, e, 0, NULL), CJ_OK);
     for (off_t size = file_size(path) - 1; size > 0; size = size * 2 / 3) {
         assert_int_equal(truncate(path, size), 0);
         assert_int_equal(session_load(s, path, NULL), CJ_E_INPUT);
     }
     unlink(path);
+    session_close(&s);
+    engine_close(&e);
+}
+
+static void restored_is_cold(void **state)
+{
+    (void)state;
+    restored_is_cold_with(KV_BF16);
+    restored_is_cold_with(KV_Q4);
+}
+
+/* What is cut back and written anew is as if it had never been there. */
+static void written_over_is_cold(void **state)
+{
+    (void)state;
+    engine *e = open_engine("llama", false, KV_Q4, 1);
+    session *s = NULL;
+    float got[VOCAB], want[VOCAB];
+    int32_t other[N];
+    int64_t reused;
+    memcpy(other, ids, sizeof ids);
+    for (int i = 33; i < N; i++) other[i] = (other[i] + 7) % VOCAB;
+    assert_int_equal(session_open(&s, e, 0, NULL), CJ_OK);
+    last_logits(s, other, N, NULL, got);
+    last_logits(s, ids, N, &reused, got);
+    assert_int_equal(reused, 33); /* a chunk ends there: the same calls follow */
+    cold(e, ids, N, want);
+    assert_memory_equal(got, want, sizeof got);
     session_close(&s);
     engine_close(&e);
 }
@@ -336,7 +366,7 @@ int main(void)
     for (int i = 0; i < N; i++) ids[i] = (i * 37 + 11) % VOCAB;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(prefixes_are_reused), cmocka_unit_test(fast_mode_is_the_same_at_any_thread_count),
-        cmocka_unit_test(restored_is_cold), cmocka_unit_test(a_damaged_snapshot_is_refused),
+        cmocka_unit_test(restored_is_cold), cmocka_unit_test(written_over_is_cold), cmocka_unit_test(a_damaged_snapshot_is_refused),
         cmocka_unit_test(a_cancel_leaves_a_good_session),
         cmocka_unit_test(what_cannot_be_is_refused), cmocka_unit_test(no_memory_is_an_error), cmocka_unit_test(sampling_keeps_its_promises),
     };

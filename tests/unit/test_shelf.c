@@ -9,6 +9,7 @@
 #include <sqlite3.h>
 
 #include "base/clock.h"
+#include "shelf/segment.h"
 #include "../support/shelf_case.h"
 #include "shelf/inner.h"
 
@@ -516,8 +517,13 @@ static void what_does_not_fit_is_refused(void **state)
     cj_diag_text(&d, CJ_LANG_EN, text, sizeof text);
     assert_non_null(strstr(text, "a was read with tiny; its pages are of no use to another."));
     kv_layer changed[CASE_LAYERS] = {case_layers[0], case_layers[1], case_layers[2]};
-    changed[1].window = 300;
     kv_cache *kv = NULL;
+    changed[0].layout.type = KV_Q4; /* pages of another kind */
+    key = case_key();
+    key.layers = changed;
+    assert_int_equal(shelf_entry_fits(e, &key, "tiny", &d), CJ_E_UNSUPPORTED);
+    changed[0] = case_layers[0];
+    changed[1].window = 300;
     int64_t count;
     assert_int_equal(kv_open(&kv, changed, CASE_LAYERS, NULL), CJ_OK);
     assert_int_equal(shelf_attach(e, kv, N, &count, &d), CJ_E_UNSUPPORTED);
@@ -730,6 +736,69 @@ static void without_windows_every_token_is_a_checkpoint(void **state)
     case_remove(folder);
 }
 
+/* A stored shape names kinds of pages that there are, and a state only where a layer keeps one. */
+static void shapes_are_of_known_kinds(void **state)
+{
+    (void)state;
+    enum { HEAD = 32, STORED_LAYER = 24 }; /* src/shelf/shape.c */
+    static const int64_t windows[] = {0, 1, 200};
+    for (uint32_t type = 0; type < 300; type++)
+        for (int i = 0; i < 3; i++) {
+            kv_layer layer = {.layout = {KV_Q4, 2, 16, 12}, .window = windows[i]};
+            shelf_key key = {.model = 1, .mode = 2, .layers = &layer, .n_layers = 1};
+            const bool good = type == KV_STATE ? windows[i] == 1 : type < KV_TYPES;
+            uint8_t bytes[HEAD + STORED_LAYER];
+            shelf_shape s, back;
+            assert_int_equal(shape_init(&s, &key, NULL), CJ_OK);
+            assert_int_equal(shape_bytes(&s), sizeof bytes);
+            shape_encode(&s, bytes);
+            memcpy(bytes + HEAD, &type, sizeof type);
+            cj_err e = shape_decode(&back, bytes, sizeof bytes, NULL);
+            if ((e == CJ_OK) != good) fail_msg("type %u, window %d: %d", type, (int)windows[i], (int)e);
+            layer.layout.type = (kv_type)type;
+            shelf_shape same = {.model = 1, .mode = 2, .n_layers = 1, .layers = &layer};
+            if (!e) assert_true(shape_same(&back, &same));
+            if (!e) shape_deinit(&back);
+            shape_deinit(&s);
+        }
+}
+
+/* Pages of q4 are kept and come back as any others; those of q8 are no part of it. */
+static void pages_of_four_bits_are_pages(void **state)
+{
+    (void)state;
+    enum { N = 40000 };
+    static const kv_layer four[CASE_LAYERS] = {{.layout = {KV_Q4, 1, 16, 8}}, {.layout = {KV_Q8, 1, 4, 8}, .window = 200}, {.layout = {KV_Q4, 1, 4, 4}}};
+    static const kv_layer eight[CASE_LAYERS] = {{.layout = {KV_Q8, 1, 16, 8}}, {.layout = {KV_Q8, 1, 4, 8}, .window = 200}, {.layout = {KV_Q8, 1, 4, 4}}};
+    char *folder = case_folder();
+    shelf *s = open_shelf(folder);
+    int32_t *ids = case_ids(N, N, 0);
+    shelf_plan p = case_plan("eight", ids, N);
+    p.key.layers = eight;
+    write_to(s, &p, N, 0);
+    p.name = "four";
+    p.key.layers = four;
+    write_to(s, &p, N, 0);
+    p.name = "again";
+    write_to(s, &p, N, N);
+    shelf_entry *e = NULL;
+    kv_cache *kv = NULL;
+    int64_t count;
+    seen w;
+    assert_int_equal(shelf_read(s, &e, "four", NULL), CJ_OK);
+    assert_int_equal(kv_open(&kv, four, CASE_LAYERS, NULL), CJ_OK);
+    assert_int_equal(shelf_attach(e, kv, N, &count, NULL), CJ_OK);
+    assert_int_equal(count, N);
+    assert_int_equal(kv_check(kv, 0, 0, N, NULL), CJ_OK);
+    for (int64_t i = 0; i < count; i++) assert_int_equal(kv_pages(kv, 0)[i / KV_PAGE][i % KV_PAGE], case_mark(ids, i, 0));
+    kv_close(&kv);
+    shelf_entry_close(&e);
+    assert_int_equal(verify(s, NULL, &w), 0);
+    free(ids);
+    shelf_close(&s);
+    case_remove(folder);
+}
+
 /* Segments end at documents, but not at every small one. */
 static void cuts_are_where_segments_end(void **state)
 {
@@ -772,6 +841,8 @@ int main(void)
         cmocka_unit_test(clocks_are_for_people),
         cmocka_unit_test(without_windows_every_token_is_a_checkpoint),
         cmocka_unit_test(cuts_are_where_segments_end),
+        cmocka_unit_test(shapes_are_of_known_kinds),
+        cmocka_unit_test(pages_of_four_bits_are_pages),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,70 +7,97 @@
 
 /* ---- storing ---- */
 
-/* One of the five stages of a fast Hadamard transform of 32 elements, each the same: after all five every index is where it was. */
-static void rotate_stage(float *to, const float *from, float by)
+void attn_rotate(float *x, int n, int width)
 {
-    enum { HALF = KV_BLOCK / 2 };
-    for (int i = 0; i < HALF; i++) {
-        to[i] = (from[2 * i] + from[2 * i + 1]) * by;
-        to[i + HALF] = (from[2 * i] - from[2 * i + 1]) * by;
+    const float by = attn_rotate_by(width);
+    for (; width && n >= width; n -= width, x += width) {
+        for (int half = 1; half < width; half *= 2)
+            for (int i = 0; i < width; i += 2 * half)
+                for (int j = i; j < i + half; j++) {
+                    float a = x[j], b = x[j + half];
+                    x[j] = a + b;
+                    x[j + half] = a - b;
+                }
+        for (int i = 0; i < width; i++) x[i] *= by;
     }
 }
 
-void attn_rotate(float *x, int n)
+float attn_code_scale(kv_type type, float top, float high, bool finite)
 {
-    for (; n >= KV_BLOCK; n -= KV_BLOCK, x += KV_BLOCK) {
-        float y[KV_BLOCK], z[KV_BLOCK];
-        rotate_stage(y, x, 1);
-        rotate_stage(z, y, 1);
-        rotate_stage(y, z, 1);
-        rotate_stage(z, y, 1);
-        rotate_stage(x, z, ATTN_ROTATE_BY);
-    }
+    if (!finite) return NAN;
+    if (top < ATTN_CODE_ZERO) return 0;
+    return type == KV_Q8 ? top / 127 : high < top ? top / 8 : -top / 8;
 }
 
-float attn_code_scale(float max, bool finite) { return !finite ? NAN : max < ATTN_CODE_ZERO ? 0 : max / 127; }
-
-static float q8_scale(const float *x, int n)
+static float code_scale(kv_type type, const float *x, int n)
 {
-    float max = 0;
+    float top = 0, high = 0;
     bool finite = true;
     for (int i = 0; i < n; i++) {
         float a = fabsf(x[i]);
-        max = a > max ? a : max;
+        top = a > top ? a : top;
+        high = x[i] > high ? x[i] : high;
         finite = finite && a < INFINITY;
     }
-    return attn_code_scale(max, finite);
+    return attn_code_scale(type, top, high, finite);
 }
 
-/* As a bfloat16, rounded up: no code passes 127. */
-static uint16_t q8_scale_bf16(float scale) { return isnan(scale) ? quant_f32_to_bf16(scale) : (uint16_t)((quant_f32_bits(scale) + 0xffffu) >> 16); }
+/* A scale as a bfloat16: of 8-bit codes rounded up, so that no code passes 127. */
+static uint16_t scale_bf16(kv_type type, float scale)
+{
+    return type == KV_Q4 || isnan(scale) ? quant_f32_to_bf16(scale) : (uint16_t)((quant_f32_bits(scale) + 0xffffu) >> 16);
+}
 
-/* What the codes of a scale are multiplied by; all are 0 where the scale says nothing. */
-static float q8_inverse(float scale) { return scale > 0 ? 1 / scale : 0; }
-static int8_t q8_code(float x, float inverse) { return inverse > 0 ? (int8_t)lrintf(x * inverse) : 0; }
+/* What numbers are multiplied by to become codes; all codes are 0 where the scale says nothing. */
+static float code_inverse(float scale) { return fabsf(scale) > 0 ? 1 / scale : 0; }
+
+static int code_of(kv_type type, float x, float inverse)
+{
+    if (inverse == 0) return 0;
+    const long code = lrintf(x * inverse);
+    return type == KV_Q4 && code > 7 ? 7 : (int)code;
+}
+
+/* Element i of a part. */
+static void put_code(kv_type type, uint8_t *part, size_t i, int code)
+{
+    if (type == KV_Q8) {
+        part[i] = (uint8_t)code;
+        return;
+    }
+    uint8_t *byte = part + i / 8 * 4 + i % 4;
+    *byte = (uint8_t)(i % 8 < 4 ? (*byte & 0xf0) | (code & 15) : (*byte & 15) | (code & 15) << 4);
+}
+
+static int get_code(kv_type type, const uint8_t *part, size_t i)
+{
+    if (type == KV_Q8) return (int8_t)part[i];
+    const int byte = part[i / 8 * 4 + i % 4], half = i % 8 < 4 ? byte & 15 : byte >> 4;
+    return half < 8 ? half : half - 16;
+}
+
+static void store_codes(const kv_layout *l, uint8_t *head, int t, const float *k, const float *v)
+{
+    uint8_t *values = head + kv_v_offset(l);
+    uint16_t *k_scales = (uint16_t *)(void *)(head + kv_k_scales(l));
+    float *v_scales = (float *)(void *)(head + kv_v_scales(l)), x[KV_DIMS_MAX];
+    attn_rotate(memcpy(x, k, (size_t)l->dk * sizeof *x), l->dk, kv_key_rotation(l->type));
+    for (int c0 = 0; c0 < l->dk; c0 += KV_BLOCK) {
+        int end = c0 + KV_BLOCK < l->dk ? c0 + KV_BLOCK : l->dk;
+        uint16_t scale = k_scales[kv_k_scale_index(l, t, c0)] = scale_bf16(l->type, code_scale(l->type, x + c0, end - c0));
+        float inverse = code_inverse(quant_bf16_to_f32(scale));
+        for (int c = c0; c < end; c++) put_code(l->type, head, kv_k_index(l, t, c), code_of(l->type, x[c], inverse));
+    }
+    for (int c = l->dk; c < kv_key_units(l) * kv_unit(l->type); c++) put_code(l->type, head, kv_k_index(l, t, c), 0);
+    attn_rotate(memcpy(x, v, (size_t)l->dv * sizeof *x), l->dv, kv_value_rotation(l->type, l->dv));
+    float inverse = code_inverse(v_scales[t] = code_scale(l->type, x, l->dv));
+    for (int c = 0; c < l->dv; c++) put_code(l->type, values, kv_v_index(l, t, c), code_of(l->type, x[c], inverse));
+}
 
 static void put(kv_type type, void *part, size_t i, float x)
 {
     if (type == KV_F32) ((float *)part)[i] = x;
     else ((uint16_t *)part)[i] = quant_f32_to_bf16(x);
-}
-
-static void store_q8(const kv_layout *l, uint8_t *head, int t, const float *k, const float *v)
-{
-    int8_t *keys = (int8_t *)head, *values = (int8_t *)head + kv_v_offset(l);
-    uint16_t *k_scales = (uint16_t *)(void *)(head + kv_k_scales(l));
-    float *v_scales = (float *)(void *)(head + kv_v_scales(l)), x[KV_DIMS_MAX];
-    attn_rotate(memcpy(x, k, (size_t)l->dk * sizeof *x), l->dk);
-    for (int c0 = 0; c0 < l->dk; c0 += KV_BLOCK) {
-        int end = c0 + KV_BLOCK < l->dk ? c0 + KV_BLOCK : l->dk;
-        uint16_t scale = k_scales[kv_k_scale_index(l, t, c0)] = q8_scale_bf16(q8_scale(x + c0, end - c0));
-        float inverse = q8_inverse(quant_bf16_to_f32(scale));
-        for (int c = c0; c < end; c++) keys[kv_k_index(l, t, c)] = q8_code(x[c], inverse);
-    }
-    attn_rotate(memcpy(x, v, (size_t)l->dv * sizeof *x), l->dv);
-    float inverse = q8_inverse(v_scales[t] = q8_scale(x, l->dv));
-    for (int c = 0; c < l->dv; c++) values[kv_v_index(l, t, c)] = q8_code(x[c], inverse);
 }
 
 static void store_one(const kv_layout *l, uint8_t *head, int t, const float *k, const float *v)
@@ -81,7 +108,7 @@ static void store_one(const kv_layout *l, uint8_t *head, int t, const float *k, 
 
 void attn_store_ref(const kv_layout *l, uint8_t *head, int t, int n, const float *k, int64_t ldk, const float *v, int64_t ldv)
 {
-    for (int i = 0; i < n; i++) (l->type == KV_Q8 ? store_q8 : store_one)(l, head, t + i, k + i * ldk, v + i * ldv);
+    for (int i = 0; i < n; i++) (kv_coded(l->type) ? store_codes : store_one)(l, head, t + i, k + i * ldk, v + i * ldv);
 }
 
 /* ---- reading ---- */
@@ -91,21 +118,21 @@ static float get(kv_type type, const uint8_t *part, size_t i)
     switch (type) {
     case KV_F32: return ((const float *)(const void *)part)[i];
     case KV_BF16: return quant_bf16_to_f32(((const uint16_t *)(const void *)part)[i]);
-    default: return (float)((const int8_t *)part)[i];
+    default: return (float)get_code(type, part, i);
     }
 }
 
-/* As it is stored: of q8, rotated. */
+/* As it is stored: of codes, rotated. */
 static float stored_key(const kv_layout *l, const uint8_t *head, int i, int c)
 {
     float x = get(l->type, head, kv_k_index(l, i, c));
-    if (l->type != KV_Q8) return x;
+    if (!kv_coded(l->type)) return x;
     return x * quant_bf16_to_f32(((const uint16_t *)(const void *)(head + kv_k_scales(l)))[kv_k_scale_index(l, i, c)]);
 }
 
 static float v_scale(const kv_layout *l, const uint8_t *head, int i)
 {
-    return l->type == KV_Q8 ? ((const float *)(const void *)(head + kv_v_scales(l)))[i] : 1;
+    return kv_coded(l->type) ? ((const float *)(const void *)(head + kv_v_scales(l)))[i] : 1;
 }
 
 static float stored_value(const kv_layout *l, const uint8_t *head, int i, int c)
@@ -113,25 +140,23 @@ static float stored_value(const kv_layout *l, const uint8_t *head, int i, int c)
     return get(l->type, head + kv_v_offset(l), kv_v_index(l, i, c)) * v_scale(l, head, i);
 }
 
-/* Element c of d, of which the block has to be rotated back first. */
-static float element(const kv_layout *l, const uint8_t *head, int i, int c, int d, float (*stored)(const kv_layout *, const uint8_t *, int, int))
+void attn_key(const kv_layout *l, const uint8_t *head, int i, float *key)
 {
-    int first = c / KV_BLOCK * KV_BLOCK;
-    if (l->type != KV_Q8 || first + KV_BLOCK > d) return stored(l, head, i, c);
-    float x[KV_BLOCK];
-    for (int e = 0; e < KV_BLOCK; e++) x[e] = stored(l, head, i, first + e);
-    attn_rotate(x, KV_BLOCK);
-    return x[c - first];
+    for (int c = 0; c < l->dk; c++) key[c] = stored_key(l, head, i, c);
+    attn_rotate(key, l->dk, kv_key_rotation(l->type));
 }
 
-float attn_key(const kv_layout *l, const uint8_t *head, int i, int c) { return element(l, head, i, c, l->dk, stored_key); }
-float attn_value(const kv_layout *l, const uint8_t *head, int i, int c) { return element(l, head, i, c, l->dv, stored_value); }
+void attn_value(const kv_layout *l, const uint8_t *head, int i, float *value)
+{
+    for (int c = 0; c < l->dv; c++) value[c] = stored_value(l, head, i, c);
+    attn_rotate(value, l->dv, kv_value_rotation(l->type, l->dv));
+}
 
 bool attn_values_finite(const kv_layout *l, const uint8_t *head, int n)
 {
     for (int i = 0; i < n; i++) {
         if (!isfinite(v_scale(l, head, i))) return false;
-        for (int c = 0; c < l->dv && l->type != KV_Q8; c++)
+        for (int c = 0; c < l->dv && !kv_coded(l->type); c++)
             if (!isfinite(stored_value(l, head, i, c))) return false;
     }
     return true;

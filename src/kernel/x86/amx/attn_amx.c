@@ -1,8 +1,8 @@
 /* Attention in AMX tiles: bfloat16 queries, keys, weights and values, summed in float32.
  *
  * Pages of bfloat16 are laid out as tiles already (kv_layout.h): a group of keys is the right operand of q k, two tokens of values that
- * of the weighted sum. What is not quite so (codes of q8, sizes that fill no tile, the last tokens of a page that is not full) is laid
- * out anew, once for all rows. Keys of q8 are multiplied by the scales of their blocks and rounded, as a bfloat16 page would hold them;
+ * of the weighted sum. What is not quite so (codes, sizes that fill no tile, the last tokens of a page that is not full) is laid
+ * out anew, once for all rows. Keys of q8 and q4 are multiplied by the scales of their blocks and rounded, as a bfloat16 page would hold them;
  * values are codes, whole numbers below 128 that bfloat16 holds exactly, and their scales go to the weights, in float32.
  *
  * float32 pages, exact mode and fewer than TILED_ROWS rows are left to the AVX-512 kernels; so is the softmax.
@@ -44,16 +44,31 @@ SIMD_FN i32x16 rounded(f32x16 x)
     return i32x16_add(bits, i32x16_add(odd, i32x16_set1(0x7fff)));
 }
 
-/* Codes 2j and 2j + 1 of each unit of four, times `by`, as a pair of bfloat16. A code is taken as code * 2^24. */
-SIMD_FN i32x16 code_pairs(i32x16 units, const int j, f32x16 by)
+/* Code j of each unit, in the upper bits: a code of 8 bits times 2^24, of 4 bits times 2^28. */
+SIMD_FN f32x16 code_at(const kv_type type, i32x16 units, int j)
 {
-    const i32x16 top = i32x16_set1((int32_t)0xff000000u), upper = i32x16_set1((int32_t)0xffff0000u);
-    f32x16 low = f32x16_from_i32(i32x16_and(i32x16_sll(units, j ? 8 : 24), top));
-    f32x16 high = f32x16_from_i32(i32x16_and(j ? units : i32x16_sll(units, 16), top));
-    return i32x16_or(i32x16_srl(rounded(f32x16_mul(low, by)), 16), i32x16_and(rounded(f32x16_mul(high, by)), upper));
+    const int u = kv_unit(type), bits = 32 / u;
+    const i32x16 top = i32x16_set1(type == KV_Q4 ? (int32_t)0xf0000000u : (int32_t)0xff000000u);
+    return f32x16_from_i32(i32x16_and(i32x16_sll(units, 32 - bits - kv_unit_bit(u, j)), top));
 }
 
-#define CODE_UNIT 0x1p-24f
+static float code_unit(kv_type type) { return type == KV_Q4 ? 0x1p-28f : 0x1p-24f; }
+
+/* Codes 2j and 2j + 1 of each unit, times `by`, as a pair of bfloat16: u / 2 lines, `line` floats from one to the next. */
+SIMD_FN void put_pairs(const kv_type type, float *to, int64_t line, i32x16 units, f32x16 by)
+{
+    const int u = kv_unit(type);
+    for (int j = 0; j < u; j += 2, to += line) {
+        i32x16 low = rounded(f32x16_mul(code_at(type, units, j), by)), high = rounded(f32x16_mul(code_at(type, units, j + 1), by));
+        i32x16_store(to, i32x16_or(i32x16_srl(low, 16), i32x16_and(high, i32x16_set1((int32_t)0xffff0000u))));
+    }
+}
+
+static void put_unit(kv_type type, float *to, int64_t line, i32x16 units, f32x16 by)
+{
+    if (type == KV_Q4) put_pairs(KV_Q4, to, line, units, by);
+    else put_pairs(KV_Q8, to, line, units, by);
+}
 
 /* ---- scores ---- */
 
@@ -78,21 +93,19 @@ static void queries(attn_tile *t)
 /* The first n keys as tiles [group][dk/32][16 pairs][16 tokens][2] in the panel. */
 static void lay_out_keys(attn_tile *t, const uint8_t *head, int n)
 {
-    const int dk = t->kv->dk;
+    const int dk = t->kv->dk, u = kv_unit(t->kv->type);
     char *to = t->panel;
     for (int g = 0; g < n; g += KV_GROUP) {
-        const char *from = (const char *)head + (size_t)g * (size_t)dk * 4 / (size_t)kv_unit(t->kv->type);
+        const char *from = (const char *)head + (size_t)g * (size_t)kv_key_units(t->kv) * 4;
         char *end = to + dk_steps(t) * TILE_BYTES;
         if (t->kv->type == KV_BF16) {
             memcpy(to, from, (size_t)dk / 2 * TILE_LINE);
             to += dk / 2 * TILE_LINE;
         } else {
             const uint16_t *scales = (const uint16_t *)(const void *)(head + kv_k_scales(t->kv));
-            for (int c = 0; c < dk; c += 4, from += TILE_LINE, to += 2 * TILE_LINE) {
-                i32x16 units = i32x16_load(from);
-                f32x16 by = f32x16_mul(f32x16_from_bf16(scales + kv_k_scale_index(t->kv, g, c)), f32x16_set1(CODE_UNIT));
-                i32x16_store(to, code_pairs(units, 0, by));
-                i32x16_store(to + TILE_LINE, code_pairs(units, 1, by));
+            for (int c = 0; c < dk; c += u, from += TILE_LINE, to += u / 2 * TILE_LINE) {
+                f32x16 by = f32x16_mul(f32x16_from_bf16(scales + kv_k_scale_index(t->kv, g, c)), f32x16_set1(code_unit(t->kv->type)));
+                put_unit(t->kv->type, (float *)(void *)to, TILE_LINE / 4, i32x16_load(from), by);
             }
         }
         memset(to, 0, (size_t)(end - to));
@@ -165,8 +178,7 @@ static void lay_out_values(attn_tile *t, const uint8_t *head, int step, int end,
         } else {
             for (int c = 0; c < ld; c += 16) {
                 i32x16 units = f32x16_as_i32(f32x16_load_part(from + c, dv - c < 16 ? dv - c : 16));
-                i32x16_store(to + c, code_pairs(units, 0, f32x16_set1(CODE_UNIT)));
-                i32x16_store(to + ld + c, code_pairs(units, 1, f32x16_set1(CODE_UNIT)));
+                put_unit(t->kv->type, to + c, ld, units, f32x16_set1(code_unit(t->kv->type)));
             }
         }
     }
@@ -221,7 +233,7 @@ static void values(attn_tile *t, const uint8_t *head, int n)
     float by[KV_PAGE], *last = (float *)t->panel + KV_PAGE / 2 * ld; /* where sums of a block that is not full are made */
     _Alignas(64) uint16_t weights[ROWS][KV_PAGE];
     value_steps v = find_values(t, head, n);
-    if (t->kv->type == KV_Q8) {
+    if (kv_coded(t->kv->type)) {
         memset(by, 0, sizeof by);
         memcpy(by, head + kv_v_scales(t->kv), (size_t)n * sizeof *by);
     }
@@ -230,7 +242,7 @@ static void values(attn_tile *t, const uint8_t *head, int n)
     for (int r = 0; r < t->st.rows; r += ROWS) {
         int rows = t->st.rows - r < ROWS ? t->st.rows - r : ROWS, full = rows / BLOCK, rest = rows % BLOCK;
         float *out = t->st.out + r * ld;
-        round_weights(weights, t, r, v.steps, t->kv->type == KV_Q8 ? by : NULL);
+        round_weights(weights, t, r, v.steps, kv_coded(t->kv->type) ? by : NULL);
         add_values(t, out, weights, full, &v);
         if (!rest) continue;
         out += full * BLOCK * ld;
