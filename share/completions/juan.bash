@@ -20,7 +20,7 @@ _juan() {
         eval) names="needle stars ruler longbench agreement" ;;
         outline) names=$(_juan_entries) ;;
         shelf) names="list show rm verify export import gc" ;;
-        run | inspect | tokenize | detokenize | template | quantize | logits | perplexity | bench | rm | pull) names=$(_juan_models) ;;
+        run | inspect | calibrate | tokenize | detokenize | template | quantize | logits | perplexity | bench | rm | pull) names=$(_juan_models) ;;
         esac
     elif [ "$COMP_CWORD" = 3 ] && [ "$command" = shelf ]; then
         case ${COMP_WORDS[2]} in show | rm | verify | export) names=$(_juan_entries) ;; esac

@@ -4,14 +4,12 @@
 #include "base/file.h"
 #include "base/mapped.h"
 #include "document/set.h"
-#include "hub/hub.h"
 #include "reader/ask.h"
+#include "reader/named.h"
 
 struct cj_engine {
-    engine *engine;
+    named_model model;
     session *session;            /* what cj_write has read */
-    finder_head heads[ASK_HEADS_MAX];
-    int n_heads;
     char *snapshots;
 };
 
@@ -28,23 +26,6 @@ static cj_err check_options(const cj_engine_options *opt, engine_options *out, c
     return CJ_OK;
 }
 
-static cj_err open_model(cj_engine *e, const char *name, engine_options *opt, cj_diag *d)
-{
-    hub *h = NULL;
-    char *path = NULL;
-    TRY(hub_open(&h, NULL, NULL, d));
-    if (!name) name = hub_default(h);
-    cj_err err = hub_model_path(h, name, &path, d);
-    if (!err) {
-        e->n_heads = finder_known_heads(hub_find_file(h, name, path), e->heads);
-        opt->path = path;
-        err = engine_open(&e->engine, opt, d);
-    }
-    mem_free(path);
-    hub_close(&h);
-    return err;
-}
-
 cj_err cj_engine_open(cj_engine **out, const cj_engine_options *opt, cj_diag *d)
 {
     engine_options eo;
@@ -53,8 +34,8 @@ cj_err cj_engine_open(cj_engine **out, const cj_engine_options *opt, cj_diag *d)
     TRY(check_options(opt, &eo, d));
     cj_engine *e = mem_zalloc(sizeof *e);
     if (!e) return diag_nomem(d, sizeof *e);
-    cj_err err = open_model(e, opt->model, &eo, d);
-    if (!err) err = session_open(&e->session, e->engine, 0, d);
+    cj_err err = named_open(&e->model, opt->model, NULL, &eo, d);
+    if (!err) err = session_open(&e->session, e->model.engine, 0, d);
     if (err) {
         cj_engine_close(&e);
         return err;
@@ -71,7 +52,7 @@ void cj_engine_close(cj_engine **pe)
     cj_engine *e = *pe;
     if (!e) return;
     session_close(&e->session);
-    engine_close(&e->engine);
+    named_close(&e->model);
     mem_free(e->snapshots);
     mem_free(e);
     *pe = NULL;
@@ -121,7 +102,7 @@ cj_err cj_write(cj_engine *e, const char *prompt, const cj_write_options *opt, c
         .max_tokens = opt->max_tokens, .stops = stops, .n_stops = opt->stop != NULL, .on_piece = pass_piece,
         .on_progress = pass_progress, .arg = &l,
     };
-    TRY(engine_need_tokenizer(e->engine, &t, d));
+    TRY(engine_need_tokenizer(e->model.engine, &t, d));
     token_list_init(&tokens);
     buf_init(&text, SIZE_MAX / 2);
     cj_err err = tokenizer_encode(t, prompt, strlen(prompt), TOKEN_ADD_SPECIAL, &tokens, d);
@@ -202,11 +183,11 @@ cj_err cj_ask(cj_engine *e, const char *const *files, size_t n_files, const char
     static const cj_ask_options usual;
     if (!opt) opt = &usual;
     listener l = {opt->on_text, opt->on_progress, opt->user};
-    ask_options ao = {.heads = e->heads, .n_heads = e->n_heads, .evidence = opt->quotes, .max_tokens = opt->max_tokens,
+    ask_options ao = {.heads = e->model.heads.item, .n_heads = e->model.heads.n, .evidence = opt->quotes, .max_tokens = opt->max_tokens,
                       .snapshots = e->snapshots, .on_text = pass_text, .on_progress = pass_reading, .arg = &l};
     ask_result r = {0};
     cj_err err = document_set_open(&set, files, n_files, &(document_watch){.go_on = pass_opening, .user = &l}, d);
-    if (!err) err = ask_documents(e->engine, set.docs, set.n, question, &ao, &r, d);
+    if (!err) err = ask_documents(e->model.engine, set.docs, set.n, question, &ao, &r, d);
     if (!err) err = box_answer(&set, &r, out, d);
     ask_deinit(&r);
     document_set_close(&set);

@@ -79,37 +79,21 @@ static cj_err open_entries(asked *a, int n, engine_options *opt, cj_diag *d)
 
 /* ---- models ---- */
 
-/* known: where it was, should it not be found by its name; NULL: nowhere. */
-static cj_err open_model(asked *a, const char *name, const char *known, engine_options *opt, engine **out, cj_diag *d)
-{
-    char *path = NULL;
-    cj_err found = hub_model_path(a->hub, name, &path, d);
-    if (found == CJ_E_NOT_FOUND && known && file_exists(known)) found = (path = mem_strdup(known)) ? CJ_OK : diag_nomem(d, strlen(known));
-    TRY(found);
-    if (out == &a->engine) a->n_heads = finder_known_heads(hub_find_file(a->hub, name, path), a->heads);
-    opt->path = path;
-    cj_err e = engine_open(out, opt, d);
-    mem_free(path);
-    return e;
-}
-
 cj_err asked_open(asked *a, const cli *c, int n, bool entries, const char *model_name, const char *answerer, engine_options *opt, cj_diag *d)
 {
     *a = (asked){.c = c};
     engine_options other = *opt; /* an answerer does not depend on how an entry was read */
     TRY(!entries && asked_files(c->argv, n) ? open_files(a, n, d) : open_entries(a, n, opt, d));
-    TRY(hub_open(&a->hub, NULL, NULL, d));
-    const shelf_info *info = a->sources[0].entry ? shelf_entry_info(a->sources[0].entry) : NULL;
-    if (model_name || !info) TRY(open_model(a, model_name ? model_name : hub_default(a->hub), NULL, opt, &a->engine, d));
-    else TRY(open_model(a, info->model_name, info->model_path, opt, &a->engine, d));
-    return answerer ? open_model(a, answerer, NULL, &other, &a->answerer, d) : CJ_OK;
+    const shelf_info *info = !model_name && a->sources[0].entry ? shelf_entry_info(a->sources[0].entry) : NULL;
+    TRY(named_open(&a->reader, info ? info->model_name : model_name, info ? info->model_path : NULL, opt, d));
+    if (a->reader.heads.trouble.code) cli_note(c, &a->reader.heads.trouble);
+    return answerer ? named_open(&a->answerer, answerer, NULL, &other, d) : CJ_OK;
 }
 
 void asked_close(asked *a)
 {
-    engine_close(&a->answerer);
-    engine_close(&a->engine);
-    hub_close(&a->hub);
+    named_close(&a->answerer);
+    named_close(&a->reader);
     for (int i = 0; i < a->n; i++) book_deinit(&a->books[i]);
     for (int i = 0; i < SEARCH_SOURCES_MAX; i++) shelf_entry_close(&a->entries[i]);
     shelf_close(&a->shelf);

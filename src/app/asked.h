@@ -4,7 +4,7 @@
 
 #include "app/ask_view.h"
 #include "document/set.h"
-#include "hub/hub.h"
+#include "reader/named.h"
 
 typedef struct asked {
     const cli *c;
@@ -14,10 +14,7 @@ typedef struct asked {
     book books[SEARCH_SOURCES_MAX];
     search_source sources[SEARCH_SOURCES_MAX];
     int n;                /* of sources, books; and of entries unless there are files */
-    hub *hub;
-    engine *engine, *answerer; /* answerer: NULL when one model does both */
-    finder_head heads[ASK_HEADS_MAX];
-    int n_heads;
+    named_model reader, answerer; /* answerer: without an engine when one model does both */
 } asked;
 
 /* Whether names[n] mean files: one of them is there, or standard input. */

@@ -14,6 +14,7 @@
 #include "base/mapped.h"
 #include "hub/hub.h"
 #include "model/vocab_gguf.h"
+#include "reader/named.h"
 #include "token/tokenizer_json.h"
 
 /* ---- messages ---- */
@@ -88,6 +89,14 @@ int cli_fail(const cli *c, const cj_diag *d)
     cj_diag_text(d, c->lang, text, sizeof text);
     complain(c, text);
     return exit_code(d->code);
+}
+
+void cli_note(const cli *c, const cj_diag *d)
+{
+    char text[4096];
+    if (c->quiet) return;
+    cj_diag_text(d, c->lang, text, sizeof text);
+    print_folded(stderr, "", text);
 }
 
 int cli_usage(const cli *c, msg_id id, const char *arg)
@@ -228,13 +237,8 @@ int cli_vocabulary_open(const cli *c, const char *name, gguf **file, tokenizer *
 int cli_engine_open(const cli *c, const char *name, const engine_options *opt, engine **out)
 {
     engine_options all = opt ? *opt : (engine_options){0};
-    char *path;
     cj_diag d = {0};
     int code = opt ? EXIT_DONE : cli_engine_options(c, &all);
-    if (!code) code = cli_model_path(c, name, &path);
     if (code) return code;
-    all.path = path;
-    if (engine_open(out, &all, &d)) code = cli_fail(c, &d);
-    mem_free(path);
-    return code;
+    return named_engine(out, name, NULL, &all, &d) ? cli_fail(c, &d) : EXIT_DONE;
 }

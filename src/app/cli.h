@@ -74,6 +74,8 @@ void cli_say(const cli *c, msg_id id, const char *args, ...) __attribute__((form
 void cli_print(const cli *c, msg_id id, const char *args, ...) __attribute__((format(printf, 3, 4)));
 /* Reports d on standard error and returns the exit code that goes with it. */
 int cli_fail(const cli *c, const cj_diag *d);
+/* Tells what went wrong and was got over, on standard error. Nothing with --quiet. */
+void cli_note(const cli *c, const cj_diag *d);
 /* A usage error about one argument: sentence and exit code. */
 int cli_usage(const cli *c, msg_id id, const char *arg);
 /* Sends standard output on its way. False once it cannot be written; *why, if not NULL, is then the first errno. */

@@ -31,7 +31,7 @@ static void on_evidence(void *arg, const ask_evidence *evidence, int n)
 static void print_speed(const asking *a)
 {
     const ask_result *r = &a->result;
-    const engine *e = a->about.engine;
+    const engine *e = a->about.reader.engine;
     int64_t memory = cpu_memory_peak();
     kernel_ceilings c;
     double read_floor = 0, write_floor = 0;
@@ -40,7 +40,7 @@ static void print_speed(const asking *a)
         char all[TERM_TEXT];
         cli_say(a->c, MSG_ASK_DIRECT_SPEED, "%.1f" ARG "%s", cli_rate(r->written_tokens, r->write_seconds), term_count(all, r->context_tokens));
     }
-    if (a->about.answerer || kernel_ceilings_measure(engine_kernel(e), &c, NULL)) return;
+    if (a->about.answerer.engine || kernel_ceilings_measure(engine_kernel(e), &c, NULL)) return;
     for (int i = 0; i < r->n_steps; i++) {
         const ask_step *s = &r->steps[i];
         if (s->tokens && s->kind != ASK_STEP_WRITE) read_floor += bench_read_floor(e, &c, s->from, s->tokens, s->logits);
@@ -91,10 +91,10 @@ static cj_err run(asking *a, const char *model_name, const char *answerer, engin
     if (how->direct && answerer) return diag_fail(d, CJ_E_USAGE, MSG_ASK_DIRECT_ANSWERER, "%s", "");
     if (how->direct && names > 1 && !asked_files(a->c->argv, names)) return diag_fail(d, CJ_E_USAGE, MSG_ASK_DIRECT_ONE, "%d", names);
     TRY(asked_open(about, a->c, names, false, model_name, answerer, opt, d));
-    how->heads = about->heads;
-    how->n_heads = about->n_heads;
-    how->answerer = about->answerer;
-    return ask(about->engine, about->sources, about->n, a->c->argv[names], how, &a->result, d);
+    how->heads = about->reader.heads.item;
+    how->n_heads = about->reader.heads.n;
+    how->answerer = about->answerer.engine;
+    return ask(about->reader.engine, about->sources, about->n, a->c->argv[names], how, &a->result, d);
 }
 
 int cmd_ask(cli *c)

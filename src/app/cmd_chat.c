@@ -111,7 +111,7 @@ static const converse_command commands[] = {
 static void welcome(void *of)
 {
     const chatting *t = of;
-    const engine *writer = t->about.answerer ? t->about.answerer : t->about.engine;
+    const engine *writer = t->about.answerer.engine ? t->about.answerer.engine : t->about.reader.engine;
     const char *name = model_spec_of(engine_model(writer))->name;
     for (int i = 0; i < t->about.n; i++) {
         const shelf_info *info = shelf_entry_info(t->about.entries[i]);
@@ -156,10 +156,10 @@ static int converse_with(chatting *t, ask_options *how)
 {
     cj_diag d = {0};
     const asked *about = &t->about;
-    how->heads = about->heads;
-    how->n_heads = about->n_heads;
-    how->answerer = about->answerer;
-    if (talk_open(&t->talk, about->engine, about->sources, about->n, how, &d)) return cli_fail(t->c, &d);
+    how->heads = about->reader.heads.item;
+    how->n_heads = about->reader.heads.n;
+    how->answerer = about->answerer.engine;
+    if (talk_open(&t->talk, about->reader.engine, about->sources, about->n, how, &d)) return cli_fail(t->c, &d);
     t->converse = (converse){.c = t->c, .of = t, .welcome = welcome, .say = say, .commands = commands, .n_commands = sizeof commands / sizeof *commands};
     return isatty(STDIN_FILENO) ? converse_run(&t->converse) : each_line(t);
 }

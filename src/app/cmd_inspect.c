@@ -2,10 +2,10 @@
 #include <string.h>
 
 #include "app/commands.h"
-#include "app/term.h"
+#include "app/heads_view.h"
 #include "base/utf8.h"
-#include "hub/hub.h"
 #include "model/vocab_gguf.h"
+#include "reader/named.h"
 #include "token/tokenizer_json.h"
 
 enum { LABEL = 14, LENGTHS = 3 };
@@ -38,6 +38,7 @@ typedef struct facts {
     tokenizer *vocabulary; /* NULL: none */
     hub *hub;
     const hub_model *entry; /* of the catalogue, NULL: none */
+    known_heads heads;      /* of a model that can be run */
 } facts;
 
 static const model_source *source_of(const facts *f) { return f->model ? model_source_of(f->model) : f->source; }
@@ -122,6 +123,14 @@ static const gqa_spec *attention_of(const model_spec *m)
     return &m->layers[i].gqa;
 }
 
+/* Whether any layer sees the whole text. */
+static bool sees_all(const model_spec *m)
+{
+    for (int i = 0; i < m->n_layers; i++)
+        if (m->layers[i].mixer == MIXER_GQA && !m->layers[i].gqa.window) return true;
+    return false;
+}
+
 /* ---- JSON ---- */
 
 static void add_text(json_object *o, const char *key, const char *text) { json_object_object_add(o, key, *text ? json_object_new_string(text) : NULL); }
@@ -148,6 +157,16 @@ static json_object *types_json(const facts *f)
     }
     for (int t = 0; t < QUANT_TYPE_END; t++)
         if (count[t]) add_int(o, quant_info_get(t)->name, count[t]);
+    return o;
+}
+
+/* {"from", "heads"}: none are named where all of them are used. */
+static json_object *finding_json(const facts *f)
+{
+    static const char *const from[] = {[HEADS_ALL] = "all", [HEADS_CATALOGUE] = "catalogue", [HEADS_CALIBRATED] = "calibrate"};
+    json_object *o = json_object_new_object();
+    add_text(o, "from", f->heads.n || sees_all(model_spec_of(f->model)) ? from[f->heads.from] : "");
+    json_object_object_add(o, "heads", heads_view_json(f->heads.item, f->heads.n));
     return o;
 }
 
@@ -186,6 +205,7 @@ static void add_model(json_object *o, const facts *f)
         json_object_array_add(memory, row);
     }
     json_object_object_add(o, "memory", memory);
+    json_object_object_add(o, "finds_by", finding_json(f));
 }
 
 static void print_json(const facts *f)
@@ -280,6 +300,14 @@ static void print_structure(const facts *f)
     cli_print(f->cli, MSG_INSPECT_CONTEXT_IS, "%s", term_count(text, m->context));
 }
 
+static void print_finding(const facts *f)
+{
+    static const msg_id from[] = {[HEADS_ALL] = MSG_INSPECT_FINDS_ALL, [HEADS_CATALOGUE] = MSG_INSPECT_FINDS_CATALOGUE, [HEADS_CALIBRATED] = MSG_INSPECT_FINDS_CALIBRATED};
+    char heads[HEADS_VIEW_TEXT];
+    label(f, MSG_INSPECT_FINDS);
+    cli_print(f->cli, f->heads.n || sees_all(model_spec_of(f->model)) ? from[f->heads.from] : MSG_INSPECT_FINDS_NONE, "%s", heads_view_text(heads, f->heads.item, f->heads.n));
+}
+
 static void print_weights(const facts *f)
 {
     char text[TERM_TEXT];
@@ -333,6 +361,7 @@ static void print_drawing(const facts *f)
     term_write(stdout, f->path, strlen(f->path));
     printf("\n\n");
     if (f->model) print_structure(f);
+    if (f->model) print_finding(f);
     print_vocabulary(f);
     print_weights(f);
     if (f->model) print_memory(f);
@@ -365,6 +394,8 @@ static cj_err gather(facts *f, const engine_options *opt, cj_diag *d)
     }
     f->source = NULL;
     f->type = opt->kv;
+    if (f->hub) TRY(named_heads(&f->heads, f->hub, f->argument, f->model, d));
+    if (f->heads.trouble.code) cli_note(f->cli, &f->heads.trouble);
     return model_kv_open(f->model, opt->kv, &f->kv, d);
 }
 

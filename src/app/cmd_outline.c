@@ -6,7 +6,7 @@
 #include "app/term.h"
 #include "base/cpu.h"
 #include "engine/prompt.h"
-#include "hub/hub.h"
+#include "reader/named.h"
 #include "reader/outline.h"
 
 typedef struct outlining {
@@ -158,13 +158,10 @@ static cj_err open_writer(outlining *a, const char *answerer, cj_diag *d)
     engine_options opt = {0};
     char *path = NULL;
     if (cli_engine_options(a->c, &opt)) return CJ_E_USAGE; /* the same options were good before */
-    if (!answerer && file_exists(info->model_path)) path = mem_strdup(info->model_path);
-    else TRY(hub_model_path(a->hub, name, &path, d));
-    if (!path) return diag_nomem(d, 1);
+    TRY(named_path(&path, name, answerer ? NULL : info->model_path, d));
     const hub_model *m = hub_find_file(a->hub, name, path);
-    opt.path = path;
     bool can = !m || (m->can & (HUB_SUMMARISES | HUB_CHATS));
-    cj_err e = can ? engine_open(&a->writer, &opt, d) : CJ_OK;
+    cj_err e = can ? named_engine(&a->writer, name, path, &opt, d) : CJ_OK;
     mem_free(path);
     if (e) return e;
     if (can && prompt_can_chat(a->writer)) return CJ_OK;

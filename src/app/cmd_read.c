@@ -1,8 +1,6 @@
 /* juan read: documents onto the shelf. */
-#include <limits.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "app/commands.h"
 #include "app/documents.h"
@@ -12,8 +10,8 @@
 #include "base/clock.h"
 #include "base/cpu.h"
 #include "eval/bench.h"
-#include "hub/hub.h"
 #include "reader/estimate.h"
+#include "reader/named.h"
 #include "reader/read.h"
 
 typedef struct reader {
@@ -22,8 +20,7 @@ typedef struct reader {
     book kept;            /* or of an entry that is gone on with */
     const char *resume;   /* its name */
     background *settling; /* of a process in the background that has not settled yet */
-    hub *hub;
-    engine *engine;
+    named_model model;
     shelf *shelf;
     cli_progress progress;
     double told;              /* when the last JSON line was written */
@@ -44,8 +41,8 @@ static double share_of_ceiling(const reader *r, const read_progress *p)
     const double seconds = clock_now() - r->began;
     const int64_t same = r->keep ? read_estimate_same(r->keep) : INT64_MAX, middle = i64_min(i64_max(r->first, same), p->tokens);
     if (!(r->ceilings.f32_gflops > 0) || seconds <= 0 || p->tokens <= r->first) return 0;
-    double least = bench_read_floor(r->engine, &r->ceilings, r->first, middle - r->first, false);
-    if (p->tokens > middle) least += (double)(p->tokens - middle) * bench_read_floor(r->engine, &r->ceilings, same, 1, false);
+    double least = bench_read_floor(r->model.engine, &r->ceilings, r->first, middle - r->first, false);
+    if (p->tokens > middle) least += (double)(p->tokens - middle) * bench_read_floor(r->model.engine, &r->ceilings, same, 1, false);
     return least / seconds;
 }
 
@@ -117,7 +114,7 @@ static void measure_ceilings(reader *r, int64_t tokens)
     const int64_t worth = 32768;
     r->ceilings = (kernel_ceilings){0};
     if (tokens < worth || r->settling || r->c->ram || (r->c->quiet && !r->c->json)) return;
-    if (kernel_ceilings_measure(engine_kernel(r->engine), &r->ceilings, NULL)) r->ceilings = (kernel_ceilings){0};
+    if (kernel_ceilings_measure(engine_kernel(r->model.engine), &r->ceilings, NULL)) r->ceilings = (kernel_ceilings){0};
 }
 
 static void on_choice(void *arg, const read_choice *x)
@@ -182,35 +179,31 @@ static void default_name(const document *doc, char *out, size_t size)
     snprintf(out, size, "%.*s", n, name);
 }
 
+typedef struct wanted {
+    const char *model;
+    engine_options engine;
+    read_options read;
+    char name[SHELF_NAME_MAX + 1];
+    shelf_info kept; /* of the entry that is gone on with */
+} wanted;
+
 /* The documents of an entry that was begun, and how it was begun. */
-static cj_err open_kept(reader *r, engine_options *opt, read_options *read_opt, char *model_name, size_t size, char **path, cj_diag *d)
+static cj_err open_kept(reader *r, wanted *w, cj_diag *d)
 {
     shelf_entry *e = NULL;
     TRY(shelf_read_unfinished(r->shelf, &e, r->resume, d));
-    const shelf_info *i = shelf_entry_info(e);
-    session_mode_read(i->mode, opt, &read_opt->keep);
-    snprintf(model_name, size, "%s", i->model_name);
-    if (file_exists(i->model_path)) *path = mem_strdup(i->model_path);
+    w->read.name = r->resume;
+    w->kept = *shelf_entry_info(e);
+    w->model = w->kept.model_name;
+    session_mode_read(w->kept.mode, &w->engine, &w->read.keep);
     cj_err err = book_load(&r->kept, e, d);
     shelf_entry_close(&e);
     return err;
 }
 
-typedef struct wanted {
-    const char *model;
-    engine_options engine;
-    read_options read;
-    char name[SHELF_NAME_MAX + 1], kept_model[256];
-} wanted;
-
-static cj_err open_text(reader *r, wanted *w, char **path, cj_diag *d)
+static cj_err open_text(reader *r, wanted *w, cj_diag *d)
 {
-    if (r->resume) {
-        w->read.name = r->resume;
-        TRY(open_kept(r, &w->engine, &w->read, w->kept_model, sizeof w->kept_model, path, d));
-        w->model = w->kept_model;
-        return CJ_OK;
-    }
+    if (r->resume) return open_kept(r, w, d);
     TRY(documents_open(&r->docs, r->c, r->c->argc, d));
     if (w->read.name) return CJ_OK;
     default_name(r->docs.docs[0], w->name, sizeof w->name);
@@ -218,31 +211,13 @@ static cj_err open_text(reader *r, wanted *w, char **path, cj_diag *d)
     return CJ_OK;
 }
 
-/* The path as it is found from any folder; links stay, since the catalogue knows a model by its file's name. */
-static cj_err make_absolute(char **path, cj_diag *d)
-{
-    char here[PATH_MAX];
-    if (**path == '/' || !getcwd(here, sizeof here)) return CJ_OK;
-    char *full = file_join(here, *path);
-    mem_free(*path);
-    *path = full;
-    return full ? CJ_OK : diag_nomem(d, sizeof here);
-}
-
 static cj_err open_all(reader *r, wanted *w, cj_diag *d)
 {
-    char *path = NULL;
     TRY(shelf_open(&r->shelf, NULL, d));
-    cj_err e = open_text(r, w, &path, d);
+    cj_err e = open_text(r, w, d);
     r->name = w->read.name;
-    if (!e) e = hub_open(&r->hub, NULL, NULL, d);
-    if (!e && !w->model) w->model = hub_default(r->hub);
-    if (!e && !path) e = hub_model_path(r->hub, w->model, &path, d);
-    if (!e) e = make_absolute(&path, d);
-    w->engine.path = path;
-    w->read.model_name = w->model;
-    if (!e) e = engine_open(&r->engine, &w->engine, d);
-    mem_free(path);
+    if (!e) e = named_open(&r->model, w->model, r->resume ? w->kept.model_path : NULL, &w->engine, d);
+    w->read.model_name = r->model.name;
     return e;
 }
 
@@ -263,14 +238,13 @@ static int read_now(reader *r, wanted *w)
     r->progress.arg = r;
     cj_err e = open_all(r, w, &d);
     document *const *docs = r->resume ? r->kept.docs : r->docs.docs;
-    if (!e) e = read_documents(r->engine, r->shelf, docs, r->resume ? r->kept.n_docs : r->docs.n, &w->read, &r->result, &d);
+    if (!e) e = read_documents(r->model.engine, r->shelf, docs, r->resume ? r->kept.n_docs : r->docs.n, &w->read, &r->result, &d);
     cli_progress_end(&r->progress);
     if (!e) print_result(r, w->read.name);
     if (!e && r->settling) cli_say(r->c, MSG_READ_COMPLETE, "%s", w->read.name);
-    engine_close(&r->engine);
+    named_close(&r->model);
     book_deinit(&r->kept);
     shelf_close(&r->shelf);
-    hub_close(&r->hub);
     document_set_close(&r->docs);
     if (e && r->logged) log_place(r);
     return e ? cli_fail(r->c, &d) : EXIT_DONE;

@@ -36,16 +36,12 @@ static bool still_wanted(void *arg, int64_t done, int64_t total)
 static cj_err open_model(eval_columns *k, cj_diag *d)
 {
     engine_options opt = {0};
-    char *path = NULL;
     if (cli_engine_options(k->c, &opt)) return diag_fail(d, CJ_E_USAGE, MSG_OPTION_BAD, "%s" ARG "%s", "--cpu", k->c->cpu ? k->c->cpu : "");
     if (!k->c->kv && !k->c->exact_math) opt.kv = KV_Q8;
-    TRY(hub_open(&k->hub, NULL, NULL, d));
-    TRY(hub_model_path(k->hub, k->model_name, &path, d));
-    k->find.n_heads = finder_known_heads(hub_find_file(k->hub, k->model_name, path), k->heads);
-    opt.path = path;
-    cj_err e = engine_open(&k->engine, &opt, d);
-    mem_free(path);
-    return e ? e : shelf_open(&k->shelf, k->shelf_path, d);
+    TRY(named_open(&k->model, k->model_name, NULL, &opt, d));
+    if (k->model.heads.trouble.code) cli_note(k->c, &k->model.heads.trouble);
+    k->find.n_heads = k->model.heads.n;
+    return shelf_open(&k->shelf, k->shelf_path, d);
 }
 
 static cj_err make_folder(eval_columns *k, bool users_shelf, cj_diag *d)
@@ -64,7 +60,7 @@ cj_err columns_open(eval_columns *k, const cli *c, const columns_options *opt, c
 {
     *k = (eval_columns){.c = c, .model_name = opt->model_name, .name = "eval", .folder_held = -1};
     TRY(make_folder(k, opt->users_shelf, d));
-    k->find = (finder_options){.heads = k->heads, .keep = opt->keep, .on_progress = still_wanted};
+    k->find = (finder_options){.heads = k->model.heads.item, .keep = opt->keep, .on_progress = still_wanted};
     k->ask = (ask_options){.max_tokens = opt->max_tokens, .snapshots = k->snapshots, .on_progress = go_on};
     return opt->open_it ? open_model(k, d) : CJ_OK;
 }
@@ -84,8 +80,7 @@ void columns_close(eval_columns *k)
     close_text(k);
     index_reader_close(&k->index);
     shelf_close(&k->shelf);
-    engine_close(&k->engine);
-    hub_close(&k->hub);
+    named_close(&k->model);
     folder_disown(&k->folder, &k->folder_held);
     mem_free(k->index_path);
     mem_free(k->shelf_path);
@@ -134,7 +129,7 @@ static cj_err read_text(void *arg, const char *text, size_t bytes, bool (*on_pro
     document *doc = NULL;
     close_text(k);
     TRY(document_from_bytes(&doc, "eval.txt", text, bytes, d));
-    cj_err e = read_documents(k->engine, k->shelf, &doc, 1, &opt, &r, d);
+    cj_err e = read_documents(k->model.engine, k->shelf, &doc, 1, &opt, &r, d);
     document_close(&doc);
     if (!e) e = shelf_read(k->shelf, &k->entry, k->name, d);
     return e ? e : book_load(&k->book, k->entry, d);
@@ -152,7 +147,7 @@ static cj_err read_to_find(eval_columns *k, int how, const char *text, size_t by
 {
     TRY(read_text(k, text, bytes, w.on_progress, w.of, d));
     k->find.how = how;
-    return finder_open(&k->finder, k->engine, &k->book, k->entry, &k->find, d);
+    return finder_open(&k->finder, k->model.engine, &k->book, k->entry, &k->find, d);
 }
 
 static cj_err open_reading(void *arg, const char *text, size_t bytes, bool (*on_progress)(void *of, int64_t done, int64_t total), void *of, cj_diag *d)
@@ -202,7 +197,7 @@ static cj_err answer_from(void *arg, const char *question, const eval_range *fou
     int64_t *best = mem_array((size_t)n, sizeof *best);
     if (!best) return diag_nomem(d, (size_t)n * sizeof *best);
     for (int i = 0; i < n; i++) best[i] = passage_at(&k->book, found[i].byte);
-    cj_err e = steps_answer(k->engine, &k->book, best, n, question, &k->ask, out, d);
+    cj_err e = steps_answer(k->model.engine, &k->book, best, n, question, &k->ask, out, d);
     mem_free(best);
     return e;
 }
@@ -211,7 +206,7 @@ static cj_err answer_directly(void *arg, const char *question, const eval_range 
 {
     eval_columns *k = arg;
     (void)found, (void)n;
-    return steps_direct(k->engine, &k->book, k->entry, question, &k->ask, out, d);
+    return steps_direct(k->model.engine, &k->book, k->entry, question, &k->ask, out, d);
 }
 
 eval_reader columns_reader(eval_columns *k, eval_column which, bool answers)

@@ -10,8 +10,7 @@
 
 #include "app/cli.h"
 #include "eval/index_reader.h"
-#include "hub/hub.h"
-#include "reader/finder.h"
+#include "reader/named.h"
 #include "reader/steps.h"
 
 typedef enum eval_column { COLUMN_DIRECT, COLUMN_READING, COLUMN_INDEX, COLUMN_BOTH, COLUMNS } eval_column;
@@ -22,14 +21,12 @@ typedef struct eval_columns {
     const char *name; /* of the entry */
     char *folder, *index_path, *shelf_path, *snapshots; /* folder holds the others and is removed at the end */
     int folder_held;
-    hub *hub;
-    engine *engine;
+    named_model model;
     shelf *shelf;
     document *doc;
     book book;
     shelf_entry *entry;
     index_reader index;
-    finder_head heads[FINDER_HEADS_MAX];
     finder_options find;
     finder *finder;
     ask_options ask;

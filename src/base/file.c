@@ -349,6 +349,12 @@ char *file_join(const char *a, const char *b)
     return p;
 }
 
+char *file_absolute(const char *path)
+{
+    char here[PATH_MAX];
+    return *path == '/' || !getcwd(here, sizeof here) ? mem_strdup(path) : file_join(here, path);
+}
+
 char *file_home(void)
 {
     const char *s = getenv("JUAN_HOME");

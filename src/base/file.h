@@ -61,6 +61,8 @@ CJ_NODISCARD cj_err file_make_dirs(const char *path, cj_diag *d); /* like mkdir 
 int64_t file_free_space(const char *path); /* bytes free for us where path lies; -1 unknown */
 /* Joins with one '/'; the caller frees with mem_free; NULL: no memory. */
 char *file_join(const char *a, const char *b);
+/* The path as it is found from any folder: what is a link stays one. mem_free it; NULL: no memory. */
+char *file_absolute(const char *path);
 /* The folder of models, shelf and settings: $JUAN_HOME, else $XDG_DATA_HOME/juan, else ~/.local/share/juan. mem_free it. */
 char *file_home(void);
 

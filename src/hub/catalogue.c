@@ -112,18 +112,44 @@ static cj_err set_can(section *s, char *value, void *field)
     return CJ_OK;
 }
 
+/* "1" or "0.25", more than 0 and at most 1, with up to four decimals. */
+static bool read_weight(char *text, float *out)
+{
+    enum { DECIMALS = 4 };
+    int64_t whole = 0, part = 0, unit = 1;
+    char *dot = strchr(text, '.');
+    if (dot) {
+        *dot = 0;
+        if (strlen(dot + 1) > DECIMALS || !catalogue_number(dot + 1, INT64_MAX, &part)) return false;
+        for (const char *c = dot + 1; *c; c++) unit *= 10;
+    }
+    if (!catalogue_number(text, 1, &whole)) return false;
+    *out = (float)whole + (float)part / (float)unit;
+    return *out > 0 && *out <= 1;
+}
+
+/* "LAYER.HEAD" or "LAYER.HEAD*WEIGHT". */
+static bool read_head(char *word, hub_head *out)
+{
+    int64_t layer, head;
+    char *dot = strchr(word, '.'), *star = strchr(word, '*');
+    *out = (hub_head){.weight = 1};
+    if (star) *star = 0;
+    if (!dot || (star && (dot > star || !read_weight(star + 1, &out->weight)))) return false;
+    *dot = 0;
+    if (!catalogue_number(word, HUB_HEAD_MAX, &layer) || !catalogue_number(dot + 1, HUB_HEAD_MAX, &head)) return false;
+    out->layer = (int)layer;
+    out->head = (int)head;
+    return true;
+}
+
 static cj_err set_heads(section *s, char *value, void *field)
 {
     for (char *word = value; *word;) {
         char *end = word + strcspn(word, " \t\n"), *next = end + strspn(end, " \t\n");
         *end = 0;
-        char *dot = strchr(word, '.');
-        int64_t layer, head;
-        if (dot) *dot = 0;
-        if (!dot || !catalogue_number(word, 9999, &layer) || !catalogue_number(dot + 1, 9999, &head))
-            return catalogue_bad(&s->r, MSG_CATALOGUE_HEAD, word);
         if (s->model.head_count == CATALOGUE_HEADS_MAX) return catalogue_bad(&s->r, MSG_CATALOGUE_MANY, "heads");
-        s->heads[s->model.head_count++] = (hub_head){(int)layer, (int)head};
+        if (!read_head(word, &s->heads[s->model.head_count++])) return catalogue_bad(&s->r, MSG_CATALOGUE_HEAD, word);
         word = next;
     }
     return CJ_OK;

@@ -47,8 +47,10 @@ enum { /* what a model can do, bits of hub_model.can */
     HUB_FINDS = 1, HUB_ANSWERS = 2, HUB_CHATS = 4, HUB_SUMMARISES = 8, HUB_TRANSLATES = 16, HUB_TOOLS = 32,
 };
 
+enum { HUB_HEAD_MAX = 9999 /* of layers, and of heads of one */ };
 typedef struct hub_head {
     int layer, head;
+    float weight; /* beside the others', 0 < weight <= 1 */
 } hub_head;
 
 typedef struct hub_model {

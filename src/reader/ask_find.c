@@ -88,7 +88,7 @@ static cj_err look_asking(asker *a, prompt_maker *make, model_want want, const f
     find_text t = text_of(a);
     for (int i = 0; !e && i < a->n_heads * g.parts; i++) {
         find_share(&t, g.mass[i], share);
-        find_add(score, share, usual + i / g.parts * t.n_passages, t.n_passages, 1 / (float)(a->n_heads * g.parts), a->heads_known);
+        find_add(score, share, usual + i / g.parts * t.n_passages, t.n_passages, a->heads[i / g.parts].weight / (float)g.parts, a->heads_known);
     }
     gaze_deinit(&g);
     return e;

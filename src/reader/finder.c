@@ -34,31 +34,38 @@ struct finder {
     int64_t whole;           /* passages that were read to their end */
     float *usual;            /* [heads][passages] what a question about nothing looks at ... */
     const char *usual_for;   /* ... this one; NULL: none yet */
-    float *score, *share;    /* [passages]; those after `whole` have none */
+    float *share, *sum;      /* [passages]; those after `whole` have none */
+    float *score;            /* of a question: sum, or [heads][passages] when each head is ... */
+    bool each;               /* ... asked for by itself */
     text_index *index;
     bool unindexed;          /* it was wanted, and could not be had */
 };
 
 /* ---- heads ---- */
 
-int finder_known_heads(const hub_model *m, finder_head out[FINDER_HEADS_MAX])
+int finder_all_heads(const engine *e, int from, finder_head out[FINDER_HEADS_MAX])
 {
+    const model_spec *m = model_spec_of(engine_model(e));
     int n = 0;
-    for (size_t i = 0; m && i < m->head_count && n < FINDER_HEADS_MAX; i++) out[n++] = (finder_head){m->heads[i].layer, m->heads[i].head};
+    for (int l = m->n_layers - 1; l >= 0; l--)
+        for (int h = 0; !m->layers[l].gqa.window && h < m->layers[l].gqa.heads && n < FINDER_HEADS_MAX; h++)
+            if (--from < 0) out[n++] = (finder_head){l, h, 1};
     return n;
 }
 
 int finder_choose_heads(const engine *e, const finder_head *heads, int n_heads, finder_head out[FINDER_HEADS_MAX], bool *known)
 {
     const model_spec *m = model_spec_of(engine_model(e));
+    float sum = 0;
     int n = 0;
     for (int i = 0; i < n_heads && n < FINDER_HEADS_MAX; i++) {
         finder_head h = heads[i];
-        if (h.layer >= 0 && h.layer < m->n_layers && h.head >= 0 && h.head < m->layers[h.layer].gqa.heads) out[n++] = h;
+        if (h.layer >= 0 && h.layer < m->n_layers && h.head >= 0 && h.head < m->layers[h.layer].gqa.heads && h.weight > 0) out[n++] = h;
     }
     *known = n > 0;
-    for (int l = m->n_layers - 1; !*known && l >= 0; l--) /* later layers first, as far as there is room */
-        for (int h = 0; !m->layers[l].gqa.window && h < m->layers[l].gqa.heads && n < FINDER_HEADS_MAX; h++) out[n++] = (finder_head){l, h};
+    if (!n) n = finder_all_heads(e, 0, out);
+    for (int i = 0; i < n; i++) sum += out[i].weight;
+    for (int i = 0; i < n; i++) out[i].weight /= sum;
     return n;
 }
 
@@ -129,14 +136,23 @@ static cj_err take_index(finder *f, bool reads, cj_diag *d)
 
 static bool by(const finder *f, int way) { return (f->opt->how ? f->opt->how : FIND_BOTH) & way; }
 
+cj_err finder_watch(finder *f, const finder_head *heads, int n_heads, cj_diag *d)
+{
+    const size_t n = (size_t)f->book->passages.n;
+    mem_free(f->usual);
+    f->usual_for = NULL;
+    f->n_heads = finder_choose_heads(f->e, heads, n_heads, f->heads, &f->heads_known);
+    f->usual = mem_array((size_t)f->n_heads * n, sizeof *f->usual);
+    return f->usual ? CJ_OK : diag_nomem(d, (size_t)f->n_heads * n * sizeof *f->usual);
+}
+
 static cj_err open_finder(finder *f, cj_diag *d)
 {
     const size_t n = (size_t)f->book->passages.n;
-    f->n_heads = finder_choose_heads(f->e, f->opt->heads, f->opt->n_heads, f->heads, &f->heads_known);
-    f->score = mem_array(n, sizeof *f->score);
+    f->sum = mem_array(n, sizeof *f->sum);
     f->share = mem_array(n, sizeof *f->share);
-    f->usual = mem_array((size_t)f->n_heads * n, sizeof *f->usual);
-    if (!f->score || !f->share || !f->usual) return diag_nomem(d, ((size_t)f->n_heads + 2) * n * sizeof *f->score);
+    if (!f->sum || !f->share) return diag_nomem(d, 2 * n * sizeof *f->sum);
+    TRY(finder_watch(f, f->opt->heads, f->opt->n_heads, d));
     const bool reads = by(f, FIND_READING) && f->n_heads;
     if (by(f, FIND_INDEX)) TRY(take_index(f, reads, d));
     if (by(f, FIND_READING) && !reads && !f->index) return diag_fail(d, CJ_E_UNSUPPORTED, MSG_ASK_NO_HEADS, "%s", model_path(engine_model(f->e)));
@@ -162,7 +178,7 @@ void finder_close(finder **pf)
     text_index_close(&f->index);
     mem_free(f->ids);
     mem_free(f->usual);
-    mem_free(f->score);
+    mem_free(f->sum);
     mem_free(f->share);
     mem_free(f);
     *pf = NULL;
@@ -230,7 +246,8 @@ static void take_usual(finder *f, int head, int64_t words)
 static void take_score(finder *f, int head, int64_t words)
 {
     const int64_t n = f->book->passages.n;
-    find_add(f->score, f->share, f->usual + head * n, n, 1 / (float)(f->n_heads * words), f->heads_known);
+    const float weight = f->each ? 1 : f->heads[head].weight;
+    find_add(f->score + (f->each ? head * n : 0), f->share, f->usual + head * n, n, weight / (float)words, f->heads_known);
 }
 
 /* What makes a kept usual look ours. */
@@ -269,13 +286,21 @@ static cj_err find_usual(finder *f, const char *neutral, finder_look *seen, cj_d
     return e;
 }
 
-/* Fills f->score. What is usual is found once for each language. */
-static cj_err score_by_reading(finder *f, const char *question, finder_cost *cost, cj_diag *d)
+/* Fills score, of all heads together or of each. What is usual is found once for each language. */
+static cj_err score_by_reading(finder *f, const char *question, float *score, bool each, finder_cost *cost, cj_diag *d)
 {
     const char *neutral = prompt_neutral_question(question);
     if (f->usual_for != neutral) TRY(find_usual(f, neutral, &cost->neutral, d));
-    memset(f->score, 0, (size_t)f->book->passages.n * sizeof *f->score);
+    memset(score, 0, (size_t)(f->book->passages.n * (each ? f->n_heads : 1)) * sizeof *score);
+    f->score = score;
+    f->each = each;
     return look(f, question, take_score, &cost->question, d);
+}
+
+cj_err finder_score_each(finder *f, const char *question, float *score, cj_diag *d)
+{
+    finder_cost cost = {0};
+    return score_by_reading(f, question, score, true, &cost, d);
 }
 
 /* ---- both ---- */
@@ -311,10 +336,10 @@ cj_err finder_find(finder *f, const char *question, found_passage *out, int most
     int count = 0, hits = 0;
     if (f->session) {
         int64_t best[EACH_MAX];
-        TRY(score_by_reading(f, question, &spent, d));
-        int found = find_best(f->score, f->book->passages.n, best, each);
+        TRY(score_by_reading(f, question, f->sum, false, &spent, d));
+        int found = find_best(f->sum, f->book->passages.n, best, each);
         for (int i = 0; i < found; i++)
-            if (f->score[best[i]] > 0) propose(list, &count, best[i], FIND_READING, f->score[best[i]]);
+            if (f->sum[best[i]] > 0) propose(list, &count, best[i], FIND_READING, f->sum[best[i]]);
     }
     if (f->index) {
         text_hit hit[EACH_MAX];

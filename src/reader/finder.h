@@ -8,7 +8,6 @@
 #define READER_FINDER_H
 
 #include "engine/engine.h"
-#include "hub/hub.h"
 #include "reader/book.h"
 
 #define FINDER_INDEX "text.index" /* kind of an entry's file */
@@ -17,6 +16,7 @@ enum { FINDER_HEADS_MAX = SESSION_PROBES_MAX, FINDER_FOUND_MAX = 192, FINDER_QUE
 
 typedef struct finder_head {
     int layer, head;
+    float weight; /* beside the others', above 0 */
 } finder_head;
 
 typedef struct finder_options {
@@ -70,9 +70,14 @@ CJ_NODISCARD cj_err finder_find(finder *f, const char *question, found_passage *
  * former is small wherever the words differ, and then the latter decides (docs/finding.md). */
 void finder_rank(found_passage *list, int n);
 
-/* The heads that the catalogue knows of a model (NULL: none); returns how many. */
-int finder_known_heads(const hub_model *m, finder_head out[FINDER_HEADS_MAX]);
-/* Those of them that the model has, else (*known false) all of layers without a window, as far as there is room; returns how many. */
+/* For choosing heads (reader/calibrate.h): from now on these are watched, as heads that find. */
+CJ_NODISCARD cj_err finder_watch(finder *f, const finder_head *heads, int n, cj_diag *d);
+/* What each of them by itself says of each passage: score[heads][passages]. */
+CJ_NODISCARD cj_err finder_score_each(finder *f, const char *question, float *score, cj_diag *d);
+
+/* All heads of layers without a window, later layers first: those from number `from` on, as far as there is room; returns how many. */
+int finder_all_heads(const engine *e, int from, finder_head out[FINDER_HEADS_MAX]);
+/* Those of `heads` that the model has, else (*known false) of all heads those there is room for; their weights sum to 1. Returns how many. */
 int finder_choose_heads(const engine *e, const finder_head *heads, int n_heads, finder_head out[FINDER_HEADS_MAX], bool *known);
 
 /* The text index of an entry is made now rather than when it is first asked. */

@@ -1,6 +1,8 @@
 /* read: text to tokens to pages on the shelf. */
 #include "reader/read.h"
 
+#include <string.h>
+
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/utf8.h"
@@ -133,21 +135,28 @@ static cj_err choose(reading *r, read_choice *c, cj_diag *d)
     return CJ_OK;
 }
 
+static cj_err write_entry(reading *r, cj_diag *d)
+{
+    char *path = file_absolute(model_path(engine_model(r->e))); /* the model is found from any folder */
+    const shelf_plan plan = {
+        .name = r->opt->name, .key = session_shelf_key(r->session), .model_name = r->opt->model_name, .model_path = path,
+        .ids = r->book.tokens.ids, .n = (int64_t)r->book.tokens.count, .cuts = r->cuts, .n_cuts = r->book.n_docs,
+        .characters = book_chars(&r->book), .documents = r->book.n_docs,
+    };
+    cj_err e = path ? shelf_write(r->shelf, &r->entry, &plan, d) : diag_nomem(d, strlen(r->opt->name));
+    mem_free(path);
+    return e;
+}
+
 static cj_err open_entry(reading *r, cj_diag *d)
 {
-    const model *m = engine_model(r->e);
     read_choice choice;
     TRY(session_open(&r->session, r->e, (int64_t)r->book.tokens.count, d));
     TRY(choose(r, &choice, d));
     session_set_keep(r->session, choice.keep);
     r->out->keep = choice.keep;
     if (r->opt->on_choice) r->opt->on_choice(r->opt->arg, &choice);
-    const shelf_plan plan = {
-        .name = r->opt->name, .key = session_shelf_key(r->session), .model_name = r->opt->model_name, .model_path = model_path(m),
-        .ids = r->book.tokens.ids, .n = (int64_t)r->book.tokens.count, .cuts = r->cuts, .n_cuts = r->book.n_docs,
-        .characters = book_chars(&r->book), .documents = r->book.n_docs,
-    };
-    TRY(shelf_write(r->shelf, &r->entry, &plan, d));
+    TRY(write_entry(r, d));
     r->was_complete = shelf_entry_info(r->entry)->complete;
     if (r->old_wish) shelf_unpause(r->shelf, r->opt->name);
     r->old_wish = false;

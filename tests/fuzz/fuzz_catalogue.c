@@ -32,6 +32,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         const hub_model *m = &c.entries[i].model;
         assert(catalogue_name_ok(m->name) && (m->file_count || !m->ready) && m->source_count && m->title && m->licence);
         for (size_t k = 0; k < m->file_count; k++) assert(catalogue_file_ok(m->files[k].name) && m->files[k].size >= -1);
+        for (size_t k = 0; k < m->head_count; k++) assert(m->heads[k].weight > 0 && m->heads[k].weight <= 1);
         for (size_t k = 0; k < m->source_count; k++) check_source(&m->sources[k], m->file_count);
     }
     catalogue_deinit(&c);

@@ -94,7 +94,6 @@ static void each_is_found_in_on_its_own(void **state)
     assert_int_equal(ask(base, sources, BOOKS, "老和尚在第7天讲了什么？", &opt, &both, NULL), CJ_OK);
     check_quotes(&both, BOOKS);
     assert_int_equal(both.n_evidence, 4);
-    assert_int_equal(both.evidence[0].source, 1); /* only there is an old monk */
     assert_int_equal(both.mode, ASK_MODE_FIND);
     for (int i = 0; i < BOOKS; i++) {
         const ask_step *look = step_of(&both, ASK_STEP_LOOK, i);
@@ -115,6 +114,9 @@ static void each_is_found_in_on_its_own(void **state)
         }
         ask_deinit(&one);
     }
+    ask_deinit(&both);
+    assert_int_equal(ask(base, sources, BOOKS, "老和尚在第7天讲了什么？", &(ask_options){.find = FIND_INDEX, .max_tokens = 1}, &both, NULL), CJ_OK);
+    assert_int_equal(both.evidence[0].source, 1); /* only there is an old monk; where such a model looks is chance */
     ask_deinit(&both);
     /* all of them: in the order of the entries, then of their texts */
     assert_int_equal(ask(base, sources, BOOKS, "老和尚在第7天讲了什么？", &(ask_options){.all = true, .max_tokens = 1}, &both, NULL), CJ_OK);
@@ -382,7 +384,7 @@ static void every_file(const char *at, void (*what)(const char *path))
 
 static void what_is_usual_is_kept(void **state)
 {
-    static const finder_head two[] = {{0, 0}, {1, 1}};
+    static const finder_head two[] = {{0, 0, 1}, {1, 1, 0.5f}};
     found_passage first[8], found[8];
     int n, n_first;
     neutral_tokens(two, 2, "第7天他写下了什么？", first, &n_first);
@@ -437,7 +439,7 @@ static void usual_files_are_not_believed(void **state)
 
 static bool never(void *arg, ask_phase phase, int64_t done, int64_t total) { return false; }
 
-static const char *const said[] = {"他在第7天写下了什么？", "老和尚呢？", "What else?"};
+static const char *const said[] = {"他在第7天写下了什么？", "庙里呢？", "What else?"};
 enum { SAID = 3 };
 
 /* Holds the same conversation with what was opened; fills answers. */

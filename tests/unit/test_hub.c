@@ -125,6 +125,15 @@ static void hostile_lines_are_named(void **state)
         {"[m]\ncan = finds cooks\n", 2, MSG_CATALOGUE_ABILITY},
         {"[m]\nheads = 5.2 7\n", 2, MSG_CATALOGUE_HEAD},
         {"[m]\nheads = 5.2 -1.3\n", 2, MSG_CATALOGUE_HEAD},
+        {"[m]\nheads = 5.2*0\n", 2, MSG_CATALOGUE_HEAD},
+        {"[m]\nheads = 5.2*1.5\n", 2, MSG_CATALOGUE_HEAD},
+        {"[m]\nheads = 5.2*2\n", 2, MSG_CATALOGUE_HEAD},
+        {"[m]\nheads = 5.2*0.12345\n", 2, MSG_CATALOGUE_HEAD},
+        {"[m]\nheads = 5.2*.5\n", 2, MSG_CATALOGUE_HEAD},
+        {"[m]\nheads = 5.2*0.\n", 2, MSG_CATALOGUE_HEAD},
+        {"[m]\nheads = 5.2*\n", 2, MSG_CATALOGUE_HEAD},
+        {"[m]\nheads = 5*0.2\n", 2, MSG_CATALOGUE_HEAD},
+        {"[m]\nheads = 5.2*-0.5\n", 2, MSG_CATALOGUE_HEAD},
         {"[m]\nsize = 1\n", 2, MSG_CATALOGUE_NO_FILE},
         {"[m]\nsha256 = " SHA "\n", 2, MSG_CATALOGUE_NO_FILE},
         {"[m]\nfile = a\nsha256 = A5\n", 3, MSG_CATALOGUE_SHA256},
@@ -339,6 +348,23 @@ static void installed_means_checked_and_unchanged(void **state)
     hub_close(&h);
 }
 
+static void heads_have_weights(void **state)
+{
+    (void)state;
+    static const char text[] = "[m]\n" MODEL "heads = 5.2 11.0*0.25\n 3.1*1 2.7*0.0625 0.0*1.0000\nfile = f\nsource = https://x/y\n";
+    static const struct { int layer, head; double weight; } wanted[] = {{5, 2, 1}, {11, 0, 0.25}, {3, 1, 1}, {2, 7, 0.0625}, {0, 0, 1}};
+    catalogue c;
+    assert_int_equal(catalogue_init(&c, NULL), CJ_OK);
+    assert_int_equal(catalogue_read(&c, text, strlen(text), "x", NULL), CJ_OK);
+    const hub_model *m = &c.entries[0].model;
+    assert_int_equal(m->head_count, 5);
+    for (int i = 0; i < 5; i++) {
+        assert_true(m->heads[i].layer == wanted[i].layer && m->heads[i].head == wanted[i].head);
+        assert_float_equal(m->heads[i].weight, wanted[i].weight, 1e-9);
+    }
+    catalogue_deinit(&c);
+}
+
 /* The heads of a model are wanted also when it is opened by its path. */
 static void a_file_is_known_by_name_and_size(void **state)
 {
@@ -427,6 +453,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_shipped_catalogue_is_right, make_home, own_folder_remove),
         cmocka_unit_test(hostile_lines_are_named),
         cmocka_unit_test(caps_hold),
+        cmocka_unit_test(heads_have_weights),
         cmocka_unit_test_setup_teardown(a_user_adds_and_replaces, make_home, own_folder_remove),
         cmocka_unit_test_setup_teardown(advice_fits_and_prefers, make_home, own_folder_remove),
         cmocka_unit_test_setup_teardown(installed_means_checked_and_unchanged, make_home, own_folder_remove),
