@@ -22,8 +22,8 @@ void find_share_bins(const find_text *t, const float *mass, int64_t bin, float *
 void find_add(float *score, const float *share, const float *usual, int64_t n, float weight, bool root)
 {
     for (int64_t i = 0; i < n; i++) {
-        float beyond = fmaxf(0, share[i] - usual[i]);
-        score[i] += weight * (root ? sqrtf(beyond) : beyond);
+        const float beyond = fmaxf(0, share[i] - usual[i]);
+        score[i] += weight * (root ? sqrtf(fmaxf(beyond / FIND_LITTLE, share[i] - FIND_USUAL * usual[i])) : beyond);
     }
 }
 

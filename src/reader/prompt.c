@@ -14,7 +14,7 @@ typedef struct wording {
     const char *instruction;           /* before the text, for a model that chats */
     const char *ask;                   /* between the text and the question */
     const char *after;                 /* before the question, for a model that chats and has the text before it */
-    const char *neutral;               /* a question that asks for nothing in particular */
+    const char *neutral;               /* a question that asks for nothing in particular, in the words of all questions */
     const char *summarise;             /* before a text that is to be summarised */
 } wording;
 
@@ -36,7 +36,7 @@ static const wording chinese = {
     .instruction = "请阅读下面的文字，然后根据文字回答问题。只回答问题本身，尽量用原文的词语；文中没有答案时，回答“文中没有说明”。\n\n",
     .ask = "\n\n问题：",
     .after = "请根据上面的文字回答问题。只回答问题本身，尽量用原文的词语；文中没有答案时，回答“文中没有说明”。\n\n问题：",
-    .neutral = "这段文字讲了什么？",
+    .neutral = "这段文字讲了什么？谁？什么？哪里？多少？什么时候？怎么？为什么？",
     .summarise = "请用两三句话概括下面的文字，写出人物与事件，只写概括：\n\n",
 };
 
@@ -58,7 +58,7 @@ static const wording english = {
     .instruction = "Read the text below, then answer the question from it. Answer in a few words, taken from the text where possible; if the text does not say, answer \"The text does not say.\"\n\n",
     .ask = "\n\nQuestion: ",
     .after = "Answer the question from the text above. Answer in a few words, taken from the text where possible; if the text does not say, answer \"The text does not say.\"\n\nQuestion: ",
-    .neutral = "What is this text about?",
+    .neutral = "What is this text about? Who? What? Where? How many? When? How? Why?",
     .summarise = "Summarise the text below in two or three sentences: who and what it is about. Write the summary only.\n\n",
 };
 

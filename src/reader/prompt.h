@@ -36,7 +36,7 @@ typedef enum prompt_place { PROMPT_BEGINS, PROMPT_AFTER_TEXT, PROMPT_GOES_ON } p
 CJ_NODISCARD cj_err prompt_turn(prompt *out, const engine *e, prompt_place place, const char *text, size_t bytes, const char *question, cj_diag *d);
 /* Asks a model that chats for a summary of a text, in the text's language. */
 CJ_NODISCARD cj_err prompt_summary(prompt *out, const engine *e, const char *text, size_t bytes, cj_diag *d);
-/* A question in the same language that asks for nothing in particular. Static. */
+/* A question in the same language that asks for nothing in particular, in the words that questions are made of. Static. */
 const char *prompt_neutral_question(const char *question);
 void prompt_deinit(prompt *p);
 

@@ -19,7 +19,9 @@ import subprocess
 import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-NEUTRAL = "这段文字讲了什么？"  # as in src/reader/prompt.c
+ABOUT = "这段文字讲了什么？"  # a question about nothing in particular
+NEUTRAL = "这段文字讲了什么？谁？什么？哪里？多少？什么时候？怎么？为什么？"  # as in src/reader/prompt.c
+TIMES, LITTLE = 3, 100  # as in src/reader/find.h
 ALL, LAST, WORDS = range(3)  # what look.c prints of a head: sums for all tokens after the text, for the last one, for each word's
 
 
@@ -41,13 +43,13 @@ def look(program, model, book, keep):
         questions = os.path.join(keep, book["book"] + ".txt")
         with open(questions, "w", encoding="utf-8") as f:
             f.writelines(q["question"] + "\n" for q in book["questions"])
-            f.write(NEUTRAL + "\n")
+            f.write(ABOUT + "\n" + NEUTRAL + "\n")
         with open(path + ".part", "w", encoding="utf-8") as f:
             subprocess.run([program, model, os.path.join(HERE, book["file"]), questions, str(book["characters"])], stdout=f, check=True)
         os.rename(path + ".part", path)
     with open(path, encoding="utf-8") as f:
         seen = json.load(f)
-    seen["looks"] = seen["looks"][:len(book["questions"]) + 1]
+    seen["looks"] = seen["looks"][:len(book["questions"]) + 2]
     return seen
 
 
@@ -76,29 +78,31 @@ class Reading:
         return [share(row) for row in self.looks[question][self.heads.index(head)][WORDS:]]
 
 
-def attention(heads, how="plain", tokens=ALL):
-    """Mean over heads of the share of attention, or of what it is beyond the neutral question's."""
+def attention(heads, how="plain", tokens=ALL, usually=-2, times=1):
+    """Mean over heads of the share of attention, or of what it is beyond that of the question about nothing (usually=-1: the words of questions)."""
     def score(r, q):
         total = [0.0] * len(r.passages)
         for head in heads or r.heads:
-            usual = r.shares(-1, head, tokens)
+            usual = [times * u for u in r.shares(usually, head, tokens)]
             for i, (mine, u) in enumerate(zip(r.shares(q, head, tokens), usual)):
                 length = r.passages[i][1] - r.passages[i][0]
-                total[i] += {"plain": mine, "beyond": mine - u, "root": math.sqrt(max(mine - u, 0)), "ratio": mine / (u + 1e-4),
+                total[i] += {"plain": mine, "beyond": mine - u, "above": max(mine - u, 0), "root": math.sqrt(max(mine - u, 0)), "ratio": mine / (u + 1e-4),
                              "per length": (mine - u) / math.sqrt(length)}[how]
         return total
     return score
 
 
-def by_word(heads, power):
-    """Every word by itself: what it pays beyond the neutral question, to a power."""
+def by_word(heads, power, usually=-2, times=1):
+    """Every word by itself: what it pays beyond so many times what is usual (a little of what is beyond once), to a power. heads: a list, or a weight for each."""
     def score(r, q):
         total = [0.0] * len(r.passages)
         for head in heads:
-            usual = r.shares(-1, head, ALL)
+            weight = heads[head] if isinstance(heads, dict) else 1
+            usual = r.shares(usually, head, ALL)
             for word in r.shares_of_words(q, head):
                 for i, (mine, u) in enumerate(zip(word, usual)):
-                    total[i] += max(mine - u, 0) ** power
+                    if mine > u:
+                        total[i] += weight * max(mine - times * u, (mine - u) / LITTLE) ** power
         return total
     return score
 
@@ -121,7 +125,7 @@ def damped(heads):
     def score(r, q):
         total = [0.0] * len(r.passages)
         for head in heads or r.heads:
-            others = [r.shares(k, head, ALL) for k in range(len(r.looks)) if k != q]
+            others = [r.shares(k, head, ALL) for k in range(len(r.looks) - 2) if k != q]
             for i, mine in enumerate(r.shares(q, head, ALL)):
                 total[i] += mine - sum(o[i] for o in others) / len(others)
         return total
@@ -195,30 +199,41 @@ def both(one, two, weight):
     return score
 
 
-FOUR, TWO = [(5, 2), (11, 2), (17, 2), (5, 1)], [(11, 2), (5, 1)]
+FOUR, TWO, WEIGHED = [(5, 2), (11, 2), (17, 2), (5, 1)], [(11, 2), (5, 1)], {(11, 2): 1, (5, 1): 0.5}
+CHOSEN = by_word(WEIGHED, 0.5, -1, TIMES)
 WAYS = [
     ("all heads", attention(None)),
-    ("all heads, beyond neutral", attention(None, "beyond")),
+    ("all heads, beyond a question about nothing", attention(None, "beyond")),
+    ("all heads, above 3 times a question of all words", attention(None, "above", usually=-1, times=TIMES)),
     ("four heads", attention(FOUR)),
     ("four heads, words of the question only", attention(FOUR, tokens=WORDS)),
     ("four heads, last token only", attention(FOUR, tokens=LAST)),
     ("four heads, z-score", z_score(FOUR)),
-    ("four heads, ratio to neutral", attention(FOUR, "ratio")),
-    ("four heads, beyond neutral", attention(FOUR, "beyond")),
+    ("four heads, ratio to nothing", attention(FOUR, "ratio")),
+    ("four heads, beyond nothing", attention(FOUR, "beyond")),
     ("four heads, beyond the other questions", damped(FOUR)),
-    ("(5, 1), beyond neutral", attention([(5, 1)], "beyond")),
-    ("(11, 2), beyond neutral", attention([(11, 2)], "beyond")),
+    ("(5, 1), beyond nothing", attention([(5, 1)], "beyond")),
+    ("(11, 2), beyond nothing", attention([(11, 2)], "beyond")),
     ("two heads", attention(TWO)),
-    ("two heads, beyond neutral", attention(TWO, "beyond")),
-    ("two heads, beyond neutral, words only", attention(TWO, "beyond", WORDS)),
-    ("two heads, beyond neutral, per root of length", attention(TWO, "per length")),
-    ("two heads, root of what is beyond neutral", attention(TWO, "root")),
-    ("two heads, beyond neutral, word by word", by_word(TWO, 1)),
-    ("four heads, beyond neutral, word by word, root", by_word(FOUR, 0.5)),
-    ("two heads, the same                  <- chosen", by_word(TWO, 0.5)),
+    ("two heads, beyond nothing", attention(TWO, "beyond")),
+    ("two heads, beyond nothing, words only", attention(TWO, "beyond", WORDS)),
+    ("two heads, beyond nothing, per root of length", attention(TWO, "per length")),
+    ("two heads, root of what is beyond nothing", attention(TWO, "root")),
+    ("two heads, beyond nothing, word by word", by_word(TWO, 1)),
+    ("four heads, beyond nothing, word by word, root", by_word(FOUR, 0.5)),
+    ("two heads, the same", by_word(TWO, 0.5)),
     ("two heads, the same, cube root", by_word(TWO, 1 / 3)),
+    ("(11, 2), word by word, root", by_word([(11, 2)], 0.5)),
+    ("two weighed, the same", by_word(WEIGHED, 0.5)),
+    ("two weighed, 3 times nothing", by_word(WEIGHED, 0.5, times=TIMES)),
+    ("two weighed, a question of all words", by_word(WEIGHED, 0.5, -1)),
+    ("two heads, 3 times a question of all words", by_word(TWO, 0.5, -1, TIMES)),
+    ("(11, 2), 3 times a question of all words", by_word([(11, 2)], 0.5, -1, TIMES)),
+    ("two weighed, 2 times a question of all words", by_word(WEIGHED, 0.5, -1, 2)),
+    ("two weighed, 4 times a question of all words", by_word(WEIGHED, 0.5, -1, 4)),
+    ("two weighed, 3 times         <- chosen", CHOSEN),
     ("letters in common, no attention", letters),
-    ("the chosen one and letters", both(by_word(TWO, 0.5), letters, 0.5)),
+    ("the chosen one and letters", both(CHOSEN, letters, 0.5)),
 ]
 
 
@@ -243,7 +258,7 @@ def main():
     n = {how: sum(h == how for _, _, h in asked) for how in ("words", "other")}
     print(f"{len(asked)} questions on {len(readings)} books: right passage first, among three, among ten")
     print(f"{'':48}{'in the words (%d)' % n['words']:>20}{'in other words (%d)' % n['other']:>22}")
-    for name, score in WAYS + [("text index, no attention", text_index(index)), ("the chosen one and the text index", both(by_word(TWO, 0.5), text_index(index), 0.5))]:
+    for name, score in WAYS + [("text index, no attention", text_index(index)), ("the chosen one and the text index", both(CHOSEN, text_index(index), 0.5))]:
         if name.startswith(("four", "two", "(", "the chosen")) and not known >= set(FOUR):
             continue
         right = {(how, k): 0 for how in n for k in (1, 3, 10)}
