@@ -45,6 +45,8 @@ engine *session_engine(const session *s);
 int64_t session_context(const session *s);
 /* How many far pages a row looks at token by token from now on (model_rows.keep); 0, as at first: all, attention is exact. */
 void session_set_keep(session *s, int64_t keep);
+/* Whatever that says, tokens from this position on are read exactly; INT64_MAX, as at first: none. */
+void session_set_exact_from(session *s, int64_t position);
 /* Tokens held, and which. */
 int64_t session_count(const session *s);
 const int32_t *session_ids(const session *s);

@@ -20,6 +20,7 @@ struct session {
     kv_layer *layers;   /* [layers of the model] */
     shelf_entry *entry; /* the one attached; NULL: none */
     int64_t context, keep;
+    int64_t exact_from; /* rows from this position on look at everything */
     int32_t *ids;       /* [cap], the first kv_count(kv) are held */
     repeats repeats;    /* of ids; empty until attention is sparse */
     int64_t cap;

@@ -13,6 +13,7 @@ cj_err session_open(session **out, engine *e, int64_t context, cj_diag *d)
     if (!s) return diag_nomem(d, sizeof *s);
     s->engine = e;
     s->context = context > 0 ? context : m->context;
+    s->exact_from = INT64_MAX;
     s->logits = mem_array((size_t)m->vocab, sizeof *s->logits);
     s->prompt_logits = mem_array((size_t)m->vocab, sizeof *s->prompt_logits);
     s->layers = mem_array((size_t)m->n_layers, sizeof *s->layers);
@@ -49,6 +50,12 @@ void session_set_keep(session *s, int64_t keep)
 {
     if (s->keep != keep) s->prompt = 0; /* the same prompt will have other logits */
     s->keep = keep;
+}
+
+void session_set_exact_from(session *s, int64_t position)
+{
+    if (s->exact_from != position) s->prompt = 0;
+    s->exact_from = position;
 }
 
 int64_t session_count(const session *s) { return kv_count(s->kv); }
@@ -107,12 +114,14 @@ static cj_err look_after(const session *s, cj_diag *d)
     return diag_fail(d, CJ_E_NOMEM, MSG_RAM_SMALL, "%lld" ARG "%lld" ARG "%lld", (long long)(mapped_limit_now() >> 20), (long long)needs, (long long)needs);
 }
 
+static int64_t keep_at(const session *s, int64_t pos) { return pos < s->exact_from ? s->keep : 0; }
+
 /* Exact attention goes through all pages of a layer: with little memory the disk begins with the next layer's while this one is computed. */
 static void read_ahead(const session *s, int layer, int64_t pos, int64_t count)
 {
-    enum { MANY = 64, SHARE = 8 };
+    enum { MANY = 32, SHARE = 8 };
     const int n = kv_layers(s->kv);
-    if (!mapped_limit_now() || !s->entry || s->keep || count < MANY) return;
+    if (!mapped_limit_now() || !s->entry || keep_at(s, pos) || count < MANY) return;
     for (int i = 1; i <= n; i++) {
         int next = (layer + i) % n;
         if (kv_layer_at(s->kv, next)->window) continue;
@@ -121,14 +130,25 @@ static void read_ahead(const session *s, int layer, int64_t pos, int64_t count)
     }
 }
 
+/* How many of the tokens [pos, n) come next: some of a sparse read, or of the exact rows at its end, which go through every page: few at a time, so
+ * that a cancel is heard. */
+static int64_t next_chunk(const session *s, int64_t pos, int64_t n)
+{
+    enum { EXACT_ROWS = 32 };
+    const int64_t most = i64_min(model_job_rows(s->engine->job), n - pos);
+    if (!s->keep) return most;
+    return i64_min(most, pos < s->exact_from ? s->exact_from - pos : EXACT_ROWS);
+}
+
 /* One chunk: count tokens from pos on. */
 static cj_err run_chunk(session *s, int64_t pos, int64_t count, int64_t total, bool last, const session_call *call, cj_diag *d)
 {
     model_probe probes[SESSION_PROBES_MAX];
     if (call->n_probes > SESSION_PROBES_MAX) return diag_fail(d, CJ_E_INTERNAL, MSG_INTERNAL, "%d probes", call->n_probes);
     op_repeats back;
-    if (s->keep > 0) TRY(repeats_collect(&s->repeats, s->ids, pos, count, MODEL_NEAR_PAGES, REPEATS_PER_PAGE * s->keep, &back, d));
-    model_rows rows = {.kv = s->kv, .ids = s->ids + pos, .count = count, .keep = s->keep, .repeats = s->keep > 0 ? &back : NULL,
+    const int64_t keep = keep_at(s, pos);
+    if (keep > 0) TRY(repeats_collect(&s->repeats, s->ids, pos, count, MODEL_NEAR_PAGES, REPEATS_PER_PAGE * keep, &back, d));
+    model_rows rows = {.kv = s->kv, .ids = s->ids + pos, .count = count, .keep = keep, .repeats = keep > 0 ? &back : NULL,
                        .logits = call->want == WANT_ALL ? WANT_ALL : call->want == WANT_LAST && last ? WANT_LAST : WANT_NONE};
     model_batch batch = {.seqs = &rows, .n_seqs = 1, .probes = probes, .n_probes = batch_probes(call, pos, count, probes),
                          .logits = rows.logits == WANT_ALL ? s->all_logits : s->logits};
@@ -169,7 +189,7 @@ cj_err session_eval(session *s, const int32_t *ids, int64_t n, const session_cal
     memmove(s->ids + pos, ids + pos, (size_t)(n - pos) * sizeof *ids);
     if (s->keep > 0) TRY(repeats_link(&s->repeats, s->ids, n, (int64_t)vocab, d));
     while (pos < n) {
-        int64_t count = i64_min(chunk, n - pos);
+        int64_t count = next_chunk(s, pos, n);
         cj_err err = run_chunk(s, pos, count, n, pos + count == n, call, d);
         if (!err) err = look_after(s, d);
         if (err) {

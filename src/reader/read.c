@@ -154,6 +154,7 @@ static cj_err open_entry(reading *r, cj_diag *d)
     TRY(session_open(&r->session, r->e, (int64_t)r->book.tokens.count, d));
     TRY(choose(r, &choice, d));
     session_set_keep(r->session, choice.keep);
+    session_set_exact_from(r->session, (int64_t)r->book.tokens.count - READ_LAST);
     r->out->keep = choice.keep;
     if (r->opt->on_choice) r->opt->on_choice(r->opt->arg, &choice);
     TRY(write_entry(r, d));

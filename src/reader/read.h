@@ -41,7 +41,7 @@ typedef struct read_options {
     void *arg;
 } read_options;
 
-enum { READ_SEGMENT = 4096 };
+enum { READ_SEGMENT = 4096, READ_LAST = 64 /* tokens at the end of a text that are read exactly, however the others are */ };
 
 typedef struct read_result {
     int64_t tokens, tokens_before, characters, bytes; /* bytes: on disk */

@@ -690,6 +690,51 @@ static void outlines(void **state)
     document_close(&doc);
 }
 
+/* However the rest is read, the last tokens of a text see all of it; of a longer version that goes on from there too. */
+static void the_end_is_read_exactly(void **state)
+{
+    document *doc = make("a.txt", 500, 500), *both[2] = {doc, make("b.txt", 30, 0)};
+    read_result r, more;
+    shelf_entry *entry = NULL;
+    const int64_t vocab = model_spec_of(engine_model(e))->vocab;
+    float *kept = mem_array((size_t)vocab, sizeof *kept), *sparse = mem_array((size_t)vocab, sizeof *sparse);
+    assert_int_equal(read_as("ends", &doc, 1, 1, 512, 0, &r), CJ_OK);
+    assert_true(r.tokens % 512 > READ_LAST); /* or the end would be cut into other chunks than below */
+    fingerprint("ends", kept, vocab);
+    assert_int_equal(shelf_read(books, &entry, "ends", NULL), CJ_OK);
+    int32_t *ids = mem_array((size_t)r.tokens + 3, sizeof *ids);
+    memcpy(ids, shelf_entry_ids(entry), (size_t)r.tokens * sizeof *ids);
+    for (int i = 0; i < 3; i++) ids[r.tokens + i] = 5 + i;
+    /* by hand, by the session's own means, and all of it sparsely */
+    for (int how = 0; how < 3; how++) {
+        session *s = NULL;
+        const int64_t last = r.tokens - READ_LAST;
+        assert_int_equal(session_open(&s, e, r.tokens + 3, NULL), CJ_OK);
+        session_set_keep(s, 1);
+        if (how == 1) session_set_exact_from(s, last);
+        assert_int_equal(session_eval(s, ids, last, &(session_call){.want = WANT_NONE}, NULL, NULL), CJ_OK);
+        if (how == 0) session_set_keep(s, 0);
+        for (int64_t at = last; at < r.tokens; at += READ_LAST / 2) /* the chunks are those of the reading */
+            assert_int_equal(session_eval(s, ids, at + READ_LAST / 2, &(session_call){.want = WANT_NONE}, NULL, NULL), CJ_OK);
+        session_set_keep(s, 0);
+        assert_int_equal(session_eval(s, ids, r.tokens + 3, &(session_call){.want = WANT_LAST}, NULL, NULL), CJ_OK);
+        if (how < 2) assert_memory_equal(session_logits(s), kept, (size_t)vocab * sizeof *kept);
+        else memcpy(sparse, session_logits(s), (size_t)vocab * sizeof *sparse);
+        session_close(&s);
+    }
+    assert_memory_not_equal(sparse, kept, (size_t)vocab * sizeof *kept);
+    shelf_entry_close(&entry);
+    assert_int_equal(read_as("ends later", both, 2, 1, 512, 0, &more), CJ_OK);
+    assert_int_equal(more.tokens_before, r.tokens);
+    assert_true(more.tokens > r.tokens);
+    fingerprint("ends later", kept, vocab);
+    assert_memory_not_equal(sparse, kept, (size_t)vocab * sizeof *kept);
+    mem_free(ids);
+    mem_free(kept);
+    mem_free(sparse);
+    for (int i = 0; i < 2; i++) document_close(&both[i]);
+}
+
 /* In exact mode attention is exact, whatever was asked for. */
 static void exact_mode_keeps_everything(void **state)
 {
@@ -750,7 +795,7 @@ int main(void)
         cmocka_unit_test(what_is_kept_is_what_was_read), cmocka_unit_test(stopped_reading_goes_on), cmocka_unit_test(chooses_how_to_read), cmocka_unit_test(another_text_is_not_gone_on_with),
         cmocka_unit_test(wishes_to_pause_are_heard), cmocka_unit_test(an_unfinished_entry_is_damaged), cmocka_unit_test(a_file_is_cut_in_use), cmocka_unit_test(a_model_is_cut_in_use), cmocka_unit_test(books_share_their_beginning),
         cmocka_unit_test(finds_again_and_again), cmocka_unit_test(an_unfinished_book_is_asked), cmocka_unit_test(all_in_order_and_another_answerer),
-        cmocka_unit_test(exact_mode_keeps_everything), cmocka_unit_test(outlines), cmocka_unit_test(summaries_are_tidied), cmocka_unit_test(long_chapters_are_joined_in_rounds),
+        cmocka_unit_test(the_end_is_read_exactly), cmocka_unit_test(exact_mode_keeps_everything), cmocka_unit_test(outlines), cmocka_unit_test(summaries_are_tidied), cmocka_unit_test(long_chapters_are_joined_in_rounds),
         cmocka_unit_test(nothing_found_nothing_answered), cmocka_unit_test(no_memory_is_an_error),
     };
     return cmocka_run_group_tests(tests, open_all, close_all);
