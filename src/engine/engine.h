@@ -59,7 +59,11 @@ typedef struct session_probe {
     int64_t from, end; /* end 0: to the last token */
     int64_t bin;       /* tokens added up into one entry (see op_mass); 0: 1 */
     int64_t ld;        /* token from + r has its own row mass + r * ld; 0: one row for all */
-    float *mass;       /* [ceil(n / bin)] of the n tokens given, for each row, zeroed by the caller */
+    float *mass;       /* [ceil(n / bin)] of the n tokens given, for each row, zeroed by the caller; NULL: not wanted */
+    /* NULL, or which pages the rows look at token by token (op_choice): kept + n * kept_ld for those in the n-th page of positions from that of `from`
+     * on. The session must hold all before `from`; of rows of one page computed in two passes the later say. */
+    uint8_t *kept;
+    int64_t kept_ld;
 } session_probe;
 
 typedef struct session_call {

@@ -97,8 +97,10 @@ static int batch_probes(const session_call *call, int64_t pos, int64_t count, mo
         const session_probe *p = &call->probes[i];
         int64_t row0 = i64_max(0, p->from - pos), end = p->end ? i64_min(count, p->end - pos) : count;
         if (row0 >= end) continue;
-        float *mass = p->mass + (pos + row0 - p->from) * p->ld;
-        out[n++] = (model_probe){p->layer, {.head = p->head, .row0 = row0, .rows = end - row0, .bin = i64_max(1, p->bin), .ld = p->ld, .mass = mass}};
+        float *mass = p->mass ? p->mass + (pos + row0 - p->from) * p->ld : NULL;
+        uint8_t *kept = p->kept && pos >= p->from ? p->kept + (pos / KV_PAGE - p->from / KV_PAGE) * p->kept_ld : NULL;
+        const op_mass to = {.head = p->head, .row0 = row0, .rows = end - row0, .bin = i64_max(1, p->bin), .ld = p->ld, .mass = mass};
+        out[n++] = (model_probe){p->layer, to, kept, p->kept_ld};
     }
     return n;
 }

@@ -276,27 +276,39 @@ static void put_down(const sparse_job *j, const attn_item *it, const attn_state 
     }
 }
 
+/* The rows that stand in one page of positions, of one head. */
+static attn_item item_at(const sparse_job *j, int64_t page, int head)
+{
+    const op_attn_args *a = j->a;
+    const attn_seq *seq = a->seqs;
+    const int64_t begin = i64_max(seq->pos, page * KV_PAGE), end = i64_min(seq->pos + seq->count, (page + 1) * KV_PAGE);
+    return (attn_item){.seq = seq, .row = begin - seq->pos, .rows = (int)(end - begin), .head = head, .heads = 1,
+                       .kv_head = head / (a->heads / a->kv->heads), .page_end = page + 1};
+}
+
+/* Readies a worker for an item. Whether there is anything to choose from: `highest` then is of each row its largest score with a far page. */
+static bool choose(const sparse_job *j, sparse_work *w, const attn_item *it, int worker, float highest[ATTN_ROWS])
+{
+    w->far = i64_max(1, it->page_end - j->s->near);
+    place(j, w, it, worker);
+    if (w->far <= 1 || j->s->keep < 0) return false;
+    weigh(j, w, it);
+    add_up(j, w);
+    memcpy(highest, w->t.st.max, (size_t)it->rows * sizeof *highest);
+    if (j->s->keep > 0) keep_best(w, i64_min(j->s->keep, w->far - 1));
+    return true;
+}
+
 static void run_item(void *arg, int64_t index, int worker)
 {
     const sparse_job *j = arg;
     const op_attn_args *a = j->a;
-    const attn_seq *seq = a->seqs;
     const int64_t page = j->first_page + index / a->heads;
-    const int64_t begin = i64_max(seq->pos, page * KV_PAGE), end = i64_min(seq->pos + seq->count, (page + 1) * KV_PAGE);
-    attn_item it = {.seq = seq, .row = begin - seq->pos, .rows = (int)(end - begin), .head = (int)(index % a->heads), .heads = 1};
-    it.kv_head = it.head / (a->heads / a->kv->heads);
-    it.page_end = page + 1;
-    sparse_work w = {.far = i64_max(1, page + 1 - j->s->near)};
-    place(j, &w, &it, worker);
-    for (int r = 0; j->repeats && r < it.rows; r++) w.next[r] = j->s->repeats->begin[it.row + r], w.end[r] = j->s->repeats->begin[it.row + r + 1];
-    const bool far = w.far > 1 && j->s->keep >= 0;
+    const attn_item it = item_at(j, page, (int)(index % a->heads));
+    sparse_work w;
     float highest[ATTN_ROWS];
-    if (far) {
-        weigh(j, &w, &it);
-        add_up(j, &w);
-        memcpy(highest, w.t.st.max, (size_t)it.rows * sizeof *highest);
-        if (j->s->keep > 0) keep_best(&w, i64_min(j->s->keep, w.far - 1));
-    }
+    const bool far = choose(j, &w, &it, worker, highest);
+    for (int r = 0; j->repeats && r < it.rows; r++) w.next[r] = j->s->repeats->begin[it.row + r], w.end[r] = j->s->repeats->begin[it.row + r + 1];
     attn_state_reset(&w.t.st);
     for (int64_t p = 0, next; p <= page; p = next) {
         for (next = p + 1; next < w.far && !(far && w.mass[next] == KEPT);) next++;
@@ -365,19 +377,51 @@ static void run_row(void *arg, int64_t index, int worker)
     attn_finish(&j->ctx->table.attn, a, &it, &w.t.st);
 }
 
-void op_attention_sparse(kernel_ctx *ctx, const op_attn_args *a, const op_sparse *s)
+/* ---- what is called ---- */
+
+static sparse_job job_of(kernel_ctx *ctx, const op_attn_args *a, const op_sparse *s)
 {
     const attn_seq *seq = a->seqs;
-    const int64_t first = seq->pos / KV_PAGE, pages = i64_ceil_div(seq->pos + seq->count, KV_PAGE);
-    const int group = a->heads / a->kv->heads;
-    sparse_job j = {.ctx = ctx, .a = a, .s = s, .means = summary_layout(a->kv), .slots = slots_for(pages), .first_page = first,
-                    .repeats = s->repeats && s->keep >= 0};
+    sparse_job j = {.ctx = ctx, .a = a, .s = s, .means = summary_layout(a->kv), .slots = slots_for(i64_ceil_div(seq->pos + seq->count, KV_PAGE)),
+                    .first_page = seq->pos / KV_PAGE, .repeats = s->repeats && s->keep >= 0};
     j.worker_bytes = worker_bytes(a->kv->dk, a->kv->dv, j.slots);
     j.sum = ctx->sparse.block;
     j.max = (float *)(void *)(j.sum + seq->count * a->heads);
     j.workers = (char *)ctx->sparse.block + states_bytes(seq->count, a->heads);
     assert(a->n_seqs == 1 && !a->window && !ctx->exact && s->near >= 1);
     assert(states_bytes(seq->count, a->heads) + (size_t)kernel_threads(ctx) * j.worker_bytes <= ctx->sparse.bytes);
-    pool_run(ctx->pool, run_item, &j, (pages - first) * a->heads);
-    if (j.repeats) pool_run(ctx->pool, run_row, &j, seq->count * a->kv->heads * i64_ceil_div(group, i64_min(group, ATTN_ROWS)));
+    return j;
+}
+
+/* Pages of positions in which the rows stand. */
+static int64_t row_pages(const attn_seq *seq) { return i64_ceil_div(seq->pos + seq->count, KV_PAGE) - seq->pos / KV_PAGE; }
+
+void op_attention_sparse(kernel_ctx *ctx, const op_attn_args *a, const op_sparse *s)
+{
+    sparse_job j = job_of(ctx, a, s);
+    const int group = a->heads / a->kv->heads;
+    pool_run(ctx->pool, run_item, &j, row_pages(a->seqs) * a->heads);
+    if (j.repeats) pool_run(ctx->pool, run_row, &j, a->seqs->count * a->kv->heads * i64_ceil_div(group, i64_min(group, ATTN_ROWS)));
+}
+
+typedef struct choice_job {
+    sparse_job job;
+    const op_choice *to;
+} choice_job;
+
+static void choose_item(void *arg, int64_t index, int worker)
+{
+    const choice_job *c = arg;
+    const attn_item it = item_at(&c->job, c->job.first_page + index, c->to->head);
+    sparse_work w;
+    float highest[ATTN_ROWS];
+    const bool far = choose(&c->job, &w, &it, worker, highest);
+    uint8_t *kept = c->to->kept + index * c->to->ld;
+    for (int64_t p = 0; p < it.page_end; p++) kept[p] = p == 0 || p >= w.far || (far && w.mass[p] == KEPT);
+}
+
+void op_sparse_choice(kernel_ctx *ctx, const op_attn_args *a, const op_sparse *s, const op_choice *c)
+{
+    choice_job j = {job_of(ctx, a, s), c};
+    pool_run(ctx->pool, choose_item, &j, row_pages(a->seqs));
 }

@@ -140,6 +140,15 @@ typedef struct op_sparse {
  * repeats and a part in KV_PAGE of the rest. Exact where keep is as many as there are. */
 void op_attention_sparse(kernel_ctx *ctx, const op_attn_args *a, const op_sparse *s);
 
+/* Which pages the rows of one head look at token by token: 1 for these, 0 for those whose means stand in, or that are not looked at. */
+typedef struct op_choice {
+    int head;      /* query head */
+    int64_t ld;    /* at least the pages of the sequence */
+    uint8_t *kept; /* rows that stand in the n-th page of positions of the batch: page p at kept[n * ld + p], up to their own */
+} op_choice;
+/* What op_attention_sparse chooses for these rows, by the same arithmetic: for evaluation and measurement. */
+void op_sparse_choice(kernel_ctx *ctx, const op_attn_args *a, const op_sparse *s, const op_choice *c);
+
 /* One sequence's part of a batch of a delta layer: rows [row, row + count), the state before them and where the state after them goes. */
 typedef struct delta_seq {
     int64_t row, count;

@@ -26,10 +26,12 @@ typedef struct model_rows {
     const op_repeats *repeats; /* of these rows, none in their MODEL_NEAR_PAGES last pages; NULL: none */
 } model_rows;
 
-/* The attention of rows of the batch's first sequence in one layer, which must have attention; ops.h says what is added up. */
+/* The attention of rows of the batch's first sequence in one layer, which must have attention; ops.h says what is added up (to.mass NULL: nothing). */
 typedef struct model_probe {
     int layer;
     op_mass to;
+    uint8_t *kept; /* NULL, or what the layer looks at token by token (op_choice of all rows of the batch; all pages where attention is exact) */
+    int64_t kept_ld;
 } model_probe;
 
 typedef struct model_job model_job;

@@ -1,4 +1,6 @@
 /* Grouped-query attention of one layer. */
+#include <string.h>
+
 #include "model/job.h"
 
 static void norm_heads(model_job *job, float *x, const float *w, int64_t rows, int heads, int dim)
@@ -49,17 +51,6 @@ void gqa_project(model_job *job, const gqa_spec *a, int layer, const float *norm
     for (int i = 0; i < all->n_seqs; i++) kv_summarise(all->kv[i], layer, all->seqs[i].pos, all->seqs[i].count);
 }
 
-cj_err gqa_probe(model_job *job, const gqa_spec *a, int layer, cj_diag *d)
-{
-    op_attn_args args = attn_args(job, a, &kv_layer_at(job->all.kv[0], layer)->layout, &job->all);
-    TRY(check_pages(&job->all, layer, d));
-    for (int i = 0; i < job->batch.n_probes; i++) {
-        const model_probe *p = &job->batch.probes[i];
-        if (p->layer == layer) TRY(op_attention_mass(job->ctx, &args, &p->to, d));
-    }
-    return CJ_OK;
-}
-
 void gqa_query(model_job *job, const gqa_spec *a, const float *norm, int64_t rows)
 {
     op_linear(job->ctx, &(op_linear_out){.w = &a->q.w, .bias = a->q.bias, .y = job->q, .ldy = (int64_t)a->heads * a->dk}, 1, norm,
@@ -72,6 +63,14 @@ static bool is_sparse(const model_job *job, const row_set *set, int i)
 {
     const int64_t keep = set->of[i]->keep;
     return keep && !kernel_exact(job->ctx) && (set->seqs[i].pos + set->seqs[i].count) / KV_PAGE > keep + MODEL_NEAR_PAGES + 1;
+}
+
+/* How sequence i of the set is attended to sparsely; its rows are the last of what was given. *own is what the result points to. */
+static op_sparse sparse_of(const row_set *set, int i, int layer, op_repeats *own)
+{
+    const model_rows *r = set->of[i];
+    if (r->repeats) *own = (op_repeats){r->repeats->begin + (r->count - set->seqs[i].count), r->repeats->at};
+    return (op_sparse){.summaries = kv_summaries(set->kv[i], layer), .keep = r->keep, .near = MODEL_NEAR_PAGES, .repeats = r->repeats ? own : NULL};
 }
 
 /* Sequences that look at everything are one batch; the others go one by one. */
@@ -88,12 +87,39 @@ static void attend(model_job *job, const gqa_spec *a, int layer, row_set *set)
         args.seqs = set->seqs + i;
         args.n_seqs = 1;
         if (!sparse) continue;
-        const model_rows *r = set->of[i];
-        /* The rows of the set are the last of the sequence's. */
-        const op_repeats own = {r->repeats ? r->repeats->begin + (r->count - set->seqs[i].count) : NULL, r->repeats ? r->repeats->at : NULL};
-        op_attention_sparse(job->ctx, &args,
-                            &(op_sparse){.summaries = kv_summaries(set->kv[i], layer), .keep = r->keep, .near = MODEL_NEAR_PAGES, .repeats = r->repeats ? &own : NULL});
+        op_repeats own;
+        const op_sparse s = sparse_of(set, i, layer, &own);
+        op_attention_sparse(job->ctx, &args, &s);
     }
+}
+
+/* Which pages the rows of the first sequence look at token by token. */
+static void show_kept(model_job *job, const gqa_spec *a, int layer, const op_attn_args *args, const model_probe *p)
+{
+    const attn_seq *seq = &job->all.seqs[0];
+    const int64_t first = seq->pos / KV_PAGE, end = i64_ceil_div(seq->pos + seq->count, KV_PAGE);
+    op_attn_args one = *args;
+    op_repeats own;
+    one.n_seqs = 1;
+    if (!a->window && is_sparse(job, &job->all, 0)) {
+        const op_sparse s = sparse_of(&job->all, 0, layer, &own);
+        op_sparse_choice(job->ctx, &one, &s, &(op_choice){.head = p->to.head, .ld = p->kept_ld, .kept = p->kept});
+    } else {
+        for (int64_t page = first; page < end; page++) memset(p->kept + (page - first) * p->kept_ld, 1, (size_t)page + 1);
+    }
+}
+
+cj_err gqa_probe(model_job *job, const gqa_spec *a, int layer, cj_diag *d)
+{
+    const op_attn_args args = attn_args(job, a, &kv_layer_at(job->all.kv[0], layer)->layout, &job->all);
+    TRY(check_pages(&job->all, layer, d));
+    for (int i = 0; i < job->batch.n_probes; i++) {
+        const model_probe *p = &job->batch.probes[i];
+        if (p->layer != layer) continue;
+        if (p->to.mass) TRY(op_attention_mass(job->ctx, &args, &p->to, d));
+        if (p->kept) show_kept(job, a, layer, &args, p);
+    }
+    return CJ_OK;
 }
 
 cj_err gqa_attend(model_job *job, const gqa_spec *a, int layer, row_set *set, const float *norm, float *y, bool add, cj_diag *d)

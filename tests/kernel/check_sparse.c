@@ -243,6 +243,17 @@ static void attend(const sparse_case *s, const oracle *o, int64_t page, int head
     free(x);
 }
 
+/* What op_sparse_choice says is what the oracle keeps, the first page and those near. */
+static void check_choice(sparse_case *s, int64_t page, int head, int64_t keep, const oracle *o)
+{
+    const int64_t first = s->c.seqs[0].pos / KV_PAGE;
+    uint8_t kept[8][128];
+    memset(kept, 7, sizeof kept);
+    op_sparse_choice(s->ctx, &s->c.args, &(op_sparse){.summaries = s->summaries, .keep = keep, .near = NEAR}, &(op_choice){.head = head, .ld = 128, .kept = kept[0]});
+    for (int64_t p = 0; p <= page; p++) assert_int_equal(kept[page - first][p], p == 0 || p >= o->far || o->kept[p]);
+    assert_int_equal(kept[page - first][page + 1], 7);
+}
+
 static void check_level(kernel_level level)
 {
     static oracle o;
@@ -256,6 +267,7 @@ static void check_level(kernel_level level)
         for (int64_t page = first; page < s.pages; page++)
             for (int head = 0; head < s.c.shape.heads; head++) {
                 choose(&s, page, head, keep, &o);
+                if (!o.tight) check_choice(&s, page, head, keep, &o);
                 for (int row = 0; !o.tight && row < o.rows; row += 9) {
                     double out[512] = {0}, scale[512] = {0};
                     attend(&s, &o, page, head, row, out, scale);
