@@ -135,15 +135,9 @@ static cj_err write_svg(const evaluation *v, const char *path, cj_diag *d)
                                  .x_name = cli_text(c, MSG_EVAL_CHARACTERS), .y_name = cli_text(c, depths ? MSG_EVAL_DEPTH : MSG_EVAL_LOCATED),
                                  .chinese = c->lang == CJ_LANG_ZH}, .name = group_name, .arg = v->c};
     buf svg;
-    file_out out;
     buf_init(&svg, SVG_BYTES_MAX);
     cj_err e = (depths ? report_draw_depths : report_draw_lengths)(&v->report, &p, &svg, d);
-    if (!e) e = file_out_open(&out, path, d);
-    if (!e) {
-        e = file_out_write(&out, svg.data, svg.len, d);
-        if (e) file_out_abort(&out);
-        else e = file_out_commit(&out, d);
-    }
+    if (!e) e = file_write(path, svg.data, svg.len, d);
     buf_deinit(&svg);
     return e;
 }

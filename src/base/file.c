@@ -280,6 +280,16 @@ void file_out_abort(file_out *f)
     *f = (file_out){.fd = -1};
 }
 
+cj_err file_write(const char *path, const void *data, size_t n, cj_diag *d)
+{
+    file_out f;
+    TRY(file_out_open(&f, path, d));
+    cj_err e = file_out_write(&f, data, n, d);
+    if (!e) return file_out_commit(&f, d);
+    file_out_abort(&f);
+    return e;
+}
+
 cj_err file_sync_folder(const char *path, cj_diag *d)
 {
     int fd = file_must_fail() ? -1 : open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -42,6 +42,8 @@ CJ_NODISCARD cj_err file_out_commit(file_out *f, cj_diag *d);            /* clos
 /* The same without waiting for the disk: after a loss of power the file may be a damaged one. For what is checked when it is read and can be made again. */
 CJ_NODISCARD cj_err file_out_commit_soon(file_out *f, cj_diag *d);
 void file_out_abort(file_out *f);
+/* All of these at once. */
+CJ_NODISCARD cj_err file_write(const char *path, const void *data, size_t n, cj_diag *d);
 /* Removes what is half-written by every open file_out: for a signal handler that is about to end the process. */
 void file_out_abandon(void);
 

@@ -61,5 +61,5 @@ void svg_number(char *out, size_t size, double v, bool chinese)
 {
     if (chinese) short_number(out, size, fabs(v) >= 1e8 ? v / 1e8 : fabs(v) >= 1e4 ? v / 1e4 : v, fabs(v) >= 1e8 ? "亿" : fabs(v) >= 1e4 ? "万" : "");
     else short_number(out, size, fabs(v) >= 1e6 ? v / 1e6 : fabs(v) >= 1e4 ? v / 1e3 : v, fabs(v) >= 1e6 ? "M" : fabs(v) >= 1e4 ? "K" : "");
-    if (strchr(out, 'e')) snprintf(out, size, "%.0f", v);
+    if (fabs(v) >= 1 && strchr(out, 'e')) snprintf(out, size, "%.0f", v);
 }

@@ -8,7 +8,7 @@
 
 #include "base/mem.h"
 
-enum { SVG_BYTES_MAX = 1 << 24, SVG_MAPS_MAX = 64, SVG_CELLS_MAX = 64, SVG_SERIES_MAX = 12, SVG_POINTS_MAX = 4096 };
+enum { SVG_BYTES_MAX = 1 << 24, SVG_MAPS_MAX = 64, SVG_CELLS_MAX = 64, SVG_SERIES_MAX = 12, SVG_CHARTS_MAX = 8, SVG_POINTS_MAX = 4096 };
 
 typedef struct svg_head {
     const char *title;
@@ -41,6 +41,16 @@ typedef struct svg_axes {
 } svg_axes;
 
 CJ_NODISCARD cj_err svg_lines(buf *out, const svg_head *head, svg_axes axes, const svg_series *series, int n, cj_diag *d);
+
+/* One of several charts. */
+typedef struct svg_chart {
+    const char *y_name;
+    svg_axes axes;
+    const svg_series *series;    /* as many for every chart; one without points is left out of it */
+} svg_chart;
+/* Charts below one another over one x axis (the first's; head->y_name is not used). Series i looks alike in all of them, and the legend names it as
+ * the first chart does. */
+CJ_NODISCARD cj_err svg_charts(buf *out, const svg_head *head, const svg_chart *chart, int n_charts, int n_series, cj_diag *d);
 
 /* A number as the pictures write it: 1.2M, 20K, 350; 120万, 2万, 350. */
 void svg_number(char *out, size_t size, double v, bool chinese);

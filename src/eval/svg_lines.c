@@ -6,7 +6,10 @@
 
 #include "eval/svg_inner.h"
 
-enum { WIDTH = 760, PLOT_HEIGHT = 340, LEFT = 76, RIGHT = 24, TOP = 56, BELOW = 52, LEGEND_LINE = 22, LEGEND_COLUMN = 350, NOTE_ROOM = 20, TICKS_MAX = 40 };
+enum {
+    WIDTH = 760, PLOT_HEIGHT = 340, PLOT_HEIGHT_OF_MANY = 210, LEFT = 76, RIGHT = 24, TOP = 56, BETWEEN = 38, BELOW = 52, LEGEND_LINE = 22, LEGEND_COLUMN = 350,
+    NOTE_ROOM = 20, TICKS_MAX = 40,
+};
 
 /* Colours far apart in brightness as well; with dash and marker no two series look alike in grey. */
 static const char *const colours[] = {"#1b4f8f", "#c8531b", "#2a8c55", "#8a3a86", "#9a7a00", "#444444"};
@@ -71,7 +74,8 @@ static cj_err draw_marker(buf *out, int kind, const char *colour, double x, doub
     }
 }
 
-static cj_err draw_grid(buf *out, const svg_head *head, const axis *x, const axis *y, svg_axes axes, cj_diag *d)
+/* x_name NULL: it stands below another chart. */
+static cj_err draw_grid(buf *out, const svg_head *head, const char *x_name, const char *y_name, const axis *x, const axis *y, bool percent, cj_diag *d)
 {
     char name[32];
     for (int i = 0; i < x->ticks; i++) {
@@ -83,14 +87,14 @@ static cj_err draw_grid(buf *out, const svg_head *head, const axis *x, const axi
     for (int i = 0; i < y->ticks; i++) {
         double at = place(y, y->tick[i]);
         TRY(buf_printf(out, d, "<line x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\" stroke=\"#e3e3e3\"/>\n", x->from, at, x->to, at));
-        if (axes.percent) snprintf(name, sizeof name, "%.0f%%", 100 * y->tick[i]);
+        if (percent) snprintf(name, sizeof name, "%.0f%%", 100 * y->tick[i]);
         else svg_number(name, sizeof name, y->tick[i], head->chinese);
         TRY(svg_text(out, x->from - 7, at + 4, "end", "font-size=\"12\"", name, d));
     }
     TRY(buf_printf(out, d, "<path d=\"M%.1f %.1fV%.1fH%.1f\" fill=\"none\" stroke=\"#555\"/>\n", x->from, y->to, y->from, x->to));
-    TRY(svg_text(out, (x->from + x->to) / 2, y->from + 38, "middle", "", head->x_name, d));
+    if (x_name) TRY(svg_text(out, (x->from + x->to) / 2, y->from + 38, "middle", "", x_name, d));
     TRY(buf_printf(out, d, "<g transform=\"rotate(-90 %d %.1f)\">", MARGIN + 2, (y->from + y->to) / 2));
-    TRY(svg_text(out, MARGIN + 2, (y->from + y->to) / 2, "middle", "", head->y_name, d));
+    TRY(svg_text(out, MARGIN + 2, (y->from + y->to) / 2, "middle", "", y_name, d));
     return buf_puts(out, "</g>\n", d);
 }
 
@@ -133,24 +137,55 @@ static cj_err draw_legend(buf *out, const svg_series *series, int n, double y, c
     return CJ_OK;
 }
 
+static cj_err check_sizes(const svg_chart *chart, int n_charts, int n_series, cj_diag *d)
+{
+    if (n_charts > SVG_CHARTS_MAX) return diag_fail(d, CJ_E_LIMIT, MSG_LIMIT, "%s" ARG "%d", "charts", SVG_CHARTS_MAX);
+    if (n_series > SVG_SERIES_MAX) return diag_fail(d, CJ_E_LIMIT, MSG_LIMIT, "%s" ARG "%d", "series", SVG_SERIES_MAX);
+    for (int c = 0; c < n_charts; c++)
+        for (int i = 0; i < n_series; i++)
+            if (chart[c].series[i].n > SVG_POINTS_MAX) return diag_fail(d, CJ_E_LIMIT, MSG_LIMIT, "%s" ARG "%d", "points", SVG_POINTS_MAX);
+    return CJ_OK;
+}
+
+static axis x_axis(const svg_chart *chart, int n_charts, int n_series)
+{
+    axis x = {.log = chart->axes.log_x, .low = DBL_MAX, .high = -DBL_MAX, .from = LEFT, .to = WIDTH - RIGHT};
+    for (int c = 0; c < n_charts; c++)
+        for (int i = 0; i < n_series; i++)
+            for (int k = 0; k < chart[c].series[i].n; k++) take(&x, chart[c].series[i].x[k]);
+    settle(&x, false);
+    return x;
+}
+
+static axis y_axis(const svg_chart *chart, int n_series, double from, double to)
+{
+    axis y = {.log = chart->axes.log_y, .low = DBL_MAX, .high = -DBL_MAX, .from = from, .to = to};
+    for (int i = 0; i < n_series; i++)
+        for (int k = 0; k < chart->series[i].n; k++) {
+            take(&y, chart->series[i].y[k]);
+            if (chart->series[i].high) take(&y, chart->series[i].high[k]);
+        }
+    settle(&y, chart->axes.percent);
+    return y;
+}
+
+cj_err svg_charts(buf *out, const svg_head *head, const svg_chart *chart, int n_charts, int n_series, cj_diag *d)
+{
+    TRY(check_sizes(chart, n_charts, n_series, d));
+    const axis x = x_axis(chart, n_charts, n_series);
+    const double plot = n_charts > 1 ? PLOT_HEIGHT_OF_MANY : PLOT_HEIGHT, legend = TOP + n_charts * (plot + BETWEEN) - BETWEEN + BELOW + 12;
+    TRY(svg_begin(out, head, WIDTH, legend + (n_series + 1) / 2 * LEGEND_LINE + NOTE_ROOM + MARGIN / 2.0, d));
+    for (int c = 0; c < n_charts; c++) {
+        const double top = TOP + c * (plot + BETWEEN);
+        const axis y = y_axis(&chart[c], n_series, top + plot, top);
+        TRY(draw_grid(out, head, c + 1 == n_charts ? head->x_name : NULL, chart[c].y_name, &x, &y, chart[c].axes.percent, d));
+        for (int i = 0; i < n_series; i++) TRY(draw_series(out, &x, &y, &chart[c].series[i], i, d));
+    }
+    TRY(draw_legend(out, chart->series, n_series, legend, d));
+    return buf_puts(out, "</svg>\n", d);
+}
+
 cj_err svg_lines(buf *out, const svg_head *head, svg_axes axes, const svg_series *series, int n, cj_diag *d)
 {
-    axis x = {.log = axes.log_x, .low = DBL_MAX, .high = -DBL_MAX, .from = LEFT, .to = WIDTH - RIGHT};
-    axis y = {.log = axes.log_y, .low = DBL_MAX, .high = -DBL_MAX, .from = TOP + PLOT_HEIGHT, .to = TOP};
-    if (n > SVG_SERIES_MAX) return diag_fail(d, CJ_E_LIMIT, MSG_LIMIT, "%s" ARG "%d", "series", SVG_SERIES_MAX);
-    for (int i = 0; i < n; i++)
-        for (int k = 0; k < series[i].n; k++) {
-            if (series[i].n > SVG_POINTS_MAX) return diag_fail(d, CJ_E_LIMIT, MSG_LIMIT, "%s" ARG "%d", "points", SVG_POINTS_MAX);
-            take(&x, series[i].x[k]);
-            take(&y, series[i].y[k]);
-            if (series[i].high) take(&y, series[i].high[k]);
-        }
-    settle(&x, false);
-    settle(&y, axes.percent);
-    double legend = TOP + PLOT_HEIGHT + BELOW + 12, height = legend + (n + 1) / 2 * LEGEND_LINE + NOTE_ROOM + MARGIN / 2.0;
-    TRY(svg_begin(out, head, WIDTH, height, d));
-    TRY(draw_grid(out, head, &x, &y, axes, d));
-    for (int i = 0; i < n; i++) TRY(draw_series(out, &x, &y, &series[i], i, d));
-    TRY(draw_legend(out, series, n, legend, d));
-    return buf_puts(out, "</svg>\n", d);
+    return svg_charts(out, head, &(svg_chart){head->y_name, axes, series}, 1, n, d);
 }

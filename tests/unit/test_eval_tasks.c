@@ -307,6 +307,16 @@ static void draws(void **state)
     assert_int_equal(count_of(&c, "<circle"), 2 + 1); /* zero has no logarithm */
     buf_clear(&c);
     assert_int_equal(svg_lines(&c, &head, (svg_axes){0}, series, 0, NULL), CJ_OK); /* nothing at all is a picture too */
+    /* two charts over one x axis, whose names and legend stand once */
+    const double small[] = {1e-5, 0.02, 3, 4, 5};
+    const svg_series others[] = {{"one", x, small, NULL, NULL, 5}, {"none", x, y, NULL, NULL, 0}};
+    const svg_chart charts[] = {{"upper", {.log_x = true, .log_y = true}, others}, {"lower", {.percent = true}, series}};
+    buf_clear(&c);
+    assert_int_equal(svg_charts(&c, &head, charts, 2, 2, NULL), CJ_OK);
+    assert_true(strstr(c.data, "upper") && strstr(c.data, "lower") && strstr(c.data, ">1e-05<"));
+    assert_int_equal(count_of(&c, ">one<"), 1);
+    assert_int_equal(count_of(&c, ">x<"), 1);
+    assert_int_equal(svg_charts(&c, &head, charts, SVG_CHARTS_MAX + 1, 2, NULL), CJ_E_LIMIT);
     assert_int_equal(svg_maps(&b, &head, &map, SVG_MAPS_MAX + 1, NULL), CJ_E_LIMIT);
     assert_int_equal(svg_lines(&c, &head, (svg_axes){0}, series, SVG_SERIES_MAX + 1, NULL), CJ_E_LIMIT);
     buf_deinit(&b);
