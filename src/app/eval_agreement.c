@@ -1,17 +1,23 @@
 /* juan eval agreement: sparse attention beside exact. */
-#include <stdio.h>
+#include <limits.h>
 #include <string.h>
 
+#include "app/agreement_view.h"
 #include "app/commands.h"
 #include "base/file.h"
-#include "eval/agreement.h"
+#include "hub/hub.h"
 
 typedef struct agreeing {
-    const cli *c;
+    cli *c;
+    hub *hub;
     engine *engine;
-    token_list tokens;
+    shelf *shelf;
+    const char *entry, *svg; /* names; NULL: none */
+    int64_t entry_keep;
+    token_list tokens;       /* of the texts */
     agreement_options opt;
     int64_t depth[AGREEMENT_DEPTHS_MAX];
+    agreement_head head[AGREEMENT_HEADS_MAX];
     agreement_depth result[AGREEMENT_DEPTHS_MAX];
     cli_progress progress;
 } agreeing;
@@ -22,124 +28,191 @@ static bool on_progress(void *arg, int64_t done, int64_t total)
     return cli_progress_step(&a->progress, done, total);
 }
 
-static cj_err read_text(agreeing *a, const char *path, cj_diag *d)
+/* ---- model, heads, entry ---- */
+
+/* A head of a layer that sees the whole text. */
+static bool is_far_head(const model_spec *m, const agreement_head *h)
+{
+    if (h->layer < 0 || h->layer >= m->n_layers || m->layers[h->layer].mixer != MIXER_GQA || m->layers[h->layer].gqa.window) return false;
+    return h->head >= 0 && h->head < m->layers[h->layer].gqa.heads;
+}
+
+/* Those that were named, or those that the catalogue knows to find. */
+static cj_err take_heads(agreeing *a, const char *path, cj_diag *d)
+{
+    const model_spec *m = model_spec_of(engine_model(a->engine));
+    const hub_model *known = hub_find_file(a->hub, a->c->argv[1], path);
+    for (int i = 0; i < a->opt.n_heads; i++)
+        if (!is_far_head(m, &a->head[i])) return diag_fail(d, CJ_E_USAGE, MSG_AGREEMENT_HEAD_BAD, "%d.%d", a->head[i].layer, a->head[i].head);
+    if (a->opt.n_heads) return CJ_OK;
+    for (size_t i = 0; known && i < known->head_count && a->opt.n_heads < AGREEMENT_HEADS_MAX; i++) {
+        const agreement_head h = {known->heads[i].layer, known->heads[i].head};
+        if (is_far_head(m, &h)) a->head[a->opt.n_heads++] = h;
+    }
+    if (!a->opt.n_heads) cli_say(a->c, MSG_AGREEMENT_NO_HEADS, "%s", "");
+    return CJ_OK;
+}
+
+static cj_err open_entry(agreeing *a, engine_options *how, cj_diag *d)
+{
+    TRY(shelf_open(&a->shelf, NULL, d));
+    TRY(shelf_read(a->shelf, &a->opt.entry, a->entry, d));
+    session_mode_read(shelf_entry_info(a->opt.entry)->mode, how, &a->entry_keep);
+    return CJ_OK;
+}
+
+static cj_err open_all(agreeing *a, engine_options *how, cj_diag *d)
+{
+    char *path = NULL;
+    if (a->entry) TRY(open_entry(a, how, d));
+    TRY(hub_open(&a->hub, NULL, NULL, d));
+    TRY(hub_model_path(a->hub, a->c->argv[1], &path, d));
+    how->path = path;
+    cj_err e = engine_open(&a->engine, how, d);
+    if (!e) e = take_heads(a, path, d);
+    mem_free(path);
+    return e;
+}
+
+/* ---- the text ---- */
+
+static cj_err read_text(agreeing *a, const tokenizer *t, const char *path, cj_diag *d)
 {
     enum { TEXT_MAX = 1 << 30 };
-    const tokenizer *t;
     buf text;
-    TRY(engine_need_tokenizer(a->engine, &t, d));
     TRY(file_read(path, TEXT_MAX, &text, d));
     cj_err e = tokenizer_encode(t, text.data, text.len, TOKEN_VERBATIM, &a->tokens, d);
     buf_deinit(&text);
     return e;
 }
 
-static cj_err run(agreeing *a, const cli_list *texts, cj_diag *d)
+static cj_err read_texts(agreeing *a, const cli_list *texts, cj_diag *d)
 {
     const tokenizer *t;
     TRY(engine_need_tokenizer(a->engine, &t, d));
     const token_specials *s = tokenizer_specials(t);
     if (s->add_bos && s->bos >= 0) TRY(token_list_push(&a->tokens, s->bos, 0, 0, d));
-    for (int i = 0; i < texts->n; i++) TRY(read_text(a, texts->item[i], d));
+    for (int i = 0; i < texts->n; i++) TRY(read_text(a, t, texts->item[i], d));
+    return CJ_OK;
+}
+
+static cj_err run(agreeing *a, engine_options *how, const cli_list *texts, cj_diag *d)
+{
+    TRY(open_all(a, how, d));
+    if (a->opt.entry) {
+        shelf_entry *e = a->opt.entry;
+        return agreement_run(a->engine, shelf_entry_ids(e), shelf_entry_info(e)->tokens, &a->opt, a->result, d);
+    }
+    TRY(read_texts(a, texts, d));
     return agreement_run(a->engine, a->tokens.ids, (int64_t)a->tokens.count, &a->opt, a->result, d);
 }
 
-/* ---- results ---- */
-
-static const char *const way_names[] = {"exact", "sparse", "control"};
-
-static json_object *sum_json(const agreement_sum *s)
+static int measure(agreeing *a, engine_options *how, const cli_list *texts)
 {
-    json_object *o = json_object_new_object();
-    double n = (double)s->rows;
-    json_object_object_add(o, "kl_mean", cli_json_number(s->kl / n));
-    json_object_object_add(o, "kl_max", cli_json_number(s->kl_max));
-    json_object_object_add(o, "top1_same", cli_json_number((double)s->same / n));
-    json_object_object_add(o, "top1_same_where_led", s->led ? cli_json_number((double)s->same_led / (double)s->led) : NULL);
-    json_object_object_add(o, "nll", cli_json_number(s->nll / n));
-    return o;
-}
-
-static void print_json(const agreeing *a, const char *name)
-{
-    json_object *o = json_object_new_object(), *list = json_object_new_array();
-    json_object_object_add(o, "model", json_object_new_string(name));
-    json_object_object_add(o, "keep", json_object_new_int64(a->opt.keep));
-    for (int i = 0; i < a->opt.n_depths; i++) {
-        json_object *at = json_object_new_object();
-        json_object_object_add(at, "depth", json_object_new_int64(a->result[i].at));
-        json_object_object_add(at, "rows", json_object_new_int64(a->result[i].way[0].rows));
-        for (int w = 0; w < AGREEMENT_WAYS; w++) json_object_object_add(at, way_names[w], sum_json(&a->result[i].way[w]));
-        json_object_array_add(list, at);
-    }
-    json_object_object_add(o, "depths", list);
-    cli_json(o);
-}
-
-static void print_text(const agreeing *a)
-{
-    cli_print(a->c, MSG_AGREEMENT_HEAD, "%lld", (long long)a->opt.keep);
-    for (int i = 0; i < a->opt.n_depths; i++)
-        for (int w = 0; w < AGREEMENT_WAYS; w++) {
-            const agreement_sum *s = &a->result[i].way[w];
-            double n = (double)s->rows;
-            printf("%9lld  %-7s  %.5f  %.4f  %5.1f  %5.1f  %.4f\n", (long long)a->result[i].at, way_names[w], s->kl / n, s->kl_max,
-                   100 * (double)s->same / n, s->led ? 100 * (double)s->same_led / (double)s->led : 100, s->nll / n);
-        }
+    cj_diag d = {0};
+    token_list_init(&a->tokens);
+    cli_progress_begin(&a->progress, a->c, MSG_READING);
+    cj_err e = run(a, how, texts, &d);
+    cli_progress_end(&a->progress);
+    const agreement_view v = {a->c, a->c->argv[1], &a->opt, a->result, a->entry_keep};
+    if (!e && a->c->json) agreement_print_json(&v);
+    else if (!e) agreement_print(&v);
+    if (!e && a->svg) e = agreement_write_svg(&v, a->svg, &d); /* last: what was found out is shown whatever becomes of the picture */
+    token_list_deinit(&a->tokens);
+    engine_close(&a->engine);
+    shelf_entry_close(&a->opt.entry);
+    shelf_close(&a->shelf);
+    hub_close(&a->hub);
+    return e ? cli_fail(a->c, &d) : EXIT_DONE;
 }
 
 /* ---- the command line ---- */
+
+/* The next part of a list "x,y,...": false when there is none, or it is too long. */
+static bool next_part(const char **text, char *part, size_t size)
+{
+    size_t len = strcspn(*text, ",");
+    if (len < 1 || len >= size) return false;
+    memcpy(part, *text, len);
+    part[len] = 0;
+    *text += len + ((*text)[len] == ',');
+    return true;
+}
 
 /* "32K,100000" in tokens, ascending. */
 static bool parse_depths(agreeing *a, const char *text)
 {
     char part[32];
-    for (; *text; text += *text == ',') {
-        size_t len = strcspn(text, ",");
+    while (*text) {
         int64_t *to = &a->depth[a->opt.n_depths];
-        if (len < 1 || len >= sizeof part || a->opt.n_depths == AGREEMENT_DEPTHS_MAX) return false;
-        memcpy(part, text, len);
-        part[len] = 0;
+        if (a->opt.n_depths == AGREEMENT_DEPTHS_MAX || !next_part(&text, part, sizeof part)) return false;
         if (!cli_number(part, true, to) || *to < 1 || *to > INT32_MAX || (a->opt.n_depths && *to < to[-1] + a->opt.rows)) return false;
         a->opt.n_depths++;
-        text += len;
     }
     return a->opt.n_depths > 0;
 }
 
+/* "11.2,5.1": layer and head. */
+static bool parse_heads(agreeing *a, const char *text)
+{
+    char part[32];
+    while (*text) {
+        int64_t layer, head;
+        if (a->opt.n_heads == AGREEMENT_HEADS_MAX || !next_part(&text, part, sizeof part)) return false;
+        char *point = strchr(part, '.');
+        if (!point) return false;
+        *point = 0;
+        if (!cli_number(part, false, &layer) || !cli_number(point + 1, false, &head)) return false;
+        if (layer < 0 || layer > INT_MAX || head < 0 || head > INT_MAX) return false;
+        a->head[a->opt.n_heads++] = (agreement_head){(int)layer, (int)head};
+    }
+    return a->opt.n_heads > 0;
+}
+
+/* The name of an option whose value makes no sense, or NULL. */
+static const char *understand(agreeing *a, const cli_list *texts, const char *lengths, const char *heads, int64_t copies)
+{
+    agreement_options *o = &a->opt;
+    if (o->rows < 1 || o->rows > ENGINE_CHUNK) return "--rows";
+    if (o->keep < 1 || o->keep > INT32_MAX) return "--keep";
+    if (copies < 0 || copies > AGREEMENT_COPIES_MAX) return "--copies";
+    if ((a->entry != NULL) == (texts->n > 0)) return a->entry ? "--entry" : "--text"; /* one of them */
+    if (!parse_depths(a, lengths)) return "--lengths";
+    if (heads && !parse_heads(a, heads)) return "--heads";
+    o->copies = (int)copies;
+    o->seed = a->c->seed < 0 ? 1 : (uint64_t)a->c->seed;
+    o->depths = a->depth;
+    o->heads = a->head;
+    o->on_progress = on_progress;
+    o->arg = a;
+    return NULL;
+}
+
 int eval_agreement(cli *c)
 {
-    agreeing a = {.c = c, .opt = {.keep = ENGINE_KEEP, .rows = 64, .on_progress = on_progress}};
+    agreeing a = {.c = c, .opt = {.keep = ENGINE_KEEP, .rows = 64}};
     cli_list texts = {0};
-    const char *lengths = "32K";
-    cj_diag d = {0};
+    const char *lengths = "32K", *heads = NULL;
+    int64_t copies = 4;
     const cli_option options[] = {
-        {"text", 0, CLI_LIST, &texts, "FILE", MSG_OPT_EVAL_TEXT},
+        {"text", 0, CLI_LIST, &texts, "FILE", MSG_OPT_AGREEMENT_TEXT},
+        {"entry", 0, CLI_TEXT, &a.entry, "NAME", MSG_OPT_AGREEMENT_ENTRY},
         {"lengths", 'l', CLI_TEXT, &lengths, "N,N,...", MSG_OPT_AGREEMENT_LENGTHS},
         {"keep", 0, CLI_INT, &a.opt.keep, "N", MSG_OPT_KEEP},
         {"rows", 0, CLI_INT, &a.opt.rows, "N", MSG_OPT_AGREEMENT_ROWS},
+        {"copies", 0, CLI_INT, &copies, "N", MSG_OPT_AGREEMENT_COPIES},
+        {"heads", 0, CLI_TEXT, &heads, "L.H,...", MSG_OPT_AGREEMENT_HEADS},
+        {"svg", 0, CLI_TEXT, &a.svg, "FILE", MSG_OPT_EVAL_SVG},
     };
-    const cli_help help = {"agreement MODEL --text FILE [--lengths N,N]", MSG_AGREEMENT_ABOUT, "eval agreement {0} --text book.txt --lengths 32K,128K", 2, 2};
+    const cli_help help = {"agreement MODEL --text FILE|--entry NAME [--lengths N,N]", MSG_AGREEMENT_ABOUT,
+                           "eval agreement {0} --text book.txt --lengths 32K,128K --svg agreement.svg\neval agreement {0} --entry book --lengths 1M", 2, 2};
     int code = cli_parse(c, &help, options, sizeof options / sizeof *options);
     if (code) return code;
-    if (a.opt.rows < 1 || a.opt.rows > ENGINE_CHUNK) return cli_usage(c, MSG_CLI_BAD_VALUE, "--rows");
-    if (a.opt.keep < 1 || a.opt.keep > INT32_MAX) return cli_usage(c, MSG_CLI_BAD_VALUE, "--keep");
-    if (!texts.n) return cli_usage(c, MSG_CLI_BAD_VALUE, "--text");
-    if (!parse_depths(&a, lengths)) return cli_usage(c, MSG_CLI_BAD_VALUE, "--lengths");
-    a.opt.depths = a.depth;
-    a.opt.arg = &a;
-    engine_options opt = {0};
-    code = cli_engine_options(c, &opt);
-    if (!c->kv && !c->exact_math) opt.kv = KV_Q8; /* as juan read keeps them */
-    if (!code) code = cli_engine_open(c, c->argv[1], &opt, &a.engine);
+    const char *wrong = understand(&a, &texts, lengths, heads, copies);
+    if (wrong) return cli_usage(c, MSG_CLI_BAD_VALUE, wrong);
+    engine_options how = {0};
+    code = cli_engine_options(c, &how);
     if (code) return code;
-    token_list_init(&a.tokens);
-    cli_progress_begin(&a.progress, c, MSG_READING);
-    cj_err e = run(&a, &texts, &d);
-    cli_progress_end(&a.progress);
-    if (!e && c->json) print_json(&a, c->argv[1]);
-    else if (!e) print_text(&a);
-    token_list_deinit(&a.tokens);
-    engine_close(&a.engine);
-    return e ? cli_fail(c, &d) : EXIT_DONE;
+    if (!c->kv && !c->exact_math) how.kv = KV_Q8; /* as juan read keeps them */
+    return measure(&a, &how, &texts);
 }

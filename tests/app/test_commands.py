@@ -308,6 +308,43 @@ def evaluates():
     home.fails(2, "eval", "haystack", model, "--text", text, says="haystack")
 
 
+def agrees():
+    """juan eval agreement: a table, JSON and a picture; of a text, and of an entry's pages."""
+    model = home.model()
+    text = home.write("agree.txt", "".join(f"第{i}天，他在山里走了{i * 7 % 31}里路，一个人也没有遇见。\n" for i in range(150)))
+    command = ("eval", "agreement", model, "--text", text, "--threads", "1", "--lengths", "1300,2K", "--keep", "2", "--rows", "16", "--copies", "2", "--heads", "1.0,3.2")
+    one = home.ok(*command, "--svg", home.path("agree.svg"), "--json").json()
+    assert one == home.ok(*command, "--json").json() and one["entry"] is None and one["keep"] == 2, one
+    assert [d["depth"] for d in one["depths"]] == [1300, 2048]
+    for d in one["depths"]:
+        assert d["rows"] == 16 and d["exact"]["kl_mean"] == 0 and d["exact"]["top1_same"] == 1 and d["control"]["kl_mean"] > 0, d
+        assert len(d["copies"]["from"]) == 2 and d["copies"]["behind"] >= d["depth"] * 0.79 and d["copies"]["tokens"] == 2 * 112, d
+        assert all(d[way]["copied_nll"] > 0 for way in ("exact", "sparse", "control")), d
+        assert [(b["layer"], b["head"]) for b in d["best_pages"]] == [(1, 0), (3, 2)], d
+        assert all(0 < b["kept"] <= b["pages"] and b["far_kept"] <= b["far"] for b in d["best_pages"]), d
+    assert one["depths"] != home.ok(*command, "--seed", "9", "--json").json()["depths"]
+    words = "".join(xml.etree.ElementTree.parse(home.path("agree.svg")).getroot().itertext())
+    assert "sparse" in words and "mean KL" in words and "copies" in words and "best 16 pages" in words, words
+    said = home.ok(*command, "--lang", "zh", "--svg", home.path("agree.svg")).out
+    assert "保留 2 页" in said and "头 3.2" in said and "重复了 2 段" in said, said
+    words = "".join(xml.etree.ElementTree.parse(home.path("agree.svg")).getroot().itertext())
+    assert "稀疏" in words and "对照" in words, words
+    plain = home.ok(*command[:-4], "--copies", "0")
+    assert "copies" not in plain.out and "--heads" in plain.err, plain
+    home.ok("read", text, "--as", "agree", "--fast", "--model", model, "--threads", "1")
+    of_entry = ("eval", "agreement", model, "--entry", "agree", "--threads", "1", "--lengths", "2K", "--keep", "2", "--rows", "16", "--heads", "1.0")
+    got = home.ok(*of_entry, "--json").json()
+    assert got["entry"] == "agree" and got["entry_keep"] == 128 and got["depths"][0]["control"]["kl_mean"] > 0, got
+    assert "agree" in home.ok(*of_entry, "--svg", home.path("agree.svg")).out
+    home.fails(3, "eval", "agreement", home.model("other.gguf", "tiny-qwen3", "--seed", "7"), "--entry", "agree", "--lengths", "2K", says="was read with")
+    home.fails(3, "eval", "agreement", model, "--entry", "none", says="none")
+    home.fails(3, *command[:5], "--lengths", "1M", says="--lengths")
+    home.fails(2, *command[:-1], "0.9", says="0.9")
+    home.fails(2, *of_entry, "--text", text, says="--entry")
+    home.fails(2, "eval", "agreement", model, says="--text")
+    home.fails(3, "eval", "agreement", model, "--text", text, "--svg", home.folder, "--threads", "1", "--lengths", "1300")
+
+
 def json_is_alone():
     """With --json standard output is JSON and nothing else, also when standard error has something to say."""
     model = home.model()
@@ -327,4 +364,4 @@ juan.run([("tokens round trip with spans", round_trip), ("special tokens", speci
           ("template", template), ("bad requests to templates", bad_requests), ("inspect", inspect), ("inspect what cannot run", inspect_what_cannot_run),
           ("doctor", doctor), ("the catalogue", catalogue), ("a catalogue of one's own", own_catalogue), ("recommendation", recommendation),
           ("quantize", quantize), ("logits", logits), 
-          ("ask without a model or a question", ask_without_model_or_question), ("ask shows evidence", ask_shows_evidence), ("evaluations", evaluates), ("--json is alone", json_is_alone), ("--quiet", quiet)], home)
+          ("ask without a model or a question", ask_without_model_or_question), ("ask shows evidence", ask_shows_evidence), ("evaluations", evaluates), ("agreement", agrees), ("--json is alone", json_is_alone), ("--quiet", quiet)], home)

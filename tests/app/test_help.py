@@ -94,6 +94,8 @@ def values_out_of_range():
              ("bench", model): "--prefill=-1 --decode=-1 --repeat=0 --depth=x --depth=-5 --depth=1,,2",
              ("eval", "needle", model, "--text", text): "--lengths=0 --lengths=x --lengths=1,,2 --lengths=9999M --depths=101 --depths=-1 --repeat=0 "
                                                        "--repeat=9999 --find=luck --find=index,index --find= --stars=0 --stars=9999",
+             ("eval", "agreement", model, "--text", text): "--lengths=0 --lengths=x --lengths=2K,1K --rows=0 --rows=9999 --keep=0 --copies=-1 --copies=99 "
+                                                           "--heads=1 --heads=1.x --heads= --heads=-1.0",
              ("ask", text, "庙在哪里？", "--model", model): "--evidence=-1 --evidence=99999 --tokens=-1 --tokens=9999999"}
     for command, options in cases.items():
         for option in options.split():
