@@ -5,12 +5,11 @@
 #include "app/agreement_view.h"
 #include "app/commands.h"
 #include "base/file.h"
-#include "hub/hub.h"
+#include "reader/named.h"
 
 typedef struct agreeing {
     cli *c;
-    hub *hub;
-    engine *engine;
+    named_model model;
     shelf *shelf;
     const char *entry, *svg; /* names; NULL: none */
     int64_t entry_keep;
@@ -37,16 +36,16 @@ static bool is_far_head(const model_spec *m, const agreement_head *h)
     return h->head >= 0 && h->head < m->layers[h->layer].gqa.heads;
 }
 
-/* Those that were named, or those that the catalogue knows to find. */
-static cj_err take_heads(agreeing *a, const char *path, cj_diag *d)
+/* Those that were named, or those that are known to find. */
+static cj_err take_heads(agreeing *a, cj_diag *d)
 {
-    const model_spec *m = model_spec_of(engine_model(a->engine));
-    const hub_model *known = hub_find_file(a->hub, a->c->argv[1], path);
+    const model_spec *m = model_spec_of(engine_model(a->model.engine));
+    const known_heads *known = &a->model.heads;
     for (int i = 0; i < a->opt.n_heads; i++)
         if (!is_far_head(m, &a->head[i])) return diag_fail(d, CJ_E_USAGE, MSG_AGREEMENT_HEAD_BAD, "%d.%d", a->head[i].layer, a->head[i].head);
     if (a->opt.n_heads) return CJ_OK;
-    for (size_t i = 0; known && i < known->head_count && a->opt.n_heads < AGREEMENT_HEADS_MAX; i++) {
-        const agreement_head h = {known->heads[i].layer, known->heads[i].head};
+    for (int i = 0; i < known->n && a->opt.n_heads < AGREEMENT_HEADS_MAX; i++) {
+        const agreement_head h = {known->item[i].layer, known->item[i].head};
         if (is_far_head(m, &h)) a->head[a->opt.n_heads++] = h;
     }
     if (!a->opt.n_heads) cli_say(a->c, MSG_AGREEMENT_NO_HEADS, "%s", "");
@@ -63,15 +62,9 @@ static cj_err open_entry(agreeing *a, engine_options *how, cj_diag *d)
 
 static cj_err open_all(agreeing *a, engine_options *how, cj_diag *d)
 {
-    char *path = NULL;
     if (a->entry) TRY(open_entry(a, how, d));
-    TRY(hub_open(&a->hub, NULL, NULL, d));
-    TRY(hub_model_path(a->hub, a->c->argv[1], &path, d));
-    how->path = path;
-    cj_err e = engine_open(&a->engine, how, d);
-    if (!e) e = take_heads(a, path, d);
-    mem_free(path);
-    return e;
+    TRY(named_open(&a->model, a->c->argv[1], NULL, how, d));
+    return take_heads(a, d);
 }
 
 /* ---- the text ---- */
@@ -89,7 +82,7 @@ static cj_err read_text(agreeing *a, const tokenizer *t, const char *path, cj_di
 static cj_err read_texts(agreeing *a, const cli_list *texts, cj_diag *d)
 {
     const tokenizer *t;
-    TRY(engine_need_tokenizer(a->engine, &t, d));
+    TRY(engine_need_tokenizer(a->model.engine, &t, d));
     const token_specials *s = tokenizer_specials(t);
     if (s->add_bos && s->bos >= 0) TRY(token_list_push(&a->tokens, s->bos, 0, 0, d));
     for (int i = 0; i < texts->n; i++) TRY(read_text(a, t, texts->item[i], d));
@@ -101,10 +94,10 @@ static cj_err run(agreeing *a, engine_options *how, const cli_list *texts, cj_di
     TRY(open_all(a, how, d));
     if (a->opt.entry) {
         shelf_entry *e = a->opt.entry;
-        return agreement_run(a->engine, shelf_entry_ids(e), shelf_entry_info(e)->tokens, &a->opt, a->result, d);
+        return agreement_run(a->model.engine, shelf_entry_ids(e), shelf_entry_info(e)->tokens, &a->opt, a->result, d);
     }
     TRY(read_texts(a, texts, d));
-    return agreement_run(a->engine, a->tokens.ids, (int64_t)a->tokens.count, &a->opt, a->result, d);
+    return agreement_run(a->model.engine, a->tokens.ids, (int64_t)a->tokens.count, &a->opt, a->result, d);
 }
 
 static int measure(agreeing *a, engine_options *how, const cli_list *texts)
@@ -119,10 +112,9 @@ static int measure(agreeing *a, engine_options *how, const cli_list *texts)
     else if (!e) agreement_print(&v);
     if (!e && a->svg) e = agreement_write_svg(&v, a->svg, &d); /* last: what was found out is shown whatever becomes of the picture */
     token_list_deinit(&a->tokens);
-    engine_close(&a->engine);
+    named_close(&a->model);
     shelf_entry_close(&a->opt.entry);
     shelf_close(&a->shelf);
-    hub_close(&a->hub);
     return e ? cli_fail(a->c, &d) : EXIT_DONE;
 }
 
