@@ -84,6 +84,7 @@ void engine_close(engine **pe)
 }
 
 const model *engine_model(const engine *e) { return e->model; }
+cj_err engine_keep_more(engine *e, int layer, int head, int times, cj_diag *d) { return model_keep_more(e->model, layer, head, times, d); }
 const engine_options *engine_options_of(const engine *e) { return &e->opt; }
 kernel_ctx *engine_kernel(const engine *e) { return e->ctx; }
 const tokenizer *engine_tokenizer(const engine *e) { return e->tokenizer; }

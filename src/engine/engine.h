@@ -27,6 +27,8 @@ enum { ENGINE_CHUNK = 512, ENGINE_KEEP = 128 /* pages that sparse attention look
 CJ_NODISCARD cj_err engine_open(engine **out, const engine_options *opt, cj_diag *d);
 void engine_close(engine **e);
 const model *engine_model(const engine *e);
+/* model_keep_more, for every session of the engine. */
+CJ_NODISCARD cj_err engine_keep_more(engine *e, int layer, int head, int times, cj_diag *d);
 const engine_options *engine_options_of(const engine *e);
 kernel_ctx *engine_kernel(const engine *e);
 /* NULL for a file without a vocabulary. */

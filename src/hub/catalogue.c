@@ -20,6 +20,7 @@ typedef struct section {
     hub_file files[CATALOGUE_FILES_MAX];
     hub_source sources[CATALOGUE_SOURCES_MAX];
     hub_head heads[CATALOGUE_HEADS_MAX];
+    hub_wide wide[CATALOGUE_HEADS_MAX];
 } section;
 
 cj_err catalogue_bad(const catalogue_reader *r, msg_id id, const char *arg)
@@ -128,29 +129,63 @@ static bool read_weight(char *text, float *out)
     return *out > 0 && *out <= 1;
 }
 
+/* "LAYER.HEAD". */
+static bool read_place(char *word, int *layer, int *head)
+{
+    int64_t l, h;
+    char *dot = strchr(word, '.');
+    if (!dot) return false;
+    *dot = 0;
+    if (!catalogue_number(word, HUB_HEAD_MAX, &l) || !catalogue_number(dot + 1, HUB_HEAD_MAX, &h)) return false;
+    *layer = (int)l;
+    *head = (int)h;
+    return true;
+}
+
 /* "LAYER.HEAD" or "LAYER.HEAD*WEIGHT". */
 static bool read_head(char *word, hub_head *out)
 {
-    int64_t layer, head;
-    char *dot = strchr(word, '.'), *star = strchr(word, '*');
+    char *star = strchr(word, '*');
     *out = (hub_head){.weight = 1};
     if (star) *star = 0;
-    if (!dot || (star && (dot > star || !read_weight(star + 1, &out->weight)))) return false;
-    *dot = 0;
-    if (!catalogue_number(word, HUB_HEAD_MAX, &layer) || !catalogue_number(dot + 1, HUB_HEAD_MAX, &head)) return false;
-    out->layer = (int)layer;
-    out->head = (int)head;
+    return read_place(word, &out->layer, &out->head) && (!star || read_weight(star + 1, &out->weight));
+}
+
+/* "LAYER.HEAD*TIMES". */
+static bool read_wide(char *word, hub_wide *out)
+{
+    int64_t times;
+    char *star = strchr(word, '*');
+    if (!star) return false;
+    *star = 0;
+    if (!read_place(word, &out->layer, &out->head) || !catalogue_number(star + 1, HUB_WIDE_MAX, &times) || !times) return false;
+    out->times = (int)times;
     return true;
+}
+
+/* The next of some words parted by spaces; NULL: none is left. */
+static char *next_word(char **at)
+{
+    char *word = *at, *end = word + strcspn(word, " \t\n");
+    *at = end + strspn(end, " \t\n");
+    *end = 0;
+    return *word ? word : NULL;
 }
 
 static cj_err set_heads(section *s, char *value, void *field)
 {
-    for (char *word = value; *word;) {
-        char *end = word + strcspn(word, " \t\n"), *next = end + strspn(end, " \t\n");
-        *end = 0;
+    for (char *word; (word = next_word(&value));) {
         if (s->model.head_count == CATALOGUE_HEADS_MAX) return catalogue_bad(&s->r, MSG_CATALOGUE_MANY, "heads");
         if (!read_head(word, &s->heads[s->model.head_count++])) return catalogue_bad(&s->r, MSG_CATALOGUE_HEAD, word);
-        word = next;
+    }
+    return CJ_OK;
+}
+
+static cj_err set_wide(section *s, char *value, void *field)
+{
+    for (char *word; (word = next_word(&value));) {
+        if (s->model.wide_count == CATALOGUE_HEADS_MAX) return catalogue_bad(&s->r, MSG_CATALOGUE_MANY, "wide");
+        if (!read_wide(word, &s->wide[s->model.wide_count++])) return catalogue_bad(&s->r, MSG_CATALOGUE_WIDE, word);
     }
     return CJ_OK;
 }
@@ -209,6 +244,7 @@ static const struct key {
     {"memory", set_bytes, offsetof(hub_model, memory), true, false},
     {"can", set_can, offsetof(hub_model, can), true, false},
     {"heads", set_heads, 0, false, false},
+    {"wide", set_wide, 0, false, false},
     {"file", add_file, 0, false, true},
     {"size", set_size, 0, false, true},
     {"sha256", set_sha256, 0, false, true},
@@ -262,6 +298,7 @@ static cj_err finish_section(section *s)
     m->files = keep(s, s->files, m->file_count, sizeof *s->files, &e);
     m->sources = keep(s, s->sources, m->source_count, sizeof *s->sources, &e);
     m->heads = keep(s, s->heads, m->head_count, sizeof *s->heads, &e);
+    m->wide = keep(s, s->wide, m->wide_count, sizeof *s->wide, &e);
     if (e) return e;
     catalogue_entry *place = place_for(s, m->name);
     if (!place) return CJ_E_INPUT;

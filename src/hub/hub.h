@@ -53,6 +53,12 @@ typedef struct hub_head {
     float weight; /* beside the others', 0 < weight <= 1 */
 } hub_head;
 
+/* A head whose attention is spread far and thin: sparse attention must look at more pages for it. */
+enum { HUB_WIDE_MAX = 255 };
+typedef struct hub_wide {
+    int layer, head, times; /* times 1 .. HUB_WIDE_MAX */
+} hub_wide;
+
 typedef struct hub_model {
     const char *name, *title, *vendor, *licence, *licence_url;
     const char *languages;       /* "zh en" */
@@ -64,6 +70,8 @@ typedef struct hub_model {
     int64_t memory;              /* bytes that it wants to run in */
     const hub_head *heads;       /* retrieval heads, [head_count] */
     size_t head_count;
+    const hub_wide *wide;        /* [wide_count] */
+    size_t wide_count;
     const hub_file *files;       /* [file_count], none only while it is not ready; the first is what is opened */
     size_t file_count;
     const hub_source *sources;   /* [source_count], at least one; tried in turn */

@@ -4,7 +4,7 @@
  * text is cut into batches) and one query head:
  *
  *   1. scores of all its rows with the summaries of the pages far behind (summary.h): what each page might get;
- *   2. the `keep` pages that get most over all rows, by a softmax of those scores (after FlashPrefill);
+ *   2. the `keep` pages that get most over all rows, by a softmax of those scores (after FlashPrefill); some heads keep more than others;
  *   3. exact attention over the first page (a sink), the pages kept, and the pages near the rows;
  *   4. every other page goes on as one key and one value, its means, with the weight of KV_PAGE tokens: nothing is left out altogether.
  *
@@ -286,6 +286,13 @@ static attn_item item_at(const sparse_job *j, int64_t page, int head)
                        .kv_head = head / (a->heads / a->kv->heads), .page_end = page + 1};
 }
 
+/* How many far pages the item's head keeps: all of them at most. */
+static int64_t keep_of(const sparse_job *j, const attn_item *it, int64_t far)
+{
+    const int64_t times = j->s->times ? j->s->times[it->head] : 1;
+    return i64_min(j->s->keep * times, far - 1);
+}
+
 /* Readies a worker for an item. Whether there is anything to choose from: `highest` then is of each row its largest score with a far page. */
 static bool choose(const sparse_job *j, sparse_work *w, const attn_item *it, int worker, float highest[ATTN_ROWS])
 {
@@ -295,7 +302,7 @@ static bool choose(const sparse_job *j, sparse_work *w, const attn_item *it, int
     weigh(j, w, it);
     add_up(j, w);
     memcpy(highest, w->t.st.max, (size_t)it->rows * sizeof *highest);
-    if (j->s->keep > 0) keep_best(w, i64_min(j->s->keep, w->far - 1));
+    if (j->s->keep > 0) keep_best(w, keep_of(j, it, w->far));
     return true;
 }
 

@@ -133,6 +133,7 @@ typedef struct op_repeats {
 typedef struct op_sparse {
     const uint8_t *summaries;  /* of the sequence's pages (summary.h), there for all pages before its rows' near ones */
     int64_t keep;              /* so many pages that promise most, of those far behind; < 0: none of these, nor their means, nor repeats (for comparison) */
+    const uint8_t *times;      /* [heads] of a query head: so many times `keep`, 1 or more; NULL: 1 each */
     int64_t near;              /* and always so many up to the row's own, and the first */
     const op_repeats *repeats; /* NULL: none */
 } op_sparse;

@@ -66,11 +66,12 @@ static bool is_sparse(const model_job *job, const row_set *set, int i)
 }
 
 /* How sequence i of the set is attended to sparsely; its rows are the last of what was given. *own is what the result points to. */
-static op_sparse sparse_of(const row_set *set, int i, int layer, op_repeats *own)
+static op_sparse sparse_of(const gqa_spec *a, const row_set *set, int i, int layer, op_repeats *own)
 {
     const model_rows *r = set->of[i];
     if (r->repeats) *own = (op_repeats){r->repeats->begin + (r->count - set->seqs[i].count), r->repeats->at};
-    return (op_sparse){.summaries = kv_summaries(set->kv[i], layer), .keep = r->keep, .near = MODEL_NEAR_PAGES, .repeats = r->repeats ? own : NULL};
+    return (op_sparse){.summaries = kv_summaries(set->kv[i], layer), .keep = r->keep, .times = a->keep_times, .near = MODEL_NEAR_PAGES,
+                       .repeats = r->repeats ? own : NULL};
 }
 
 /* Sequences that look at everything are one batch; the others go one by one. */
@@ -88,7 +89,7 @@ static void attend(model_job *job, const gqa_spec *a, int layer, row_set *set)
         args.n_seqs = 1;
         if (!sparse) continue;
         op_repeats own;
-        const op_sparse s = sparse_of(set, i, layer, &own);
+        const op_sparse s = sparse_of(a, set, i, layer, &own);
         op_attention_sparse(job->ctx, &args, &s);
     }
 }
@@ -102,7 +103,7 @@ static void show_kept(model_job *job, const gqa_spec *a, int layer, const op_att
     op_repeats own;
     one.n_seqs = 1;
     if (!a->window && is_sparse(job, &job->all, 0)) {
-        const op_sparse s = sparse_of(&job->all, 0, layer, &own);
+        const op_sparse s = sparse_of(a, &job->all, 0, layer, &own);
         op_sparse_choice(job->ctx, &one, &s, &(op_choice){.head = p->to.head, .ld = p->kept_ld, .kept = p->kept});
     } else {
         for (int64_t page = first; page < end; page++) memset(p->kept + (page - first) * p->kept_ld, 1, (size_t)page + 1);

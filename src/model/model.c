@@ -135,6 +135,20 @@ kernel_ctx *model_kernel(const model *m) { return m->ctx; }
 int64_t model_weight_bytes(const model *m) { return m->weight_bytes; }
 uint64_t model_fingerprint(const model *m) { return m->fingerprint; }
 
+cj_err model_keep_more(model *m, int layer, int head, int times, cj_diag *d)
+{
+    if (layer < 0 || layer >= m->spec.n_layers) return CJ_OK;
+    gqa_spec *a = &m->spec.layers[layer].gqa;
+    if (m->spec.layers[layer].mixer != MIXER_GQA || a->window || head < 0 || head >= a->heads) return CJ_OK;
+    if (!a->keep_times) {
+        a->keep_times = arena_alloc(&m->mem, (size_t)a->heads);
+        if (!a->keep_times) return diag_nomem(d, (size_t)a->heads);
+        memset(a->keep_times, 1, (size_t)a->heads);
+    }
+    a->keep_times[head] = (uint8_t)(times < 1 ? 1 : times > UINT8_MAX ? UINT8_MAX : times);
+    return CJ_OK;
+}
+
 /* Layers with a window keep 8 bits where the others have 4: what they hold does not grow with the text, so there is little to save. */
 static kv_layer kv_layer_of(const layer_spec *y, kv_type type)
 {

@@ -26,6 +26,10 @@ int64_t model_token_bytes(const model *m, kv_type type);
 uint64_t model_fingerprint(const model *m);
 /* The part of it that is about the settings. */
 uint64_t model_spec_fingerprint(const model_spec *m);
+/* In sparse attention this query head looks at `times` (1 .. 255) as many far pages token by token as the others: a head that finds what was said
+ * far back spreads its attention too thin for the means of pages. Not while a batch runs. A head that the model has not, or whose layer has a
+ * window, is left out. */
+CJ_NODISCARD cj_err model_keep_more(model *m, int layer, int head, int times, cj_diag *d);
 /* An empty context for this model. */
 CJ_NODISCARD cj_err model_kv_open(const model *m, kv_type type, kv_cache **out, cj_diag *d);
 

@@ -25,6 +25,7 @@ typedef struct gqa_spec {
     int64_t window;       /* 0: all */
     int rope;             /* index into model_spec.ropes; -1: no positions */
     model_linear q, k, v, o;
+    uint8_t *keep_times;  /* [heads] of op_sparse; NULL: all alike (model_keep_more) */
     model_linear gate;    /* what attention gives is multiplied by sigmoid(gate x); absent: not */
     float *q_norm, *k_norm; /* [dk] RMSNorm of every head before rotation; NULL: none */
 } gqa_spec;

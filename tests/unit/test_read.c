@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -754,6 +755,36 @@ static void exact_mode_keeps_everything(void **state)
     engine_close(&exact);
 }
 
+/* The largest difference of logits between exact attention and one that keeps a page, or `times` as many for every head. */
+static float off_by(int times)
+{
+    enum { N = 2500 };
+    engine *fast = NULL;
+    session *s[2] = {NULL, NULL};
+    int32_t ids[N];
+    float most = 0;
+    for (int i = 0; i < N; i++) ids[i] = 5 + i * 37 % 300;
+    assert_int_equal(engine_open(&fast, &(engine_options){.path = getenv("CJ_TINY_WINDOWS"), .level = KERNEL_AUTO, .threads = 1, .kv = KV_F32}, NULL), CJ_OK);
+    const model_spec *m = model_spec_of(engine_model(fast));
+    for (int layer = -1; layer <= m->n_layers; layer++) /* those that are not there are left out */
+        for (int head = -1; head < 9; head++) assert_int_equal(engine_keep_more(fast, layer, head, times, NULL), CJ_OK);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(session_open(&s[i], fast, N, NULL), CJ_OK);
+        session_set_keep(s[i], i);
+        assert_int_equal(session_eval(s[i], ids, N, &(session_call){.want = WANT_LAST}, NULL, NULL), CJ_OK);
+    }
+    for (int64_t i = 0; i < m->vocab; i++) most = fmaxf(most, fabsf(session_logits(s[0])[i] - session_logits(s[1])[i]));
+    for (int i = 0; i < 2; i++) session_close(&s[i]);
+    engine_close(&fast);
+    return most;
+}
+
+static void heads_keep_more_pages(void **state)
+{
+    const float one = off_by(1), all = off_by(255);
+    if (!(one > 1e-3f && all < one / 20)) fail_msg("%g and %g", (double)one, (double)all);
+}
+
 /* Where nothing is found nothing is answered. */
 static void nothing_found_nothing_answered(void **state)
 {
@@ -795,7 +826,7 @@ int main(void)
         cmocka_unit_test(what_is_kept_is_what_was_read), cmocka_unit_test(stopped_reading_goes_on), cmocka_unit_test(chooses_how_to_read), cmocka_unit_test(another_text_is_not_gone_on_with),
         cmocka_unit_test(wishes_to_pause_are_heard), cmocka_unit_test(an_unfinished_entry_is_damaged), cmocka_unit_test(a_file_is_cut_in_use), cmocka_unit_test(a_model_is_cut_in_use), cmocka_unit_test(books_share_their_beginning),
         cmocka_unit_test(finds_again_and_again), cmocka_unit_test(an_unfinished_book_is_asked), cmocka_unit_test(all_in_order_and_another_answerer),
-        cmocka_unit_test(the_end_is_read_exactly), cmocka_unit_test(exact_mode_keeps_everything), cmocka_unit_test(outlines), cmocka_unit_test(summaries_are_tidied), cmocka_unit_test(long_chapters_are_joined_in_rounds),
+        cmocka_unit_test(the_end_is_read_exactly), cmocka_unit_test(exact_mode_keeps_everything), cmocka_unit_test(heads_keep_more_pages), cmocka_unit_test(outlines), cmocka_unit_test(summaries_are_tidied), cmocka_unit_test(long_chapters_are_joined_in_rounds),
         cmocka_unit_test(nothing_found_nothing_answered), cmocka_unit_test(no_memory_is_an_error),
     };
     return cmocka_run_group_tests(tests, open_all, close_all);
