@@ -203,7 +203,7 @@ def progress():
         return text
     text = said(r"Reading \d+%  [\d,]+ of [\d,]+, [\d,]+/s, [\d:]+( s)? left", 20)
     assert " left" in text, text
-    assert text.rindex("\r\033[K") < text.rindex("Stopped"), "the line is wiped before the last word"
+    assert text.rindex("\r\033[J") < text.rindex("Stopped"), "the line is wiped before the last word"
     assert "还需" in said("还需", 20, "--lang", "zh")
     assert "%" not in said("", 2.5, "-q")
 
