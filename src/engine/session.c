@@ -121,7 +121,7 @@ static int64_t keep_at(const session *s, int64_t pos) { return pos < s->exact_fr
 /* Exact attention goes through all pages of a layer: with little memory the disk begins with the next layer's while this one is computed. */
 static void read_ahead(const session *s, int layer, int64_t pos, int64_t count)
 {
-    enum { MANY = 32, SHARE = 8 };
+    enum { MANY = 16, SHARE = 8 };
     const int n = kv_layers(s->kv);
     if (!mapped_limit_now() || !s->entry || keep_at(s, pos) || count < MANY) return;
     for (int i = 1; i <= n; i++) {
@@ -136,7 +136,7 @@ static void read_ahead(const session *s, int layer, int64_t pos, int64_t count)
  * that a cancel is heard. */
 static int64_t next_chunk(const session *s, int64_t pos, int64_t n)
 {
-    enum { EXACT_ROWS = 32 };
+    enum { EXACT_ROWS = 16 };
     const int64_t most = i64_min(model_job_rows(s->engine->job), n - pos);
     if (!s->keep) return most;
     return i64_min(most, pos < s->exact_from ? s->exact_from - pos : EXACT_ROWS);

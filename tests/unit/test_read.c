@@ -715,8 +715,8 @@ static void the_end_is_read_exactly(void **state)
         if (how == 1) session_set_exact_from(s, last);
         assert_int_equal(session_eval(s, ids, last, &(session_call){.want = WANT_NONE}, NULL, NULL), CJ_OK);
         if (how == 0) session_set_keep(s, 0);
-        for (int64_t at = last; at < r.tokens; at += READ_LAST / 2) /* the chunks are those of the reading */
-            assert_int_equal(session_eval(s, ids, at + READ_LAST / 2, &(session_call){.want = WANT_NONE}, NULL, NULL), CJ_OK);
+        for (int64_t at = last; at < r.tokens; at += READ_LAST / 4) /* the chunks are those of the reading */
+            assert_int_equal(session_eval(s, ids, at + READ_LAST / 4, &(session_call){.want = WANT_NONE}, NULL, NULL), CJ_OK);
         session_set_keep(s, 0);
         assert_int_equal(session_eval(s, ids, r.tokens + 3, &(session_call){.want = WANT_LAST}, NULL, NULL), CJ_OK);
         if (how < 2) assert_memory_equal(session_logits(s), kept, (size_t)vocab * sizeof *kept);
