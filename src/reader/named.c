@@ -14,19 +14,16 @@ cj_err named_path(char **path, const char *name, const char *known, cj_diag *d)
 }
 
 /* What the catalogue knows of sparse attention on this model. */
-static cj_err keep_more(engine *e, const char *name, cj_diag *d)
+static cj_err keep_more(engine *e, const hub *h, const char *name, cj_diag *d)
 {
-    hub *h = NULL;
-    TRY(hub_open(&h, NULL, NULL, d));
     const hub_model *entry = hub_find_file(h, name, model_path(engine_model(e)));
-    cj_err err = CJ_OK;
-    for (size_t i = 0; !err && entry && i < entry->wide_count; i++)
-        err = engine_keep_more(e, entry->wide[i].layer, entry->wide[i].head, entry->wide[i].times, d);
-    hub_close(&h);
-    return err;
+    for (size_t i = 0; entry && i < entry->wide_count; i++)
+        TRY(engine_keep_more(e, entry->wide[i].layer, entry->wide[i].head, entry->wide[i].times, d));
+    return CJ_OK;
 }
 
-cj_err named_engine(engine **out, const char *name, const char *known, const engine_options *opt, cj_diag *d)
+/* h NULL: there is no catalogue to know anything. */
+static cj_err open_engine(engine **out, const hub *h, const char *name, const char *known, const engine_options *opt, cj_diag *d)
 {
     engine_options all = *opt;
     char *path = NULL;
@@ -34,7 +31,16 @@ cj_err named_engine(engine **out, const char *name, const char *known, const eng
     all.path = path;
     cj_err e = engine_open(out, &all, d);
     mem_free(path);
-    if (!e && (e = keep_more(*out, name, d))) engine_close(out);
+    if (!e && h && (e = keep_more(*out, h, name, d))) engine_close(out);
+    return e;
+}
+
+cj_err named_engine(engine **out, const char *name, const char *known, const engine_options *opt, cj_diag *d)
+{
+    hub *h = NULL;
+    if (hub_open(&h, NULL, NULL, NULL) == CJ_E_NOMEM) return diag_nomem(d, 0); /* a file is opened without a catalogue too */
+    cj_err e = open_engine(out, h, name, known, opt, d);
+    hub_close(&h);
     return e;
 }
 
@@ -65,7 +71,7 @@ static cj_err open_all(named_model *m, hub *h, const char *name, const char *kno
 {
     m->name = mem_strdup(name);
     if (!m->name) return diag_nomem(d, strlen(name));
-    TRY(named_engine(&m->engine, name, known, opt, d));
+    TRY(open_engine(&m->engine, h, name, known, opt, d));
     return named_heads(&m->heads, h, name, engine_model(m->engine), d);
 }
 
