@@ -82,6 +82,20 @@ static cj_err push_id(writer *w, int32_t id, cj_diag *d)
     return CJ_OK;
 }
 
+/* Of the sampler: whether the caller accepts the text with this token. */
+static bool may_write(void *arg, int32_t id)
+{
+    writer *w = arg;
+    token_stream after = w->stream;
+    const size_t n = w->text.len, held = after.held_count;
+    const bool ended = !w->opt->ignore_end && tokenizer_is_end(after.tokenizer, id);
+    bool ok = ended || (!token_stream_push(&after, id, &w->text, NULL) && (w->text.len > n || after.held_count > held) &&
+                        !buf_append(&w->text, after.held, after.held_count, NULL));
+    ok = ok && w->opt->accepts(w->opt->arg, w->text.data ? w->text.data : "", w->text.len, ended);
+    if (w->text.data) w->text.data[w->text.len = n] = 0;
+    return ok;
+}
+
 /* One token: sample, decode, show. *ended is set when it was the last. */
 static cj_err write_token(writer *w, session *s, sampler *sm, bool *ended, cj_diag *d)
 {
@@ -89,12 +103,12 @@ static cj_err write_token(writer *w, session *s, sampler *sm, bool *ended, cj_di
     int64_t vocab = model_spec_of(engine_model(session_engine(s)))->vocab;
     sampler_logprob top[GENERATE_TOP_MAX];
     generate_piece p = {.id = sampler_pick(sm, logits, w->ids, w->count), .top = top, .n_top = w->opt->n_top};
-    p.logprob = sampler_logprobs(logits, vocab, p.id, top, p.n_top);
-    if (!w->opt->ignore_end && tokenizer_is_end(w->stream.tokenizer, p.id)) {
-        w->result->end = END_TOKEN;
+    if (p.id < 0 || (!w->opt->ignore_end && tokenizer_is_end(w->stream.tokenizer, p.id))) {
+        w->result->end = p.id < 0 ? END_STOP : END_TOKEN;
         *ended = true;
         return CJ_OK;
     }
+    p.logprob = sampler_logprobs(logits, vocab, p.id, top, p.n_top);
     size_t before = w->text.len;
     TRY(token_stream_push(&w->stream, p.id, &w->text, d));
     TRY(push_id(w, p.id, d));
@@ -157,8 +171,13 @@ cj_err generate(session *s, const int32_t *ids, int64_t n, const generate_option
     *r = (generate_result){.prompt_tokens = n};
     TRY(check(opt, d));
     TRY(engine_need_tokenizer(session_engine(s), &t, d));
-    TRY(sampler_open(&sm, &opt->sampling, model_spec_of(engine_model(session_engine(s)))->vocab, d));
     writer w = {.opt = opt, .count = n, .cap = n + 256, .result = r};
+    sampler_options sampling = opt->sampling;
+    if (opt->accepts) {
+        sampling.accepts = may_write;
+        sampling.arg = &w;
+    }
+    TRY(sampler_open(&sm, &sampling, model_spec_of(engine_model(session_engine(s)))->vocab, d));
     for (int i = 0; i < opt->n_stops; i++)
         if (strlen(opt->stops[i]) > w.held_max) w.held_max = strlen(opt->stops[i]);
     token_stream_init(&w.stream, t, opt->decode_flags | TOKEN_CONTINUES);

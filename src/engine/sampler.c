@@ -143,15 +143,9 @@ static int64_t keep_part(sampler *s, float max)
     }
 }
 
-int32_t sampler_pick(sampler *s, const float *logits, const int32_t *history, int64_t n)
+/* Of s->logits, changed and divided by the temperature. */
+static int32_t draw_token(sampler *s, float max)
 {
-    memcpy(s->logits, logits, (size_t)s->vocab * sizeof *logits);
-    for (int32_t i = 0; i < s->opt.n_bias; i++) s->logits[s->bias[i].id] += s->bias[i].add;
-    apply_penalties(s, history, n);
-    if (s->opt.temperature == 0) return likeliest(s->logits, s->vocab);
-    for (int64_t i = 0; i < s->vocab; i++) s->logits[i] = isnan(s->logits[i]) ? -INFINITY : s->logits[i] / s->opt.temperature;
-    float max = s->logits[likeliest(s->logits, s->vocab)];
-    if (!isfinite(max)) return likeliest(logits, s->vocab); /* everything was forbidden */
     int64_t kept = keep_part(s, max);
     double mass = 0, at;
     for (int64_t i = 0; i < kept; i++) mass += exp((double)(s->part[i].logit - max));
@@ -159,6 +153,26 @@ int32_t sampler_pick(sampler *s, const float *logits, const int32_t *history, in
     for (int64_t i = 0; i < kept; i++)
         if ((at -= exp((double)(s->part[i].logit - max))) < 0) return s->part[i].id;
     return s->part[kept - 1].id;
+}
+
+int32_t sampler_pick(sampler *s, const float *logits, const int32_t *history, int64_t n)
+{
+    const bool greedy = s->opt.temperature == 0;
+    memcpy(s->logits, logits, (size_t)s->vocab * sizeof *logits);
+    for (int32_t i = 0; i < s->opt.n_bias; i++) s->logits[s->bias[i].id] += s->bias[i].add;
+    apply_penalties(s, history, n);
+    for (int64_t i = 0; !greedy && i < s->vocab; i++) s->logits[i] = isnan(s->logits[i]) ? -INFINITY : s->logits[i] / s->opt.temperature;
+    for (int64_t tries = 0; tries < s->vocab; tries++) {
+        int32_t id = likeliest(s->logits, s->vocab);
+        const float max = s->logits[id];
+        const bool left = isfinite(max);
+        if (!left && tries) return -1;
+        if (!left && !greedy) id = likeliest(logits, s->vocab); /* everything was forbidden */
+        else if (!greedy) id = draw_token(s, max);
+        if (!s->opt.accepts || s->opt.accepts(s->opt.arg, id)) return id;
+        s->logits[id] = -INFINITY;
+    }
+    return -1;
 }
 
 float sampler_logprobs(const float *logits, int64_t vocab, int32_t id, sampler_logprob *top, int32_t n_top)

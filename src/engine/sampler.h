@@ -2,10 +2,13 @@
  *
  * Order: logit bias and penalties change the logits; temperature 0 then takes the likeliest (the lower id wins a tie). Otherwise
  * logits / temperature make a distribution, of which top_k, top_p and min_p keep a part, and the seed draws from that part.
- * The n-th draw of a seed is the same number everywhere, so the same seed on the same logits gives the same text.
+ * The n-th draw of a seed is the same number everywhere, so the same seed on the same logits gives the same text. A token that the
+ * caller does not accept is as if forbidden: the next likeliest is taken, or another drawn.
  */
 #ifndef ENGINE_SAMPLER_H
 #define ENGINE_SAMPLER_H
+
+#include <stdbool.h>
 
 #include "base/err.h"
 
@@ -25,6 +28,8 @@ typedef struct sampler_options {
     const sampler_bias *bias;  /* copied */
     int32_t n_bias;
     uint64_t seed;
+    bool (*accepts)(void *arg, int32_t id); /* asked of tokens in the order in which they would be taken; NULL: all are */
+    void *arg;
 } sampler_options;
 
 /* Greedy: all else off. */
@@ -35,7 +40,7 @@ typedef struct sampler sampler;
 /* Checks the options (a sentence names the one out of range). */
 CJ_NODISCARD cj_err sampler_open(sampler **out, const sampler_options *opt, int64_t vocab, cj_diag *d);
 void sampler_close(sampler **s);
-/* history[0..n): the tokens so far, the prompt included. */
+/* history[0..n): the tokens so far, the prompt included. -1: none is accepted. */
 int32_t sampler_pick(sampler *s, const float *logits, const int32_t *history, int64_t n);
 
 typedef struct sampler_logprob {
