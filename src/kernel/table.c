@@ -54,6 +54,7 @@ void kernel_table_fill(kernel_table *t, kernel_level level, const cpu_info *cpu)
     gemm_fill_ref(&t->gemm);
     attn_fill_ref(&t->attn);
     delta_fill_ref(&t->delta);
+    train_fill_ref(&t->train);
     ceiling_fill_ref(&t->ceiling);
 #if defined(__x86_64__)
     if (level >= KERNEL_AVX2 && level <= KERNEL_AMX) {

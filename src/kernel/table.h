@@ -3,8 +3,8 @@
  * kernel_table_fill starts from the C reference and lets each instruction set that this processor has (and the chosen level
  * permits) override entries, upwards: avx2 -> avx512 -> amx, or neon. A table entry is a single-threaded function with no
  * state: preconditions are asserted, nothing is allocated. Threads, scratch and memory belong to kernel_ctx (ops.h).
- * The families are declared beside their kernels: vec.h (rows), gemm.h (weights), attn.h (attention on pages), delta.h (the gated delta rule); ceiling_table.h has the
- * loops that the others are measured by.
+ * The families are declared beside their kernels: vec.h (rows), gemm.h (weights), attn.h (attention on pages), delta.h (the gated delta rule),
+ * train_table.h (rows of training); ceiling_table.h has the loops that the others are measured by.
  */
 #ifndef KERNEL_TABLE_H
 #define KERNEL_TABLE_H
@@ -14,6 +14,7 @@
 #include "kernel/ceiling_table.h"
 #include "kernel/delta.h"
 #include "kernel/gemm.h"
+#include "kernel/train_table.h"
 #include "kernel/vec.h"
 
 typedef enum kernel_level { KERNEL_AUTO = -1, KERNEL_REF, KERNEL_AVX2, KERNEL_AVX512, KERNEL_AMX, KERNEL_NEON, KERNEL_LEVELS } kernel_level;
@@ -24,6 +25,7 @@ typedef struct kernel_table {
     gemm_table gemm;
     attn_table attn;
     delta_table delta;
+    train_table train;
     ceiling_table ceiling;
 } kernel_table;
 
