@@ -8,7 +8,7 @@
 /* mode: bit 0 exact mode, bits 8-15 the kind of pages, bits 16-46 the pages kept, from bit 48 on which sparse attention it was. */
 static uint64_t mode_of(const session *s)
 {
-    enum { SPARSE_VERSION = 5 };
+    enum { SPARSE_VERSION = 6 };
     uint64_t mode = (uint64_t)s->engine->opt.exact | (uint64_t)s->engine->opt.kv << 8;
     return s->keep ? mode | ((uint64_t)s->keep & INT32_MAX) << 16 | (uint64_t)SPARSE_VERSION << 48 : mode;
 }

@@ -47,7 +47,7 @@ typedef struct sparse_work {
     float *order;      /* [slots] for choosing */
     uint8_t *gathered; /* one head of a page */
     int64_t far;       /* pages [1, far) may be chosen */
-    int64_t chunk;     /* whose rotation the queries have */
+    int64_t view;      /* that the queries are rotated for */
     int64_t next[ATTN_ROWS], end[ATTN_ROWS]; /* of each row's repeats, those not yet passed */
 } sparse_work;
 
@@ -86,25 +86,33 @@ static void place(const sparse_job *j, sparse_work *w, const attn_item *it, int 
     w->mass = w->top + j->slots / KV_PAGE * ATTN_ROWS;
     w->order = w->mass + j->slots;
     w->t.kv = NULL;
-    w->chunk = -1;
+    w->view = -1;
 }
 
 /* ---- queries and chunks ---- */
 
-static int64_t pages_of_chunk(const sparse_job *j)
+static const rope_spec *positions(const sparse_job *j)
 {
     const rope_spec *r = j->a->rope ? j->a->rope->spec : NULL;
-    return r && r->dims ? r->stride / KV_PAGE : INT64_MAX;
+    return r && r->dims ? r : NULL;
 }
 
-/* The tile's queries for pages of this layout that lie in the chunk of `page`. */
+/* A row has a rotation for each of the nearest chunks and one for all chunks behind those (rope.h): which one it has for a page. An item's rows have
+ * the same. */
+static int64_t view_of(const sparse_job *j, const attn_item *it, int64_t page)
+{
+    const rope_spec *r = positions(j);
+    return r ? i64_min(rope_near(r), (attn_row_end(it, 0) - 1) / r->stride - page * KV_PAGE / r->stride) : 0;
+}
+
+/* The tile's queries for pages of this layout in the view of `page`. */
 static void use(const sparse_job *j, sparse_work *w, const attn_item *it, const kv_layout *l, int64_t page)
 {
-    int64_t chunk = page / pages_of_chunk(j);
-    if (w->t.kv == l && w->chunk == chunk) return;
+    const int64_t view = view_of(j, it, page);
+    if (w->t.kv == l && w->view == view) return;
     w->t.kv = l;
-    w->chunk = chunk;
-    attn_tile_queries(&j->ctx->table.attn, &j->ctx->table.vec, &w->t, j->a, it, chunk);
+    w->view = view;
+    attn_tile_queries(&j->ctx->table.attn, &j->ctx->table.vec, &w->t, j->a, it, positions(j) ? page * KV_PAGE / positions(j)->stride : 0);
 }
 
 /* ---- 1: scores with the means ---- */
@@ -116,14 +124,14 @@ static const uint8_t *means_head(const sparse_job *j, const attn_item *it, int64
 
 static int far_of_block(const sparse_work *w, int64_t block) { return (int)i64_min(KV_PAGE, w->far - block * KV_PAGE); }
 
-/* t.s = scores with the first n pages of a block of KV_PAGE summaries; a chunk may begin within it. */
+/* t.s = scores with the first n pages of a block of KV_PAGE summaries; a view may begin within it. */
 static void score_block(const sparse_job *j, sparse_work *w, const attn_item *it, int64_t block, int n)
 {
-    const int64_t base = block * KV_PAGE, chunk = pages_of_chunk(j);
+    const int64_t base = block * KV_PAGE;
     float *s = w->t.s, *whole = w->weight + base; /* pieces are put together where the weights will be */
     int from = 0;
     for (int to; from < n; from = to) {
-        to = (int)i64_min(n, ((base + from) / chunk + 1) * chunk - base);
+        for (to = n; view_of(j, it, base + to - 1) != view_of(j, it, base + from);) to--;
         use(j, w, it, &j->means, base + from);
         attn_tile_logits(&j->ctx->table.attn, &j->ctx->table.vec, &w->t, j->a, means_head(j, it, block), to);
         if (from == 0 && to == n) return;
@@ -373,7 +381,7 @@ static void run_row(void *arg, int64_t index, int worker)
         const int64_t soon = i + 2 < end ? rep->at[i + 2] : rep->at[i];
         gather_soon(a->kv, attn_page_head(a, &it, soon / KV_PAGE), soon % KV_PAGE);
         const int64_t at = rep->at[i] / KV_PAGE;
-        if (n == KV_PAGE || at / pages_of_chunk(j) != page / pages_of_chunk(j)) {
+        if (n == KV_PAGE || view_of(j, &it, at) != view_of(j, &it, page)) {
             attend_tokens(j, &w, &it, page, n);
             n = 0;
         }
