@@ -56,6 +56,7 @@ static json_object *best_json(const agreement_head *h, const agreement_best *b)
     json_object_object_add(o, "kept", json_object_new_int64(b->kept));
     json_object_object_add(o, "far", json_object_new_int64(b->far));
     json_object_object_add(o, "far_kept", json_object_new_int64(b->far_kept));
+    json_object_object_add(o, "far_share_kept", b->paid > 0 ? cli_json_number(b->paid_kept / b->paid) : NULL);
     return o;
 }
 
@@ -102,8 +103,8 @@ static void print_depth(const agreement_view *v, const agreement_depth *a)
                   100 * copied_worse(a, AGREEMENT_CONTROL));
     for (int h = 0; h < v->opt->n_heads; h++) {
         const agreement_best *b = &a->best[h];
-        cli_print(v->c, MSG_AGREEMENT_BEST, "%d.%d" ARG "%lld" ARG "%lld" ARG "%lld" ARG "%lld", v->opt->heads[h].layer, v->opt->heads[h].head, (long long)b->kept,
-                  (long long)b->pages, (long long)b->far_kept, (long long)b->far);
+        cli_print(v->c, MSG_AGREEMENT_BEST, "%d.%d" ARG "%lld" ARG "%lld" ARG "%lld" ARG "%lld" ARG "%.1f", v->opt->heads[h].layer, v->opt->heads[h].head, (long long)b->kept,
+                  (long long)b->pages, (long long)b->far_kept, (long long)b->far, b->paid > 0 ? 100 * b->paid_kept / b->paid : 100);
     }
 }
 

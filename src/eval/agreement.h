@@ -43,9 +43,10 @@ typedef struct agreement_copies {
 } agreement_copies;
 
 /* The AGREEMENT_BEST pages that a head pays most to with all rows of a page together, under exact attention; those that sparse attention looked at
- * token by token. Far ones are not looked at whatever happens. */
+ * token by token. Far ones are not looked at whatever happens. And what the head pays to all far pages, best or not, and to those looked at. */
 typedef struct agreement_best {
     int64_t pages, kept, far, far_kept;
+    double paid, paid_kept;
 } agreement_best;
 
 typedef struct agreement_depth {

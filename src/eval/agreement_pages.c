@@ -69,6 +69,10 @@ void agreement_pages_compare(const agreement_pages *p, int64_t at, agreement_bes
             const int64_t own = at / KV_PAGE + g, row = (h * p->groups + g) * p->pages;
             int64_t page[AGREEMENT_BEST];
             const int n = largest(p->mass + row, own + 1, page);
+            for (int64_t i = 1; i <= own - MODEL_NEAR_PAGES; i++) {
+                best[h].paid += (double)p->mass[row + i];
+                best[h].paid_kept += p->kept[row + i] ? (double)p->mass[row + i] : 0;
+            }
             for (int i = 0; i < n; i++) {
                 const bool kept = p->kept[row + page[i]], far = page[i] > 0 && page[i] <= own - MODEL_NEAR_PAGES;
                 best[h].pages++;

@@ -321,7 +321,7 @@ def agrees():
         assert len(d["copies"]["from"]) == 2 and d["copies"]["behind"] >= d["depth"] * 0.79 and d["copies"]["tokens"] == 2 * 112, d
         assert all(d[way]["copied_nll"] > 0 for way in ("exact", "sparse", "control")), d
         assert [(b["layer"], b["head"]) for b in d["best_pages"]] == [(1, 0), (3, 2)], d
-        assert all(0 < b["kept"] <= b["pages"] and b["far_kept"] <= b["far"] for b in d["best_pages"]), d
+        assert all(0 < b["kept"] <= b["pages"] and b["far_kept"] <= b["far"] and (b["far_share_kept"] is None or b["far_share_kept"] <= 1) for b in d["best_pages"]), d
     assert one["depths"] != home.ok(*command, "--seed", "9", "--json").json()["depths"]
     words = "".join(xml.etree.ElementTree.parse(home.path("agree.svg")).getroot().itertext())
     assert "sparse" in words and "mean KL" in words and "copies" in words and "best 16 pages" in words, words

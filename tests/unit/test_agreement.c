@@ -216,6 +216,9 @@ static void best_pages_are_counted(void **state)
     assert_int_equal(best.kept, 16 + 5); /* 0, 2, 4, 6, 8 */
     assert_int_equal(best.far, 15 + 14);
     assert_int_equal(best.far_kept, 15 + 4);
+    double far = 0; /* pages 2, 4, ... 34 of each group: what lies before the near ones */
+    for (int i = 2; i <= 34; i += 2) far += 41 - i;
+    assert_true(best.paid == 2 * far && best.paid_kept == far + 39 + 37 + 35 + 33);
     agreement_pages_close(&p);
 }
 
