@@ -75,8 +75,7 @@ void attn_case_free(attn_case *c)
     mem_free(c->far);
 }
 
-/* Keys [n][kv_heads][dk] of positions from pos on, rotated in double. */
-static float *rotated(const attn_case *c, int s, int64_t pos, int64_t n)
+float *attn_case_keys(const attn_case *c, int s, int64_t pos, int64_t n)
 {
     const rope_spec *spec = &c->spec;
     int dk = c->kv.dk, half = spec->dims / 2;
@@ -94,12 +93,12 @@ static float *rotated(const attn_case *c, int s, int64_t pos, int64_t n)
     return out;
 }
 
-void attn_case_store(attn_case *c, kernel_ctx *ctx)
+static void store(attn_case *c, kernel_ctx *ctx, bool own)
 {
     for (int s = 0; s < c->shape.n_seqs; s++) {
-        for (int64_t done = 0; done < c->end[s];) { /* uneven stretches: pages fill in several steps */
+        for (int64_t done = 0, end = own ? c->end[s] : c->seqs[s].pos; done < end;) { /* uneven stretches: pages fill in several steps */
             int64_t n = done < c->seqs[s].pos ? i64_min(c->seqs[s].pos - done, 1 + (done * 7 + 3) % 301) : c->seqs[s].count;
-            float *k = rotated(c, s, done, n);
+            float *k = attn_case_keys(c, s, done, n);
             attn_seq part = {.row = 0, .count = n, .pos = done, .pages = c->pages[s]};
             op_kv_store(ctx, &c->kv, &part, 1, k, c->v[s] + done * c->kv.heads * c->kv.dv);
             mem_free(k);
@@ -108,7 +107,10 @@ void attn_case_store(attn_case *c, kernel_ctx *ctx)
     }
 }
 
-void attn_case_run(attn_case *c, kernel_ctx *ctx)
+void attn_case_store(attn_case *c, kernel_ctx *ctx) { store(c, ctx, true); }
+void attn_case_store_prefix(attn_case *c, kernel_ctx *ctx) { store(c, ctx, false); }
+
+void attn_case_reserve(attn_case *c, kernel_ctx *ctx)
 {
     kernel_limits l = {.rows = c->rows, .cols = c->kv.dk, .heads = c->shape.heads, .dk = c->kv.dk, .dv = c->kv.dv};
     if (kernel_reserve(ctx, &l, NULL)) abort();
@@ -123,6 +125,11 @@ void attn_case_run(attn_case *c, kernel_ctx *ctx)
         c->args.rope = &c->tables;
         mem_free(positions);
     }
+}
+
+void attn_case_run(attn_case *c, kernel_ctx *ctx)
+{
+    attn_case_reserve(c, ctx);
     memset(c->out, 0xff, (size_t)(c->rows * c->shape.heads * c->kv.dv) * sizeof *c->out);
     op_attention(ctx, &c->args);
 }

@@ -35,6 +35,12 @@ void attn_case_make(attn_case *c, const attn_shape *shape);
 void attn_case_free(attn_case *c);
 /* Rotates and stores all keys and values: those before the batch one by one, the batch's own with one call. */
 void attn_case_store(attn_case *c, kernel_ctx *ctx);
+/* The same without the batch's own. */
+void attn_case_store_prefix(attn_case *c, kernel_ctx *ctx);
+/* Keys [n][kv_heads][dk] of positions from pos on, rotated in double. */
+float *attn_case_keys(const attn_case *c, int s, int64_t pos, int64_t n);
+/* Reserves, and fills the tables of positions. */
+void attn_case_reserve(attn_case *c, kernel_ctx *ctx);
 /* Reserves, runs; the result is in c->out. */
 void attn_case_run(attn_case *c, kernel_ctx *ctx);
 /* Row `row` of head `head` in double; scale[d] is the sum of the magnitudes added and score_scale that of the largest score. */
