@@ -31,7 +31,7 @@ typedef struct op_attn_train {
     int n_aims;
 } op_attn_train;
 
-/* Writes a.out, lse, and what the aims point to. */
+/* Writes a.out, lse, and what the aims point to. The scratch of both passes is reserved by limits (kernel_reserve): train_rows, heads, dk, dv. */
 void op_attention_train(kernel_ctx *ctx, const op_attn_train *t);
 /* From dout (of a.out) the gradients of a.q, not rotated, of k, rotated as k is, and of v. All are written, not added to.
  * Reads a.out and what else the forward pass wrote. */

@@ -61,6 +61,7 @@ cj_err kernel_reserve(kernel_ctx *ctx, const kernel_limits *l, cj_diag *d)
         .heads = (int)i64_max(have->heads, l->heads), .dk = (int)i64_max(have->dk, l->dk), .dv = (int)i64_max(have->dv, l->dv),
         .channels = i64_max(have->channels, l->channels),
         .sparse_pages = i64_max(have->sparse_pages, l->sparse_pages),
+        .train_rows = i64_max(have->train_rows, l->train_rows),
     };
     TRY(kernel_scratch_reserve(&ctx->linear, op_linear_scratch(ctx, &want), d));
     TRY(kernel_scratch_reserve(&ctx->attn, op_attn_scratch(ctx, &want), d));

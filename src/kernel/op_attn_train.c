@@ -1,6 +1,7 @@
 /* Attention forward and backward, for training: one query after another, key by key. */
 #include "kernel/attn_train.h"
 
+#include <assert.h>
 #include <math.h>
 #include <string.h>
 
@@ -154,8 +155,12 @@ static void forward_item(void *arg, int64_t index, int worker)
 void op_attention_train(kernel_ctx *ctx, const op_attn_train *t)
 {
     train_job j = {.ctx = ctx, .t = t};
-    int64_t tiles = 0;
-    for (int s = 0; s < t->a.n_seqs; s++) tiles += i64_ceil_div(t->a.seqs[s].count, ROWS);
+    int64_t tiles = 0, rows = 0;
+    for (int s = 0; s < t->a.n_seqs; s++) {
+        tiles += i64_ceil_div(t->a.seqs[s].count, ROWS);
+        rows += t->a.seqs[s].count;
+    }
+    assert(rows <= ctx->limits.train_rows && "kernel_limits.train_rows");
     pool_run(ctx->pool, forward_item, &j, tiles * t->a.heads);
     pool_run(ctx->pool, aim_item, &j, t->n_aims);
 }

@@ -112,7 +112,7 @@ void attn_case_store_prefix(attn_case *c, kernel_ctx *ctx) { store(c, ctx, false
 
 void attn_case_reserve(attn_case *c, kernel_ctx *ctx)
 {
-    kernel_limits l = {.rows = c->rows, .cols = c->kv.dk, .heads = c->shape.heads, .dk = c->kv.dk, .dv = c->kv.dv};
+    kernel_limits l = {.rows = c->rows, .cols = c->kv.dk, .heads = c->shape.heads, .dk = c->kv.dk, .dv = c->kv.dv, .train_rows = c->rows};
     if (kernel_reserve(ctx, &l, NULL)) abort();
     if (c->spec.dims && !c->near) {
         int64_t *positions = mem_array((size_t)c->rows, sizeof *positions);
