@@ -68,8 +68,19 @@ typedef struct gemm_few {
     gemm_few_fn product[QUANT_TYPE_END];
 } gemm_few;
 
+/* Panels of the exact form from operands that lie the other way round: for training (train.h). Panels are panel_bytes apart. */
+typedef struct gemm_turned {
+    /* x is stored as [k][ldx]: its columns [0, rows) become rows of as many panels as that takes. Rows that are missing in the last one
+     * stay as they are: they reach no other row. */
+    void (*pack_x)(void *panels, size_t panel_bytes, const float *x, int64_t ldx, int rows, int64_t k);
+    /* k rows of w, row_bytes apart: their elements from n0 on, at most GEMM_BLOCK of them and no more than the n that are left, become
+     * as many panels of nr as that takes. n0 is a multiple of GEMM_BLOCK. */
+    void (*pack_w[QUANT_TYPE_END])(void *panels, size_t panel_bytes, const void *w, size_t row_bytes, int64_t n0, int64_t n, int64_t k);
+} gemm_turned;
+
 typedef struct gemm_table {
     gemm_form exact, fast;
+    gemm_turned turned;
     gemm_few few; /* of fast mode */
 } gemm_table;
 

@@ -37,7 +37,7 @@ typedef struct kernel_limits {
     int dk, dv;        /* largest head sizes */
     int64_t channels;  /* columns of q, k and v of a delta layer */
     int64_t sparse_pages; /* pages of the longest sequence that op_attention_sparse is called with; 0: it is not */
-    int64_t train_rows; /* rows of a batch of op_attention_train (attn_train.h); 0: it is not called */
+    int64_t train_rows; /* rows of a batch of op_attention_train (attn_train.h); 0: nothing of training (train.h) is called */
 } kernel_limits;
 CJ_NODISCARD cj_err kernel_reserve(kernel_ctx *ctx, const kernel_limits *l, cj_diag *d);
 

@@ -1,7 +1,7 @@
 /* Operations of training: products in every orientation, and the gradient of each operation of ops.h that a dense model is made of.
  *
  * All float32, row-major, over all threads; results do not depend on the number of threads, and but for sums over a row not on the level
- * either. Ops cannot fail: their scratch is reserved with the ctx's other (kernel_reserve), the same for all sizes.
+ * either. Ops cannot fail: their scratch is reserved with the ctx's other (kernel_limits.train_rows), the same for all sizes.
  * Names: dy is the gradient of the loss by y. An op that says `add` adds to what its result holds instead of overwriting it.
  */
 #ifndef KERNEL_TRAIN_H
@@ -20,7 +20,7 @@ typedef struct op_matmul_args {
     const float *b;
     int64_t ldb;
     bool b_t;    /* b is stored as [n][k], not [k][n] */
-    int64_t m, n, k;
+    int64_t m, n, k; /* k: 1 or more */
 } op_matmul_args;
 /* Sums are those of the exact form (gemm.h) in both modes: the same bits at every level. c is neither a nor b. */
 void op_matmul(kernel_ctx *ctx, const op_matmul_args *p);

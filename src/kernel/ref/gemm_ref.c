@@ -33,6 +33,34 @@ static void pack_w(void *panel, quant_type type, const void *w, size_t row_bytes
     }
 }
 
+/* Both turned: element by element. */
+static void turn_x(void *panels, size_t panel_bytes, const float *x, int64_t ldx, int rows, int64_t k)
+{
+    for (int64_t i = 0; i < k; i++)
+        for (int r = 0; r < rows; r++) {
+            row_block *to = (row_block *)(void *)((char *)panels + (size_t)(r / MR) * panel_bytes);
+            to[i / GEMM_BLOCK * MR + r % MR][i % GEMM_BLOCK] = x[i * ldx + r];
+        }
+}
+
+static void turn_w(void *panels, size_t panel_bytes, quant_type type, const void *w, size_t row_bytes, int64_t n0, int64_t n, int64_t k)
+{
+    enum { WHOLE = 2 * GEMM_BLOCK }; /* no stored block is longer */
+    float decoded[WHOLE];
+    const quant_info *q = quant_info_get(type);
+    const int64_t skip = n0 % WHOLE;
+    const float *row = decoded + skip;
+    n = block_left(n, 0);
+    for (int64_t i = 0; i < k; i++) {
+        const char *from = (const char *)w + (size_t)i * row_bytes + quant_row_bytes(type, n0 - skip);
+        q->decode(from, decoded, (skip + n + q->block_elems - 1) / q->block_elems * q->block_elems);
+        for (int64_t c = 0; c < n; c++) {
+            row_block *to = (row_block *)(void *)((char *)panels + (size_t)(c / NR) * panel_bytes);
+            to[i / GEMM_BLOCK * NR + c % NR][i % GEMM_BLOCK] = row[c];
+        }
+    }
+}
+
 static void tile(float *c, const void *x, const void *w, int64_t k, int rows, bool first)
 {
     if (first) memset(c, 0, MR * NR * sizeof *c);
@@ -52,6 +80,10 @@ static void tile(float *c, const void *x, const void *w, int64_t k, int rows, bo
     static void pack_w_##name(void *panel, const void *w, size_t row_bytes, int rows, int64_t k0, int64_t k)      \
     {                                                                                                             \
         pack_w(panel, QUANT_##name, w, row_bytes, rows, k0, k);                                                   \
+    }                                                                                                             \
+    static void turn_w_##name(void *panels, size_t panel_bytes, const void *w, size_t row_bytes, int64_t n0, int64_t n, int64_t k) \
+    {                                                                                                             \
+        turn_w(panels, panel_bytes, QUANT_##name, w, row_bytes, n0, n, k);                                        \
     }
 TYPES(DEFINE)
 
@@ -59,7 +91,10 @@ void gemm_fill_ref(gemm_table *t)
 {
     t->exact = (gemm_form){.mr = MR, .nr = NR, .blocking = GEMM_BLOCKING, .x_block = MR * sizeof(row_block), .w_block = NR * sizeof(row_block),
                            .pack_x = pack_x, .tile = tile};
-#define FILL(name) t->exact.pack_w[QUANT_##name] = pack_w_##name;
+    t->turned = (gemm_turned){.pack_x = turn_x};
+#define FILL(name)                                     \
+    t->exact.pack_w[QUANT_##name] = pack_w_##name;     \
+    t->turned.pack_w[QUANT_##name] = turn_w_##name;
     TYPES(FILL)
 #undef FILL
     t->fast = t->exact;
