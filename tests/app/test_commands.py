@@ -213,6 +213,22 @@ def logits():
     assert not os.path.exists(home.path("new")) and not [f for f in home.files() if f.endswith(".part")]
 
 
+def without_a_catalogue():
+    """A model's file is opened where no catalogue lies, or a broken one: only names need it."""
+    golden, ids = os.path.join(juan.ROOT, "tests", "golden", "qwen3", "model.gguf"), home.write("two.i32", struct.pack("<2i", 1, 2))
+    home.write("home/models.ini", "what is this")
+    for where in ({"JUAN_SHARE": home.path("nothing")}, {}):
+        out = home.path("two.f32")
+        home.ok("logits", golden, "--ids", ids, "--out", out, **where)
+        assert os.path.getsize(out) == 2 * home.ok("inspect", golden, "--json", **where).json()["vocabulary"] * 4
+        os.remove(out)
+        rates = home.ok("bench", golden, "-p", "4", "-n", "2", "-r", "1", "--json", **where).json()["results"]
+        assert [r["test"] for r in rates] == ["prefill", "decode"] and all(r["tokens_per_second"]["median"] > 0 for r in rates)
+        assert home.ok("run", home.model(), "--raw", "-p", "x", "-n", "2", **where).err.count("models.ini") == 0
+        home.fails(3, "logits", "gemma-3-270m", "--ids", ids, "--out", out, says="models.ini", **where)
+    os.remove(home.path("home/models.ini"))
+
+
 # ---- ask ----
 
 def ask_without_model_or_question():
@@ -363,5 +379,5 @@ def quiet():
 juan.run([("tokens round trip with spans", round_trip), ("special tokens", specials), ("odd text", odd_text), ("bad token ids", bad_ids),
           ("template", template), ("bad requests to templates", bad_requests), ("inspect", inspect), ("inspect what cannot run", inspect_what_cannot_run),
           ("doctor", doctor), ("the catalogue", catalogue), ("a catalogue of one's own", own_catalogue), ("recommendation", recommendation),
-          ("quantize", quantize), ("logits", logits), 
+          ("quantize", quantize), ("logits", logits), ("a model without a catalogue", without_a_catalogue),
           ("ask without a model or a question", ask_without_model_or_question), ("ask shows evidence", ask_shows_evidence), ("evaluations", evaluates), ("agreement", agrees), ("--json is alone", json_is_alone), ("--quiet", quiet)], home)
