@@ -29,7 +29,7 @@ struct cli {
 
 /* ---- options ---- */
 
-typedef enum cli_kind { CLI_FLAG, CLI_INT, CLI_SIZE, CLI_FLOAT, CLI_TEXT, CLI_LIST } cli_kind;
+typedef enum cli_kind { CLI_FLAG, CLI_INT, CLI_COUNT, CLI_SIZE, CLI_FLOAT, CLI_TEXT, CLI_LIST } cli_kind;
 
 enum { CLI_LIST_MAX = 64 };
 typedef struct cli_list {
@@ -42,7 +42,7 @@ typedef struct cli_option {
     const char *name;
     char letter;
     cli_kind kind;
-    void *value;      /* bool, int64_t (CLI_SIZE takes 4G, 512M), double, const char *, cli_list */
+    void *value;      /* bool, int64_t (CLI_COUNT takes 20K, CLI_SIZE 4G), double, const char *, cli_list */
     const char *what; /* name of the value in help, e.g. "N"; NULL for flags */
     msg_id help;
 } cli_option;
@@ -59,8 +59,13 @@ typedef struct cli_help {
 int cli_parse(cli *c, const cli_help *help, const cli_option *options, int n);
 /* The same for a command that runs no model: --threads, --cpu and the like are taken but not shown. */
 int cli_parse_plain(cli *c, const cli_help *help, const cli_option *options, int n);
-/* Whole numbers; with `size` also K, M, G, T (1024 each). False when text is none. */
-bool cli_number(const char *text, bool size, int64_t *out);
+/* A whole number; as CLI_COUNT (characters, tokens) also with K, M, G, T, a thousand each, as CLI_SIZE (bytes) with KB ... of 1024 each,
+ * B or no B. False when text is none. */
+bool cli_number(const char *text, cli_kind kind, int64_t *out);
+/* The next part of a list "x,y,...", and *text behind it; false when there is none, or it does not go into `size`. */
+bool cli_next_part(const char **text, char *part, size_t size);
+/* "20K,100000": as many counts as there are, at most `max`, each between low and high; 0 when it is no such list. */
+int cli_counts(const char *text, int64_t *out, int max, int64_t low, int64_t high);
 
 /* How many letters have to be put in, left out, changed or swapped with the next one to make b of a. */
 int cli_distance(const char *a, const char *b);

@@ -8,21 +8,6 @@
 
 enum { DEPTHS_MAX = 16 };
 
-/* "0,8192" into depths; false when it is no such list. */
-static bool parse_depths(const char *text, int64_t *depths, int *n)
-{
-    char part[32];
-    for (*n = 0; *text; text += *text == ',') {
-        size_t len = strcspn(text, ",");
-        if (len == 0 || len >= sizeof part || *n == DEPTHS_MAX) return false;
-        memcpy(part, text, len);
-        part[len] = 0;
-        if (!cli_number(part, true, &depths[*n]) || depths[*n] < 0 || depths[(*n)++] > (int64_t)1 << 24) return false;
-        text += len;
-    }
-    return *n > 0;
-}
-
 static json_object *result_json(const bench_result *r)
 {
     json_object *o = json_object_new_object(), *rate = json_object_new_object();
@@ -84,7 +69,7 @@ typedef struct wanted {
 static const char *understand(wanted *w, const char *depths)
 {
     bench_options *b = &w->bench;
-    if (depths && !parse_depths(depths, w->depths, &b->n_depths)) return "--depth";
+    if (depths && !(b->n_depths = cli_counts(depths, w->depths, DEPTHS_MAX, 0, 1 << 24))) return "--depth";
     if (b->prefill < 0 || b->prefill > 1 << 20) return "--prefill";
     if (b->decode < 0 || b->decode > 1 << 20) return "--decode";
     if (w->repeats < 1 || w->repeats > BENCH_REPEATS_MAX) return "--repeat";

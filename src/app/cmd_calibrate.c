@@ -248,7 +248,7 @@ int cmd_calibrate(cli *c)
     bool forgets = false;
     cj_diag d = {0};
     const cli_option options[] = {
-        {"length", 'l', CLI_SIZE, &k.length, "N", MSG_OPT_CALIBRATE_LENGTH},
+        {"length", 'l', CLI_COUNT, &k.length, "N", MSG_OPT_CALIBRATE_LENGTH},
         {"text", 0, CLI_LIST, &k.text, "FILE", MSG_OPT_CALIBRATE_TEXT},
         {"needles", 0, CLI_TEXT, &k.needles, "FILE", MSG_OPT_EVAL_NEEDLES},
         {"forget", 0, CLI_FLAG, &forgets, NULL, MSG_OPT_CALIBRATE_FORGET},

@@ -174,41 +174,17 @@ typedef struct asked {
     const char *lengths, *depths, *find, *svg;
 } asked;
 
-/* "20K,2M" in characters, where K is a thousand: each between low and high. False when it is no such list. */
-static bool parse_lengths(const char *text, int64_t *out, int *n, int64_t low, int64_t high)
-{
-    char part[32];
-    for (*n = 0; *text; text += *text == ',') {
-        size_t len = strcspn(text, ",");
-        int64_t unit = 1;
-        if (len < 1 || len >= sizeof part || *n == SUITE_LENGTHS_MAX) return false;
-        memcpy(part, text, len);
-        char *last = &part[len - 1];
-        if (strchr("kKmM", *last)) unit = strchr("kK", *last) ? 1000 : 1000000, *last = 0;
-        part[len] = 0;
-        if (!cli_number(part, false, &out[*n]) || !i64_mul(out[*n], unit, &out[*n]) || out[*n] < low || out[*n] > high) return false;
-        (*n)++;
-        text += len;
-    }
-    return *n > 0;
-}
-
 /* "reading,index", each once; without it: all of them, direct only when there are answers to compare. */
 static bool parse_columns(evaluation *v, const char *text)
 {
     char name[16];
     if (!text) text = v->answers ? "direct,reading,index,both" : "reading,index,both";
-    for (v->n_columns = 0; *text; text += *text == ',') {
-        size_t len = strcspn(text, ",");
+    for (v->n_columns = 0; *text;) {
         eval_column which;
-        if (len >= sizeof name || v->n_columns == COLUMNS) return false;
-        memcpy(name, text, len);
-        name[len] = 0;
-        if (!columns_named(name, &which)) return false;
+        if (v->n_columns == COLUMNS || !cli_next_part(&text, name, sizeof name) || !columns_named(name, &which)) return false;
         for (int i = 0; i < v->n_columns; i++)
             if (v->column[i] == which) return false;
         v->column[v->n_columns++] = which;
-        text += len;
     }
     return v->n_columns > 0;
 }
@@ -220,8 +196,8 @@ static const char *understand(evaluation *v, const asked *a)
     suite_options *o = &v->opt;
     int64_t percent[SUITE_LENGTHS_MAX];
     if (!suite_named(v->c->argv[0], &o->kind)) return v->c->argv[0];
-    if (a->lengths && !parse_lengths(a->lengths, o->length, &o->n_lengths, 1, CHARS_MAX)) return "--lengths";
-    if (a->depths && !parse_lengths(a->depths, percent, &o->n_depths, 0, 100)) return "--depths";
+    if (a->lengths && !(o->n_lengths = cli_counts(a->lengths, o->length, SUITE_LENGTHS_MAX, 1, CHARS_MAX))) return "--lengths";
+    if (a->depths && !(o->n_depths = cli_counts(a->depths, percent, SUITE_LENGTHS_MAX, 0, 100))) return "--depths";
     for (int i = 0; i < o->n_depths; i++) o->depth[i] = (double)percent[i] / 100;
     if (o->repeat < 1 || o->repeat > SUITE_REPEATS_MAX) return "--repeat";
     if (o->stars < 1 || o->stars > STARS_MAX) return "--stars";

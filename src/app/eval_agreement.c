@@ -120,28 +120,13 @@ static int measure(agreeing *a, engine_options *how, const cli_list *texts)
 
 /* ---- the command line ---- */
 
-/* The next part of a list "x,y,...": false when there is none, or it is too long. */
-static bool next_part(const char **text, char *part, size_t size)
+/* In tokens, ascending, with room for the rows between them. */
+static bool take_depths(agreeing *a, const char *text)
 {
-    size_t len = strcspn(*text, ",");
-    if (len < 1 || len >= size) return false;
-    memcpy(part, *text, len);
-    part[len] = 0;
-    *text += len + ((*text)[len] == ',');
-    return true;
-}
-
-/* "32K,100000" in tokens, ascending. */
-static bool parse_depths(agreeing *a, const char *text)
-{
-    char part[32];
-    while (*text) {
-        int64_t *to = &a->depth[a->opt.n_depths];
-        if (a->opt.n_depths == AGREEMENT_DEPTHS_MAX || !next_part(&text, part, sizeof part)) return false;
-        if (!cli_number(part, true, to) || *to < 1 || *to > INT32_MAX || (a->opt.n_depths && *to < to[-1] + a->opt.rows)) return false;
-        a->opt.n_depths++;
-    }
-    return a->opt.n_depths > 0;
+    const int n = a->opt.n_depths = cli_counts(text, a->depth, AGREEMENT_DEPTHS_MAX, 1, INT32_MAX);
+    for (int i = 1; i < n; i++)
+        if (a->depth[i] < a->depth[i - 1] + a->opt.rows) return false;
+    return n > 0;
 }
 
 /* "11.2,5.1": layer and head. */
@@ -150,11 +135,11 @@ static bool parse_heads(agreeing *a, const char *text)
     char part[32];
     while (*text) {
         int64_t layer, head;
-        if (a->opt.n_heads == AGREEMENT_HEADS_MAX || !next_part(&text, part, sizeof part)) return false;
+        if (a->opt.n_heads == AGREEMENT_HEADS_MAX || !cli_next_part(&text, part, sizeof part)) return false;
         char *point = strchr(part, '.');
         if (!point) return false;
         *point = 0;
-        if (!cli_number(part, false, &layer) || !cli_number(point + 1, false, &head)) return false;
+        if (!cli_number(part, CLI_INT, &layer) || !cli_number(point + 1, CLI_INT, &head)) return false;
         if (layer < 0 || layer > INT_MAX || head < 0 || head > INT_MAX) return false;
         a->head[a->opt.n_heads++] = (agreement_head){(int)layer, (int)head};
     }
@@ -169,7 +154,7 @@ static const char *understand(agreeing *a, const cli_list *texts, const char *le
     if (o->keep < 1 || o->keep > INT32_MAX) return "--keep";
     if (copies < 0 || copies > AGREEMENT_COPIES_MAX) return "--copies";
     if ((a->entry != NULL) == (texts->n > 0)) return a->entry ? "--entry" : "--text"; /* one of them */
-    if (!parse_depths(a, lengths)) return "--lengths";
+    if (!take_depths(a, lengths)) return "--lengths";
     if (heads && !parse_heads(a, heads)) return "--heads";
     o->copies = (int)copies;
     o->seed = a->c->seed < 0 ? 1 : (uint64_t)a->c->seed;
@@ -184,7 +169,7 @@ int eval_agreement(cli *c)
 {
     agreeing a = {.c = c, .opt = {.keep = ENGINE_KEEP, .rows = 64}};
     cli_list texts = {0};
-    const char *lengths = "32K", *heads = NULL;
+    const char *lengths = "32768", *heads = NULL;
     int64_t copies = 4;
     const cli_option options[] = {
         {"text", 0, CLI_LIST, &texts, "FILE", MSG_OPT_AGREEMENT_TEXT},

@@ -12,23 +12,42 @@
 
 /* ---- values ---- */
 
-bool cli_number(const char *s, bool size, int64_t *out)
+bool cli_number(const char *s, cli_kind kind, int64_t *out)
 {
+    static const char letter[] = "KMGT";
     char *end;
     errno = 0;
-    long long v = strtoll(s, &end, 10);
+    int64_t v = strtoll(s, &end, 10);
     if (end == s || errno) return false;
-    int shift = 0;
-    if (size && *end) {
-        const char *at = strchr("KMGT", *end & ~0x20);
+    if (kind != CLI_INT && *end) {
+        const char *at = strchr(letter, *end & ~0x20);
         if (!at || !*at) return false;
-        shift = 10 * (int)(at - "KMGT" + 1);
+        for (int64_t times = at - letter; times >= 0; times--)
+            if (!i64_mul(v, kind == CLI_SIZE ? 1024 : 1000, &v)) return false;
         end++;
-        if (*end == 'B' || *end == 'b') end++;
+        if (kind == CLI_SIZE && (*end == 'B' || *end == 'b')) end++;
     }
-    if (*end || v > INT64_MAX >> shift || v < INT64_MIN >> shift) return false;
-    *out = (int64_t)((uint64_t)v << shift);
+    *out = v;
+    return !*end;
+}
+
+bool cli_next_part(const char **text, char *part, size_t size)
+{
+    size_t len = strcspn(*text, ",");
+    if (len < 1 || len >= size) return false;
+    memcpy(part, *text, len);
+    part[len] = 0;
+    *text += len + ((*text)[len] == ',');
     return true;
+}
+
+int cli_counts(const char *text, int64_t *out, int max, int64_t low, int64_t high)
+{
+    char part[32];
+    int n = 0;
+    for (; *text; n++)
+        if (n == max || !cli_next_part(&text, part, sizeof part) || !cli_number(part, CLI_COUNT, &out[n]) || out[n] < low || out[n] > high) return 0;
+    return n;
 }
 
 static bool set_value(const cli_option *o, const char *text)
@@ -36,7 +55,7 @@ static bool set_value(const cli_option *o, const char *text)
     char *end;
     switch (o->kind) {
     case CLI_FLAG: *(bool *)o->value = true; return true;
-    case CLI_INT: case CLI_SIZE: return cli_number(text, o->kind == CLI_SIZE, o->value);
+    case CLI_INT: case CLI_COUNT: case CLI_SIZE: return cli_number(text, o->kind, o->value);
     case CLI_FLOAT: {
         double v = strtod(text, &end);
         if (end == text || *end || !isfinite(v)) return false;

@@ -229,6 +229,15 @@ def without_a_catalogue():
     os.remove(home.path("home/models.ini"))
 
 
+def counts():
+    """K is a thousand where tokens or characters are counted, 1,024 only where bytes are."""
+    for given, depths in (("0,1K", [0, 1000]), ("7,1300,", [7, 1300])):
+        r = home.ok("bench", home.model(), "-p", "4", "-n", "0", "-r", "1", "-d", given, "--json").json()
+        assert [t["depth"] for t in r["results"]] == depths, r
+    for given in ("2M", "2048K", "2048kb"):
+        home.fails(4, "run", home.model(), "-p", "x", "--ram", given, says="2 MiB")
+
+
 # ---- ask ----
 
 def ask_without_model_or_question():
@@ -331,7 +340,7 @@ def agrees():
     command = ("eval", "agreement", model, "--text", text, "--threads", "1", "--lengths", "1300,2K", "--keep", "2", "--rows", "16", "--copies", "2", "--heads", "1.0,3.2")
     one = home.ok(*command, "--svg", home.path("agree.svg"), "--json").json()
     assert one == home.ok(*command, "--json").json() and one["entry"] is None and one["keep"] == 2, one
-    assert [d["depth"] for d in one["depths"]] == [1300, 2048]
+    assert [d["depth"] for d in one["depths"]] == [1300, 2000]
     for d in one["depths"]:
         assert d["rows"] == 16 and d["exact"]["kl_mean"] == 0 and d["exact"]["top1_same"] == 1 and d["control"]["kl_mean"] > 0, d
         assert len(d["copies"]["from"]) == 2 and d["copies"]["behind"] >= d["depth"] * 0.79 and d["copies"]["tokens"] == 2 * 112, d
@@ -379,5 +388,5 @@ def quiet():
 juan.run([("tokens round trip with spans", round_trip), ("special tokens", specials), ("odd text", odd_text), ("bad token ids", bad_ids),
           ("template", template), ("bad requests to templates", bad_requests), ("inspect", inspect), ("inspect what cannot run", inspect_what_cannot_run),
           ("doctor", doctor), ("the catalogue", catalogue), ("a catalogue of one's own", own_catalogue), ("recommendation", recommendation),
-          ("quantize", quantize), ("logits", logits), ("a model without a catalogue", without_a_catalogue),
+          ("quantize", quantize), ("logits", logits), ("a model without a catalogue", without_a_catalogue), ("counts", counts),
           ("ask without a model or a question", ask_without_model_or_question), ("ask shows evidence", ask_shows_evidence), ("evaluations", evaluates), ("agreement", agrees), ("--json is alone", json_is_alone), ("--quiet", quiet)], home)

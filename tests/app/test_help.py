@@ -91,8 +91,9 @@ def values_out_of_range():
                                                     "--presence-penalty=1e9 --logit-bias=x --logit-bias=5=nan --logit-bias=99999=1 --logprobs=999 "
                                                     "--seed=-5 --threads=1000 --kv=q7 --cpu=avx9",
              ("perplexity", model, text): "--ctx=3 --ctx=0 --ctx=-2 --ctx=99999999 --windows=-1 --chars=-5",
-             ("bench", model): "--prefill=-1 --decode=-1 --repeat=0 --depth=x --depth=-5 --depth=1,,2",
-             ("eval", "needle", model, "--text", text): "--lengths=0 --lengths=x --lengths=1,,2 --lengths=9999M --depths=101 --depths=-1 --repeat=0 "
+             ("bench", model): "--prefill=-1 --decode=-1 --repeat=0 --depth=x --depth=-5 --depth=1,,2 --depth=,1 --depth=1Q --depth=1KB --depth=17M --depth=9999999T "
+                                "--depth=1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17",
+             ("eval", "needle", model, "--text", text): "--lengths=0 --lengths=x --lengths=1,,2 --lengths=9999M --lengths=1KB --depths=101 --depths=-1 --repeat=0 "
                                                        "--repeat=9999 --find=luck --find=index,index --find= --stars=0 --stars=9999",
              ("eval", "agreement", model, "--text", text): "--lengths=0 --lengths=x --lengths=2K,1K --rows=0 --rows=9999 --keep=0 --copies=-1 --copies=99 "
                                                            "--heads=1 --heads=1.x --heads= --heads=-1.0",
