@@ -100,7 +100,7 @@ static cj_err make_text(calibrator *k, cj_diag *d)
     TRY(open_suite(k, d));
     TRY(choose_length(k, &k->suite.opt.length[0], d));
     cj_err e = suite_make(&k->suite, 0, &k->task, &length, d);
-    if (e && d->message == MSG_EVAL_CROWDED) return diag_fail(d, CJ_E_INPUT, MSG_CALIBRATE_FEW, "%d" ARG "%d", 0, CALIBRATE_FACTS_MIN);
+    if (e && d->message == MSG_EVAL_CROWDED) return diag_fail(d, CJ_E_INPUT, MSG_CALIBRATE_SHORT, "%lld", (long long)k->suite.opt.length[0]);
     TRY(e);
     TRY(take_facts(k, d));
     TRY(document_from_bytes(&k->doc, "calibrate.txt", k->task.text.data, k->task.text.len, d));

@@ -3,6 +3,7 @@
 import glob
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -113,7 +114,10 @@ def refused():
     home.fails(2, "calibrate", says="MODEL")
     home.fails(2, "calibrate", model(), "--length=-1", says="--length")
     home.fails(3, "calibrate", "no-such-model", says="no-such-model")
-    home.fails(3, "calibrate", model(), "--length", "300", says="facts")
+    home.fails(3, "calibrate", model(), "--length", "60", says="too short to hide a fact")
+    assert "太短" in home.fails(3, "calibrate", model(), "--length", "60", "--lang", "zh").err
+    few = re.search(r"takes 8 facts or more, and only (\d+) can be", home.fails(3, "calibrate", model(), "--length", "600").err)
+    assert few and 0 < int(few.group(1)) < 8
     home.fails(3, "calibrate", model(), "--length", "1M", says="--text")
     home.fails(3, "calibrate", model(), "--length", "6K", "--text", home.path("absent.txt"), says="absent.txt")
     home.fails(3, "calibrate", model(), "--length", "6K", "--needles", home.write("bad.tsv", "one\n"), says="bad.tsv")
