@@ -13,7 +13,8 @@ typedef struct tending {
     shelf *shelf;
     const char *as;
     cli_progress progress;
-    json_object *list; /* entries, or damage */
+    json_object *list, *others; /* entries, or damage; entries of other versions */
+    bool unchecked;             /* there is one whose pages are in another format */
     int64_t entries;
     buf doomed;        /* damage that can be cut off */
     cj_err err;
@@ -247,6 +248,21 @@ static void on_damage(void *user, const shelf_damage *w)
     else cli_print(t->c, MSG_SHELF_DAMAGE_PART, "%s" ARG "%s", w->name, w->what);
 }
 
+/* Pages of another version are no damage, but it is said what can be done with them. */
+static void on_verified(void *user, const shelf_info *info)
+{
+    tending *t = user;
+    if (!info->format && !session_mode_other(info->mode)) return;
+    t->unchecked = t->unchecked || info->format;
+    if (t->others) {
+        json_object *o = json_object_new_object();
+        json_object_object_add(o, "name", json_object_new_string(info->name));
+        json_object_object_add(o, "checked", json_object_new_boolean(!info->format));
+        json_object_array_add(t->others, o);
+    } else
+        cli_print(t->c, info->format ? MSG_SHELF_VERIFY_FORMAT : MSG_SHELF_VERIFY_SPARSE, "%s", info->name);
+}
+
 /* From the last to the first: an entry ends at its first damage, and what lies behind is kept for the repair. */
 static void drop_damaged(tending *t)
 {
@@ -263,9 +279,9 @@ static void drop_damaged(tending *t)
 static cj_err verify(tending *t)
 {
     int64_t damages = 0;
-    shelf_watch watch = {t, on_progress, on_damage};
+    const shelf_watch watch = {t, on_progress, on_damage, on_verified};
     buf_init(&t->doomed, (size_t)1 << 28);
-    if (t->c->json) t->list = json_object_new_array();
+    if (t->c->json) t->list = json_object_new_array(), t->others = json_object_new_array();
     cli_progress_begin(&t->progress, t->c, MSG_SHELF_VERIFYING);
     t->progress.bytes = true;
     cj_err e = shelf_verify(t->shelf, t->c->argc > 1 ? t->c->argv[1] : NULL, &watch, &damages, &t->d);
@@ -275,10 +291,11 @@ static cj_err verify(tending *t)
     if (t->c->json) {
         json_object *o = json_object_new_object();
         json_object_object_add(o, "damaged", t->list);
-        t->list = NULL;
+        json_object_object_add(o, "other_versions", t->others);
+        t->list = t->others = NULL;
         cli_json(o);
     } else if (!damages)
-        cli_print(t->c, MSG_SHELF_SOUND, "%s", "");
+        cli_print(t->c, t->unchecked ? MSG_SHELF_SOUND_REST : MSG_SHELF_SOUND, "%s", "");
     return damages ? diag_fail(&t->d, CJ_E_INPUT, MSG_SHELF_DAMAGE_COUNT, "%lld", (long long)damages) : CJ_OK;
 }
 
@@ -287,7 +304,7 @@ static cj_err verify(tending *t)
 static cj_err export(tending *t)
 {
     const char *name = t->c->argv[1], *path = t->c->argv[2];
-    shelf_watch watch = {t, on_progress, NULL};
+    shelf_watch watch = {.user = t, .progress = on_progress};
     char size[TERM_TEXT];
     cli_progress_begin(&t->progress, t->c, MSG_SHELF_EXPORTING);
     t->progress.bytes = true;
@@ -308,7 +325,7 @@ static cj_err export(tending *t)
 static cj_err import(tending *t)
 {
     char name[SHELF_NAME_MAX + 1];
-    shelf_watch watch = {t, on_progress, NULL};
+    shelf_watch watch = {.user = t, .progress = on_progress};
     shelf_named l;
     cli_progress_begin(&t->progress, t->c, MSG_SHELF_IMPORTING);
     t->progress.bytes = true;
@@ -369,6 +386,7 @@ int cmd_shelf(cli *c)
     cj_err e = shelf_open(&t.shelf, NULL, &t.d);
     if (!e) e = tasks[task].run(&t);
     if (t.list) json_object_put(t.list);
+    if (t.others) json_object_put(t.others);
     buf_deinit(&t.doomed);
     shelf_close(&t.shelf);
     return e ? cli_fail(c, &t.d) : EXIT_DONE;

@@ -92,6 +92,8 @@ CJ_NODISCARD cj_err session_load(session *s, const char *path, cj_diag *d);
 shelf_key session_shelf_key(const session *s);
 /* The options and the pages kept (NULL: not asked for) that sessions of an entry of this mode have. */
 void session_mode_read(uint64_t mode, engine_options *out, int64_t *keep);
+/* Whether an entry of this mode was read with the sparse attention of another version: it can be asked, but not gone on with. */
+bool session_mode_other(uint64_t mode);
 /* The session begins anew with what the entry holds, up to `most` tokens; *count (may be NULL) says how many. The entry must outlive the
  * session and have been made in this one's mode; the pages kept may differ. Where later calls give up more than the windows remember, the session goes back to the entry's checkpoints. */
 CJ_NODISCARD cj_err session_attach(session *s, shelf_entry *e, int64_t most, int64_t *count, cj_diag *d);

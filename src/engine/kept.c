@@ -5,10 +5,11 @@
 
 #define MODE_FORM ((uint64_t)0xffff)
 
+enum { SPARSE_VERSION = 6 };
+
 /* mode: bit 0 exact mode, bits 8-15 the kind of pages, bits 16-46 the pages kept, from bit 48 on which sparse attention it was. */
 static uint64_t mode_of(const session *s)
 {
-    enum { SPARSE_VERSION = 6 };
     uint64_t mode = (uint64_t)s->engine->opt.exact | (uint64_t)s->engine->opt.kv << 8;
     return s->keep ? mode | ((uint64_t)s->keep & INT32_MAX) << 16 | (uint64_t)SPARSE_VERSION << 48 : mode;
 }
@@ -20,6 +21,8 @@ void session_mode_read(uint64_t mode, engine_options *out, int64_t *keep)
     const int kv = (int)(mode >> 8 & 255);
     out->kv = kv_type_name(kv) ? (kv_type)kv : KV_Q8; /* none that this version writes */
 }
+
+bool session_mode_other(uint64_t mode) { return mode & ~MODE_FORM && mode >> 48 != SPARSE_VERSION; }
 
 shelf_key session_shelf_key(const session *s)
 {

@@ -156,13 +156,15 @@ typedef struct shelf_damage {
     int64_t page;
 } shelf_damage;
 
-/* Who watches something long. Either may be NULL. */
+/* Who watches something long. Each may be NULL. */
 typedef struct shelf_watch {
     void *user;
     bool (*progress)(void *user, int64_t done, int64_t total); /* bytes; false cancels */
     void (*damage)(void *user, const shelf_damage *w);
+    void (*entry)(void *user, const shelf_info *info); /* each that is verified and whose row is whole, before its parts */
 } shelf_watch;
-/* Looks at every row, blob and page of an entry, or of all (name NULL). Damage is reported and counted, and changes nothing. */
+/* Looks at every row, blob and page of an entry, or of all (name NULL); of pages in another format (info->format) only at the row.
+ * Damage is reported and counted, and changes nothing. */
 CJ_NODISCARD cj_err shelf_verify(shelf *s, const char *name, const shelf_watch *watch, int64_t *damages, cj_diag *d);
 /* Drops the segment of an entry in which `position` lies: it is read again by the next shelf_write. What comes behind it stays. */
 CJ_NODISCARD cj_err shelf_forget(shelf *s, int64_t entry, int64_t position, cj_diag *d);

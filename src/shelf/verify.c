@@ -219,7 +219,9 @@ static cj_err check_next(check *c, const char *name, int64_t *id, bool *found, c
     bool good = false;
     TRY(index_begin_read(c->s, d));
     cj_err e = next_entry(c, name, id, &row, found, &good, d);
-    if (!e && *found && !good && !row.info.format) report(c, (shelf_damage){.kind = SHELF_DAMAGED_ROW, .name = row.info.name, .what = "index.db", .position = -1});
+    const bool whole = good || row.info.format;
+    if (!e && *found && !whole) report(c, (shelf_damage){.kind = SHELF_DAMAGED_ROW, .name = row.info.name, .what = "index.db", .position = -1});
+    if (!e && *found && whole && c->watch->entry) c->watch->entry(c->watch->user, &row.info);
     if (!e && good) e = gather(c, &row, &good, d);
     index_rollback(c->s);
     if (!e && good) e = check_segments(c, d);

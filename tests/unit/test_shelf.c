@@ -262,7 +262,7 @@ static int64_t verify(shelf *s, const char *name, seen *out)
 {
     *out = (seen){0};
     int64_t damages = -1;
-    shelf_watch watch = {out, NULL, on_damage};
+    shelf_watch watch = {.user = out, .damage = on_damage};
     assert_int_equal(shelf_verify(s, name, &watch, &damages, NULL), CJ_OK);
     assert_int_equal(damages, out->damages);
     return damages;
@@ -472,7 +472,7 @@ static void whatever_is_long_can_be_cancelled(void **state)
     cj_diag d = {0};
     int64_t damages;
     int left;
-    shelf_watch watch = {&left, stop_at, NULL};
+    shelf_watch watch = {.user = &left, .progress = stop_at};
     cj_err e;
     snprintf(path, sizeof path, "%s/x.juan", folder);
     write_to(s, &p, N, 0);
@@ -598,6 +598,12 @@ static void other_versions_are_told_apart(void **state)
     case_remove(folder);
 }
 
+static void on_other(void *user, const shelf_info *info)
+{
+    assert_string_equal(info->name, "a");
+    *(uint32_t *)user = info->format;
+}
+
 /* Pages of another layout are not damaged: they were made by another version, and that is said. Reading the text again takes their place. */
 static void entries_of_another_version_are_named(void **state)
 {
@@ -621,8 +627,10 @@ static void entries_of_another_version_are_named(void **state)
     assert_int_equal(shelf_read(s, &e, "a", &d), CJ_E_UNSUPPORTED);
     cj_diag_text(&d, CJ_LANG_EN, text, sizeof text);
     assert_non_null(strstr(text, "format 2"));
-    assert_int_equal(shelf_verify(s, NULL, &(shelf_watch){0}, &damages, NULL), CJ_OK);
+    uint32_t format = 0;
+    assert_int_equal(shelf_verify(s, NULL, &(shelf_watch){.user = &format, .entry = on_other}, &damages, NULL), CJ_OK);
     assert_int_equal(damages, 0);
+    assert_int_equal(format, 2);
     assert_int_equal(case_write(s, &p, N, 3000, &damages, &d), CJ_OK);
     assert_int_equal(shelf_find(s, "a", &l, NULL), CJ_OK);
     assert_true(l.is_complete && !l.is_other);
