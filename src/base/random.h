@@ -1,14 +1,14 @@
 /* Numbers drawn from a seed, the same ones everywhere: splitmix64. */
-#ifndef EVAL_RANDOM_H
-#define EVAL_RANDOM_H
+#ifndef BASE_RANDOM_H
+#define BASE_RANDOM_H
 
 #include <stdint.h>
 
-typedef struct eval_random {
+typedef struct random_source {
     uint64_t state;
-} eval_random;
+} random_source;
 
-static inline uint64_t random_next(eval_random *r)
+static inline uint64_t random_next(random_source *r)
 {
     uint64_t x = r->state += 0x9E3779B97F4A7C15u;
     x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9u;
@@ -17,10 +17,10 @@ static inline uint64_t random_next(eval_random *r)
 }
 
 /* 0..n-1; n >= 1. */
-static inline int64_t random_below(eval_random *r, int64_t n) { return (int64_t)((random_next(r) >> 11) % (uint64_t)n); }
+static inline int64_t random_below(random_source *r, int64_t n) { return (int64_t)((random_next(r) >> 11) % (uint64_t)n); }
 
 /* order[n] becomes 0..n-1 in random order. */
-static inline void random_order(eval_random *r, int *order, int n)
+static inline void random_order(random_source *r, int *order, int n)
 {
     for (int i = 0; i < n; i++) {
         int j = (int)random_below(r, i + 1);
