@@ -61,6 +61,7 @@ void kernel_table_fill(kernel_table *t, kernel_level level, const cpu_info *cpu)
         vec_fill_avx2(&t->vec);
         attn_fill_avx2(&t->attn);
         delta_fill_avx2(&t->delta);
+        train_fill_avx2(&t->train);
         gemm_fill_avx2(&t->gemm);
         ceiling_fill_avx2(&t->ceiling);
         if (cpu->avx_vnni) {
@@ -73,6 +74,7 @@ void kernel_table_fill(kernel_table *t, kernel_level level, const cpu_info *cpu)
         vec_fill_avx512(&t->vec);
         attn_fill_avx512(&t->attn);
         delta_fill_avx512(&t->delta);
+        train_fill_avx512(&t->train);
         gemm_fill_avx512(&t->gemm);
         ceiling_fill_avx512(&t->ceiling);
         if (cpu->avx512_vnni) {
@@ -92,6 +94,7 @@ void kernel_table_fill(kernel_table *t, kernel_level level, const cpu_info *cpu)
         vec_fill_neon(&t->vec);
         attn_fill_neon(&t->attn);
         delta_fill_neon(&t->delta);
+        train_fill_neon(&t->train);
         gemm_fill_neon(&t->gemm);
         ceiling_fill_neon(&t->ceiling);
     }

@@ -12,11 +12,11 @@ import sys
 import tempfile
 
 COMPILER, EMULATOR = "aarch64-linux-gnu-gcc", "qemu-aarch64"
-CHECKS = ["check_vec", "check_gemm", "check_attn", "check_delta"]
+CHECKS = ["check_vec", "check_gemm", "check_attn", "check_delta", "check_train"]
 FLAGS = ["-std=gnu11", "-O2", "-ffp-contract=off", "-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter", "-D_GNU_SOURCE", "-DCJ_BUILD", "-DCHECK_LEVELS_ONLY",
          "-Isrc", "-Iinclude", "-Itests", "-Itests/kernel", "-Itests/kernel/cross"]
 SOURCES = ["src/base/mem.c", "src/base/cpu.c", "src/base/clock.c", "src/base/diag.c", "src/base/utf8.c", "src/parallel/*.c", "src/quant/*.c", "src/kernel/*.c",
-           "src/kernel/ref/*.c", "src/kernel/arm/neon/*.c", "tests/kernel/*_case.c", "tests/kernel/bench_gemm.c"]
+           "src/kernel/ref/*.c", "src/kernel/arm/neon/*.c", "tests/kernel/*_case.c", "tests/kernel/bench_gemm.c", "tests/kernel/bench_train.c"]
 
 
 def compile_one(source, folder):

@@ -18,11 +18,27 @@
 #include "kernel/train.h"
 #include "level_case.h"
 
+#ifndef CHECK_LEVELS_ONLY
+void gemm_fill_avx512_emulated(gemm_table *t);
+void train_fill_emulated(train_table *t);
+void vec_fill_emulated(vec_table *t);
+
+static void emulate(kernel_table *t)
+{
+    gemm_fill_avx512_emulated(&t->gemm);
+    train_fill_emulated(&t->train);
+    vec_fill_emulated(&t->vec);
+}
+#else
+#define emulate NULL
+#endif
+
 static kernel_ctx *open_ctx(const subject *s, int threads)
 {
     kernel_ctx *ctx = NULL;
     if (!level_runs(s)) skip_because("this processor has no such level; its arithmetic is checked in plain C");
     if (kernel_open(&ctx, &(kernel_options){.level = s->level, .threads = threads}, NULL)) fail_msg("%s does not open", s->name);
+    ctx->table = level_table(s, emulate);
     if (kernel_reserve(ctx, &(kernel_limits){.train_rows = 1}, NULL)) fail_msg("no scratch");
     return ctx;
 }
@@ -435,14 +451,15 @@ static void steps_are_right(void **state)
 
 /* ---- the same bits ---- */
 
-/* Everything there is once, over more data than one thread takes; returns what came out. */
-static float *everything(kernel_ctx *ctx, int64_t *size)
+/* Everything there is once, over more data than one thread takes; returns what came out, products first. */
+static float *everything(kernel_ctx *ctx, int64_t *size, int64_t *products)
 {
     enum { M = 333, N = 290, K = 700, VOCAB = 20000, OUT = 4 * M * N + K * N + 2 * K + 3 * VOCAB + 8 };
     float *out = mem_array(OUT, sizeof *out), *at = out, *a = random_floats(M * K, 1, 1), *b = random_floats(K * N, 2, 1), *x = random_floats(M * K, 3, 1);
     for (int form = 0; form < 4; form++, at += M * N)
         op_matmul(ctx, &(op_matmul_args){.c = at, .ldc = N, .a = a, .lda = form & 1 ? M : K, .a_t = form & 1, .b = b, .ldb = form & 2 ? K : N,
                                          .b_t = form & 2, .m = M, .n = N, .k = K});
+    *products = at - out;
     op_rms_norm_back(ctx, x, x, a, b, at, M, K, 1e-6f, false);
     at += K;
     op_bias_back(ctx, at, x, K, M, K);
@@ -466,10 +483,30 @@ static void threads_do_not_matter(void **state)
     const subject *s = *state;
     float *expected = NULL;
     for (int threads = 1; threads <= 5; threads += 2) {
-        int64_t size;
+        int64_t size, products;
         kernel_ctx *ctx = open_ctx(s, threads);
-        float *got = everything(ctx, &size);
+        float *got = everything(ctx, &size, &products);
         if (expected) assert_memory_equal(got, expected, (size_t)size * sizeof *got);
+        mem_free(expected);
+        expected = got;
+        kernel_close(&ctx);
+    }
+    mem_free(expected);
+}
+
+/* Products have the same bits at every level, and so has everything else at the levels of vectors. */
+static void levels_agree(void **state)
+{
+    (void)state;
+    float *expected = NULL;
+    int64_t products = 0;
+    for (int k = 0; k < SUBJECTS; k++) {
+        int64_t size;
+        if (!level_runs(&subjects[k])) continue;
+        kernel_ctx *ctx = open_ctx(&subjects[k], 2);
+        float *got = everything(ctx, &size, &products);
+        if (k > 1 && memcmp(got, expected, (size_t)size * sizeof *got)) fail_msg("%s: not the bits of the level before", subjects[k].name);
+        if (k == 1) assert_memory_equal(got, expected, (size_t)products * sizeof *got);
         mem_free(expected);
         expected = got;
         kernel_close(&ctx);
@@ -487,7 +524,7 @@ int main(int argc, char **argv)
                                       {"losses_of_odd_rows", losses_of_odd_rows}, {"steps_are_right", steps_are_right},
                                       {"threads_do_not_matter", threads_do_not_matter}};
     enum { EACH = sizeof each / sizeof *each };
-    struct CMUnitTest tests[SUBJECTS * EACH];
-    level_tests(tests, each, EACH);
+    struct CMUnitTest tests[SUBJECTS * EACH + 1] = {cmocka_unit_test(levels_agree)};
+    level_tests(tests + 1, each, EACH);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -84,7 +84,7 @@ static void adamw(float *w, const float *g, float *m, float *v, int64_t n, const
         float d = g[i] * a->grad_scale;
         m[i] = fmaf(m[i], a->keep_m, d * a->new_m);
         v[i] = fmaf(v[i], a->keep_v, d * d * a->new_v);
-        w[i] = fmaf(w[i], a->keep_w, -(a->rate * m[i] / fmaf(sqrtf(v[i]), a->root, a->eps)));
+        w[i] = w[i] * a->keep_w - a->rate * m[i] / fmaf(sqrtf(v[i]), a->root, a->eps);
     }
 }
 
