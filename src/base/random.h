@@ -17,6 +17,19 @@ static inline uint64_t random_bits(random_state *r)
     return x ^ x >> 31;
 }
 
+/* 0..n-1; n >= 1. */
+static inline int64_t random_below(random_state *r, int64_t n) { return (int64_t)((random_bits(r) >> 11) % (uint64_t)n); }
+
+/* order[n] becomes 0..n-1 in random order. */
+static inline void random_order(random_state *r, int *order, int n)
+{
+    for (int i = 0; i < n; i++) {
+        int j = (int)random_below(r, i + 1);
+        order[i] = order[j];
+        order[j] = i;
+    }
+}
+
 /* [0, 1), evenly. */
 static inline double random_unit(random_state *r) { return (double)(random_bits(r) >> 11) * 0x1p-53; }
 

@@ -9,8 +9,8 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/random.h"
 #include "eval/agreement_pages.h"
-#include "eval/random.h"
 
 typedef struct run {
     engine *e;
@@ -164,7 +164,7 @@ static void choose_copies(run *r)
 {
     agreement_copies *c = &r->out->copies;
     const int64_t at = r->out->at, behind = i64_min(AGREEMENT_FAR, at * 4 / 5), first = KV_PAGE, end = at - behind - AGREEMENT_COPY;
-    eval_random draw = {r->opt->seed + (uint64_t)at};
+    random_state draw = {r->opt->seed + (uint64_t)at};
     if (end <= first || behind <= (MODEL_NEAR_PAGES + 1) * KV_PAGE + AGREEMENT_COPY) return;
     for (c->n = 0; c->n < r->opt->copies; c->n++) c->from[c->n] = line_near(r, first + random_below(&draw, end - first), first, end);
     c->tokens = (int64_t)c->n * (AGREEMENT_COPY - AGREEMENT_COPY_SKIP);

@@ -4,9 +4,9 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/random.h"
 #include "base/utf8.h"
 #include "eval/plant.h"
-#include "eval/random.h"
 
 enum { FIELDS = 5, FIELDS_NEEDED = 4, SHARE = 4 };
 
@@ -127,7 +127,7 @@ static cj_err ask_pair(eval_task *t, const needle *a, const plant_item *pa, cons
 /* items: the facts, then the distractors at depths of their own. */
 static int lay_out(const needle_set *s, const needles_options *opt, const int *order, int n, plant_item *items)
 {
-    eval_random r = {opt->seed ^ 0x6E6565646C65u};
+    random_state r = {opt->seed ^ 0x6E6565646C65u};
     int total = n;
     for (int i = 0; i < n; i++) {
         const needle *x = &s->item[order[i]];
@@ -140,7 +140,7 @@ static int lay_out(const needle_set *s, const needles_options *opt, const int *o
 static cj_err make(eval_task *t, const needle_set *s, const char *haystack, size_t bytes, const needles_options *opt, int *order,
                    plant_item *items, cj_diag *d)
 {
-    eval_random r = {opt->seed};
+    random_state r = {opt->seed};
     random_order(&r, order, s->n);
     int n = choose(s, opt, order);
     if (!n) return diag_fail(d, CJ_E_INPUT, MSG_EVAL_CROWDED, "%d" ARG "%lld" ARG "%lld", 1, (long long)chars_of(s->item[order[0]].fact), (long long)opt->chars);

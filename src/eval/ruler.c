@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/random.h"
 #include "eval/plant.h"
-#include "eval/random.h"
 
 enum {
     KEYS = 32, CHAINS = 4, LINKS = 5, NAMES = CHAINS * LINKS, DEEDS = 6, TIMES_MIN = 3, TIMES_MAX = 9,
@@ -25,7 +25,7 @@ static const struct {
 };
 
 typedef struct maker {
-    eval_random random;
+    random_state random;
     char sentence[KEYS + NAMES][SENTENCE_MAX];
     plant_item item[ITEMS_MAX]; /* keys, then links chain by chain, then deeds deed by deed */
     int n;
@@ -143,7 +143,7 @@ cj_err ruler_task(eval_task *t, const char *haystack, size_t bytes, int64_t char
     maker *m = mem_zalloc(sizeof *m);
     task_init(t);
     if (!m) return diag_nomem(d, sizeof *m);
-    m->random = (eval_random){seed ^ 0x72756C6572u};
+    m->random = (random_state){seed ^ 0x72756C6572u};
     make_keys(m);
     make_chains(m);
     make_deeds(m);

@@ -6,15 +6,15 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "base/random.h"
 #include "eval/plant.h"
-#include "eval/random.h"
 
 enum { SENTENCE_MAX = 128 };
 
 void stars_draw(star_counts *s, int n, uint64_t seed)
 {
     int order[STARS_MAX];
-    eval_random r = {seed ^ 0x7374617273u};
+    random_state r = {seed ^ 0x7374617273u};
     random_order(&r, order, n);
     s->n = n;
     for (int i = 0; i < n; i++) {

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "eval/random.h"
+#include "base/random.h"
 
 enum { DRAWS = 2000 };
 
@@ -30,7 +30,7 @@ cj_err stats_mean(const double *value, int64_t n, uint64_t seed, stats_interval 
         return CJ_OK;
     }
     double *mean = mem_array(DRAWS, sizeof *mean);
-    eval_random r = {seed};
+    random_state r = {seed};
     if (!mean) return diag_nomem(d, DRAWS * sizeof *mean);
     for (int i = 0; i < DRAWS; i++) {
         double sum = 0;
