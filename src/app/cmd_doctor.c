@@ -10,8 +10,6 @@
 #include "base/confine.h"
 #include "base/share.h"
 
-enum { LABEL = 14 };
-
 typedef struct findings {
     const cli *cli;
     const cpu_info *cpu;
@@ -211,18 +209,13 @@ static void print_json(findings *f)
 
 /* ---- for people ---- */
 
-static void label(const findings *f, msg_id id)
-{
-    fputs(term_style_code(stdout, TERM_DIM), stdout);
-    term_pad(stdout, cli_text(f->cli, id), LABEL);
-    fputs(term_style_code(stdout, TERM_PLAIN), stdout);
-}
+static void label(const findings *f, msg_id id) { term_label(cli_text(f->cli, id)); }
 
 static void print_processor(const findings *f)
 {
     label(f, MSG_DOCTOR_PROCESSOR);
     cli_print(f->cli, MSG_DOCTOR_CORES, "%s" ARG "%d", f->cpu->name, f->cpu->cores);
-    printf("%*s", LABEL - 1, "");
+    printf("%*s", TERM_LABEL - 1, "");
     for (int i = 0; i < FEATURES; i++)
         if (has(f->cpu, i)) printf(" %s", features[i].name);
     putchar('\n');
@@ -241,7 +234,7 @@ static void print_processor(const findings *f)
 static void print_ceiling(const findings *f, msg_id id, double value, int decimals)
 {
     if (value <= 0) return;
-    printf("%*s", LABEL, "");
+    printf("%*s", TERM_LABEL, "");
     cli_print(f->cli, id, "%.*f", decimals, value);
 }
 
@@ -266,7 +259,7 @@ static void print_machine(const findings *f)
 static void print_list(const findings *f, msg_id id, const char *words)
 {
     label(f, id);
-    term_fold(stdout, words, LABEL, LABEL, term_columns(stdout));
+    term_fold(stdout, words, TERM_LABEL, TERM_LABEL, term_columns(stdout));
     putchar('\n');
 }
 

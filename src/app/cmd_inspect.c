@@ -8,7 +8,7 @@
 #include "reader/named.h"
 #include "token/tokenizer_json.h"
 
-enum { LABEL = 14, LENGTHS = 3 };
+enum { LENGTHS = 3 };
 static const int64_t lengths[LENGTHS] = {10000, 100000, 1000000}; /* characters */
 
 /* Prose to measure how many characters make a token. Old Chinese takes more tokens than what is written today; novels and laws lie
@@ -240,21 +240,16 @@ static void print_json(const facts *f)
 
 /* ---- for people ---- */
 
-static void label(const facts *f, msg_id id)
-{
-    fputs(term_style_code(stdout, TERM_DIM), stdout);
-    term_pad(stdout, cli_text(f->cli, id), LABEL);
-    fputs(term_style_code(stdout, TERM_PLAIN), stdout);
-}
+static void label(const facts *f, msg_id id) { term_label(cli_text(f->cli, id)); }
 
 /* One square a layer: light where attention sees a window, full where it sees everything, between them where a state is kept instead. */
 static void draw_layers(const facts *f)
 {
     const model_spec *m = model_spec_of(f->model);
-    int room = term_columns(stdout) - LABEL - 1, column = 0;
+    int room = term_columns(stdout) - TERM_LABEL - 1, column = 0;
     for (int i = 0; i < m->n_layers; i++, column++) {
         if (column >= room) {
-            printf("\n%*s", LABEL, "");
+            printf("\n%*s", TERM_LABEL, "");
             column = 0;
         }
         fputs(m->layers[i].mixer == MIXER_DELTA ? "▒" : m->layers[i].gqa.window ? "░" : "█", stdout);
@@ -275,13 +270,13 @@ static void print_runs(const facts *f)
         if (l->ffn == FFN_MOE) experts = l->moe.experts, used = l->moe.used;
     }
     layer_run a = run_from(m, 0);
-    printf("%*s", LABEL, "");
+    printf("%*s", TERM_LABEL, "");
     if (states) cli_print(f->cli, MSG_INSPECT_STATES, "%d" ARG "%d", states, m->n_layers - states);
     else if (!windows) cli_print(f->cli, MSG_INSPECT_ALL_FULL, "%s", "");
     else if (a.count == m->n_layers) cli_print(f->cli, MSG_INSPECT_ALL_WINDOW, "%lld", (long long)window);
     else cli_print(f->cli, MSG_INSPECT_MIXED, "%d" ARG "%lld" ARG "%d", windows, (long long)window, m->n_layers - windows);
     if (!experts) return;
-    printf("%*s", LABEL, "");
+    printf("%*s", TERM_LABEL, "");
     cli_print(f->cli, MSG_INSPECT_EXPERTS, "%d" ARG "%d", experts, used);
 }
 
@@ -291,7 +286,7 @@ static void print_structure(const facts *f)
     const gqa_spec *a = attention_of(m);
     char text[TERM_TEXT];
     label(f, MSG_INSPECT_LAYERS);
-    printf("%d\n%*s", m->n_layers, LABEL, "");
+    printf("%d\n%*s", m->n_layers, TERM_LABEL, "");
     draw_layers(f);
     print_runs(f);
     label(f, MSG_INSPECT_WIDTH);
@@ -328,7 +323,7 @@ static void print_vocabulary(const facts *f)
         return;
     }
     cli_print(f->cli, MSG_INSPECT_VOCABULARY_IS, "%s", term_count(text, tokenizer_size(f->vocabulary)));
-    printf("%*s", LABEL, "");
+    printf("%*s", TERM_LABEL, "");
     cli_print(f->cli, MSG_INSPECT_PER_TOKEN, "%.2f" ARG "%.2f" ARG "%.1f",
               characters_per_token(f, modern), characters_per_token(f, classical), characters_per_token(f, english));
     label(f, MSG_INSPECT_CHAT);
@@ -344,7 +339,7 @@ static void print_memory(const facts *f)
         char chars[TERM_TEXT], tokens[TERM_TEXT], bytes[TERM_TEXT];
         int64_t n = (int64_t)((double)lengths[i] / ratio);
         bool fits = n <= model_spec_of(f->model)->context;
-        if (i) printf("%*s", LABEL, "");
+        if (i) printf("%*s", TERM_LABEL, "");
         cli_print(f->cli, fits ? MSG_INSPECT_MEMORY_ROW : MSG_INSPECT_MEMORY_PAST, "%s" ARG "%s" ARG "%s", term_count(chars, lengths[i]),
                   term_count(tokens, n), term_bytes(bytes, context_bytes(f, n)));
     }

@@ -33,6 +33,13 @@ void term_pad(FILE *to, const char *text, int width)
     fprintf(to, "%s%*s", text, spaces > 1 ? spaces : 1, "");
 }
 
+void term_label(const char *text)
+{
+    fputs(term_style_code(stdout, TERM_DIM), stdout);
+    term_pad(stdout, text, TERM_LABEL);
+    fputs(term_style_code(stdout, TERM_PLAIN), stdout);
+}
+
 /* Bytes up to the next place where a line may be folded: a word with the spaces behind it, or one wide character with the
  * punctuation that must not begin a line. */
 static size_t fold_unit(const char *s, size_t n)

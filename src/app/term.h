@@ -13,6 +13,9 @@ int term_columns(FILE *to);
 int term_width(const char *text, size_t n);
 /* Prints text and spaces up to `width` columns; at least one space. */
 void term_pad(FILE *to, const char *text, int width);
+/* The name of a row on standard output: dim, so wide that what it tells begins at column TERM_LABEL. */
+enum { TERM_LABEL = 14 };
+void term_label(const char *text);
 /* Prints text folded at `columns`, later lines indented by `indent` columns; the first begins at column `at`. No line break at
  * the end. Folds at spaces and between wide characters. */
 void term_fold(FILE *to, const char *text, int at, int indent, int columns);

@@ -3,10 +3,14 @@
 #ifndef TESTS_FUZZ_ZIP_PARTS_H
 #define TESTS_FUZZ_ZIP_PARTS_H
 
+#include <assert.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <zip.h>
+
+#include "base/utf8.h"
+#include "document/formats.h"
 
 /* The next "--- " at the beginning of a line in [s, end), else end. */
 static const char *zip_next_part(const char *s, const char *end)
@@ -47,6 +51,26 @@ static char *zip_parts(const uint8_t *data, size_t size, size_t *n)
     }
     zip_source_free(target);
     return bytes ? bytes : calloc(1, 1);
+}
+
+typedef cj_err zip_extractor(const document_source *s, draft *out, cj_diag *d);
+
+/* The archive, or the parts packed into one, is read as text with headings that lie in it, or refused. */
+static void zip_extract(zip_extractor *extract, const uint8_t *data, size_t size)
+{
+    bool is_archive = size > 2 && data[0] == 'P' && data[1] == 'K';
+    size_t n = size;
+    char *packed = is_archive ? NULL : zip_parts(data, size, &n);
+    draft t;
+    cj_diag d = {0};
+    draft_init(&t);
+    if (!extract(&(document_source){.path = "a", .name = "a", .bytes = packed ? packed : (const char *)data, .n = n}, &t, &d)) {
+        assert(utf8_valid_prefix(t.text.data ? t.text.data : "", t.text.len) == t.text.len);
+        for (int i = 0; i < t.n_headings; i++)
+            assert(t.headings[i].title_byte < t.headings[i].title_end && t.headings[i].title_end <= t.text.len);
+    } else assert(d.code < 0);
+    draft_deinit(&t);
+    free(packed);
 }
 
 #endif

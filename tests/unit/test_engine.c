@@ -12,8 +12,9 @@
 
 #include "engine/engine.h"
 #include "engine/sampler.h"
+#include "support/session_case.h"
 
-enum { N = 96, VOCAB = 320 };
+enum { N = 96 };
 static int32_t ids[N];
 
 static char *golden(const char *name)
@@ -25,24 +26,7 @@ static char *golden(const char *name)
 
 static engine *open_engine(const char *name, bool exact, kv_type kv, int threads)
 {
-    engine *e = NULL;
-    cj_diag d = {0};
-    engine_options opt = {.path = golden(name), .level = KERNEL_AUTO, .threads = threads, .exact = exact, .kv = kv, .chunk = 33};
-    cj_err err = engine_open(&e, &opt, &d);
-    if (err) {
-        char text[1024];
-        cj_diag_text(&d, CJ_LANG_EN, text, sizeof text);
-        fail_msg("%s", text);
-    }
-    return e;
-}
-
-static void last_logits(session *s, const int32_t *t, int64_t n, int64_t *reused, float *out)
-{
-    session_call call = {.want = WANT_LAST};
-    assert_int_equal(session_eval(s, t, n, &call, reused, NULL), CJ_OK);
-    assert_int_equal(session_count(s), n);
-    memcpy(out, session_logits(s), VOCAB * sizeof *out);
+    return engine_of(&(engine_options){.path = golden(name), .level = KERNEL_AUTO, .threads = threads, .exact = exact, .kv = kv, .chunk = 33});
 }
 
 static double distance(const float *a, const float *b)
@@ -50,14 +34,6 @@ static double distance(const float *a, const float *b)
     double d = 0, n = 0;
     for (int i = 0; i < VOCAB; i++) d += pow((double)a[i] - b[i], 2), n += pow(b[i], 2);
     return sqrt(d / n);
-}
-
-static void cold(engine *e, const int32_t *t, int64_t n, float *out)
-{
-    session *s = NULL;
-    assert_int_equal(session_open(&s, e, 0, NULL), CJ_OK);
-    last_logits(s, t, n, NULL, out);
-    session_close(&s);
 }
 
 static void prefixes_are_reused(void **state)

@@ -61,16 +61,24 @@ static void put_all_kinds(gguf_build *b)
     build_key(b, "flags", 9), build_u32(b, 7), build_u64(b, 2), build_bytes(b, "\0\1", 2);
 }
 
+/* A file of that version with them. */
+static gguf *open_all_kinds(gguf_build *b, uint32_t version)
+{
+    gguf *g = NULL;
+    cj_diag d;
+    build_begin(b, version);
+    put_all_kinds(b);
+    build_end(b, 32, 0);
+    assert_int_equal(open_built(b, &g, &d), CJ_OK);
+    return g;
+}
+
 static void integers_of_any_width(void **state)
 {
     (void)state;
     gguf_build b;
-    gguf *g = NULL;
     cj_diag d;
-    build_begin(&b, 3);
-    put_all_kinds(&b);
-    build_end(&b, 32, 0);
-    assert_int_equal(open_built(&b, &g, &d), CJ_OK);
+    gguf *g = open_all_kinds(&b, 3);
     static const struct { const char *name; int64_t value; } ints[] = {
         {"toy.layers", 3}, {".layers", 3}, {"u8", 255}, {"i8", -1}, {"u16", 65535}, {"i16", -2}, {"i32", -7}, {"i64", INT64_MIN}};
     for (size_t i = 0; i < sizeof ints / sizeof *ints; i++) {
@@ -98,12 +106,8 @@ static void other_values(void **state)
 {
     (void)state;
     gguf_build b;
-    gguf *g = NULL;
     cj_diag d;
-    build_begin(&b, 2);
-    put_all_kinds(&b);
-    build_end(&b, 32, 0);
-    assert_int_equal(open_built(&b, &g, &d), CJ_OK);
+    gguf *g = open_all_kinds(&b, 2);
     assert_int_equal(gguf_key_count(g), (int64_t)b.keys);
     assert_string_equal(gguf_key_at(g, 1)->name, "toy.layers");
     float f = 0;
@@ -132,12 +136,8 @@ static void arrays_and_layers(void **state)
 {
     (void)state;
     gguf_build b;
-    gguf *g = NULL;
     cj_diag d;
-    build_begin(&b, 3);
-    put_all_kinds(&b);
-    build_end(&b, 32, 0);
-    assert_int_equal(open_built(&b, &g, &d), CJ_OK);
+    gguf *g = open_all_kinds(&b, 3);
     int64_t v = 0;
     bool flag = false;
     for (int64_t layer = 0; layer < 3; layer++) {

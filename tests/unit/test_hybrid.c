@@ -13,6 +13,7 @@
 
 #include "engine/engine.h"
 #include "support/own_folder.h"
+#include "support/session_case.h"
 
 /* ---- contexts ---- */
 
@@ -179,7 +180,7 @@ static void restored_states_are_checked(void **state)
 
 /* ---- sessions ---- */
 
-enum { N = 300, VOCAB = 320 };
+enum { N = 300 };
 static int32_t ids[N];
 static const char *const models[] = {"qwen3_5", "qwen3_next"};
 
@@ -192,30 +193,7 @@ static const char *golden(const char *name)
 
 static engine *open_engine(const char *path, int64_t chunk)
 {
-    engine *e = NULL;
-    cj_diag d = {0};
-    if (engine_open(&e, &(engine_options){.path = path, .level = KERNEL_AUTO, .threads = 1, .exact = true, .kv = KV_F32, .chunk = chunk}, &d)) {
-        char text[1024];
-        cj_diag_text(&d, CJ_LANG_EN, text, sizeof text);
-        fail_msg("%s", text);
-    }
-    return e;
-}
-
-static void last_logits(session *s, const int32_t *t, int64_t n, int64_t *reused, float *out)
-{
-    session_call call = {.want = WANT_LAST};
-    assert_int_equal(session_eval(s, t, n, &call, reused, NULL), CJ_OK);
-    assert_int_equal(session_count(s), n);
-    memcpy(out, session_logits(s), VOCAB * sizeof *out);
-}
-
-static void cold(engine *e, const int32_t *t, int64_t n, float *out)
-{
-    session *s = NULL;
-    assert_int_equal(session_open(&s, e, 0, NULL), CJ_OK);
-    last_logits(s, t, n, NULL, out);
-    session_close(&s);
+    return engine_of(&(engine_options){.path = path, .level = KERNEL_AUTO, .threads = 1, .exact = true, .kv = KV_F32, .chunk = chunk});
 }
 
 /* Exact mode computes the same bits however a session came to where it stands. */
@@ -335,54 +313,71 @@ static void a_cancel_leaves_a_good_session(void **state)
     engine_close(&e);
 }
 
+/* A text of 250 tokens that one session reads onto a shelf of its own, and another session to have it back in. */
+typedef struct shelved {
+    engine *e;
+    session *s, *back;
+    shelf *shelf;
+    shelf_entry *entry, *read;
+} shelved;
+
+static shelved shelve(const char *name, const char *folder)
+{
+    shelved k = {.e = open_engine(golden(name), 64)};
+    assert_int_equal(session_open(&k.s, k.e, 0, NULL), CJ_OK);
+    assert_int_equal(session_open(&k.back, k.e, 0, NULL), CJ_OK);
+    assert_int_equal(shelf_open(&k.shelf, in_folder(folder), NULL), CJ_OK);
+    const shelf_plan plan = {.name = "book", .key = session_shelf_key(k.s), .model_name = "tiny", .model_path = "-", .ids = ids, .n = 250};
+    assert_int_equal(shelf_write(k.shelf, &k.entry, &plan, NULL), CJ_OK);
+    return k;
+}
+
+static void unshelve(shelved *k)
+{
+    session_close(&k->back);
+    session_close(&k->s);
+    shelf_entry_close(&k->read);
+    shelf_entry_close(&k->entry);
+    shelf_close(&k->shelf);
+    engine_close(&k->e);
+}
+
 /* What was read onto a shelf, and gone on with, is what a cold session computes; at an open segment's end and at a closed one's. */
 static void the_shelf_gives_back_the_state(void **state)
 {
     (void)state;
     float got[VOCAB], want[VOCAB];
-    engine *e = open_engine(golden("qwen3_next"), 64);
-    session *s = NULL, *back = NULL;
-    shelf *sh = NULL;
-    shelf_entry *entry = NULL, *read = NULL;
+    shelved k = shelve("qwen3_next", "shelf");
     int64_t count;
-    cold(e, ids, 280, want);
-    assert_int_equal(session_open(&s, e, 0, NULL), CJ_OK);
-    assert_int_equal(session_open(&back, e, 0, NULL), CJ_OK);
-    assert_int_equal(shelf_open(&sh, in_folder("shelf"), NULL), CJ_OK);
-    shelf_plan plan = {.name = "book", .key = session_shelf_key(s), .model_name = "tiny", .model_path = "-", .ids = ids, .n = 250};
-    assert_int_equal(shelf_write(sh, &entry, &plan, NULL), CJ_OK);
+    cold(k.e, ids, 280, want);
     const int64_t ends[] = {130, 250};
     for (int i = 0; i < 2; i++) {
-        last_logits(s, ids, ends[i], NULL, got);
-        assert_int_equal(session_keep(s, entry, NULL), CJ_OK);
-        if (i) assert_int_equal(shelf_finish(entry, NULL), CJ_OK);
-        assert_int_equal(shelf_read(sh, &read, "book", NULL), CJ_OK);
-        assert_int_equal(session_attach(back, read, ends[i], &count, NULL), CJ_OK);
+        last_logits(k.s, ids, ends[i], NULL, got);
+        assert_int_equal(session_keep(k.s, k.entry, NULL), CJ_OK);
+        if (i) assert_int_equal(shelf_finish(k.entry, NULL), CJ_OK);
+        assert_int_equal(shelf_read(k.shelf, &k.read, "book", NULL), CJ_OK);
+        assert_int_equal(session_attach(k.back, k.read, ends[i], &count, NULL), CJ_OK);
         assert_int_equal(count, ends[i]);
-        last_logits(back, ids, 280, NULL, got);
+        last_logits(k.back, ids, 280, NULL, got);
         assert_memory_equal(got, want, sizeof got);
         int32_t other[N];
         memcpy(other, ids, sizeof ids);
         other[ends[i] + 3] = (other[ends[i] + 3] + 1) % VOCAB; /* the next question */
         int64_t reused;
-        last_logits(back, other, 290, &reused, got);
+        last_logits(k.back, other, 290, &reused, got);
         assert_int_equal(reused, ends[i]);
         float cold_other[VOCAB];
-        cold(e, other, 290, cold_other);
+        cold(k.e, other, 290, cold_other);
         assert_memory_equal(got, cold_other, sizeof got);
-        session_close(&back);
-        assert_int_equal(session_open(&back, e, 0, NULL), CJ_OK);
-        shelf_entry_close(&read);
+        session_close(&k.back);
+        assert_int_equal(session_open(&k.back, k.e, 0, NULL), CJ_OK);
+        shelf_entry_close(&k.read);
     }
     int64_t damages = -1;
     const shelf_watch watch = {0};
-    assert_int_equal(shelf_verify(sh, NULL, &watch, &damages, NULL), CJ_OK);
+    assert_int_equal(shelf_verify(k.shelf, NULL, &watch, &damages, NULL), CJ_OK);
     assert_int_equal(damages, 0);
-    session_close(&back);
-    session_close(&s);
-    shelf_entry_close(&entry);
-    shelf_close(&sh);
-    engine_close(&e);
+    unshelve(&k);
 }
 
 /* Going back, the nearer one is taken of what the session remembers and what the entry keeps. */
@@ -392,41 +387,28 @@ static void the_nearest_state_is_taken(void **state)
     float got[VOCAB], want[VOCAB];
     int64_t count, reused;
     int32_t other[N];
-    engine *e = open_engine(golden("qwen3_5"), 64);
-    session *s = NULL, *back = NULL;
-    shelf *sh = NULL;
-    shelf_entry *entry = NULL, *read = NULL;
-    assert_int_equal(session_open(&s, e, 0, NULL), CJ_OK);
-    assert_int_equal(session_open(&back, e, 0, NULL), CJ_OK);
-    assert_int_equal(shelf_open(&sh, in_folder("shelf-near"), NULL), CJ_OK);
-    shelf_plan plan = {.name = "book", .key = session_shelf_key(s), .model_name = "tiny", .model_path = "-", .ids = ids, .n = 250};
-    assert_int_equal(shelf_write(sh, &entry, &plan, NULL), CJ_OK);
-    last_logits(s, ids, 250, NULL, got);
-    assert_int_equal(session_keep(s, entry, NULL), CJ_OK);
-    assert_int_equal(shelf_finish(entry, NULL), CJ_OK);
-    assert_int_equal(shelf_read(sh, &read, "book", NULL), CJ_OK);
-    assert_int_equal(session_attach(back, read, 249, &count, NULL), CJ_OK);
+    shelved k = shelve("qwen3_5", "shelf-near");
+    last_logits(k.s, ids, 250, NULL, got);
+    assert_int_equal(session_keep(k.s, k.entry, NULL), CJ_OK);
+    assert_int_equal(shelf_finish(k.entry, NULL), CJ_OK);
+    assert_int_equal(shelf_read(k.shelf, &k.read, "book", NULL), CJ_OK);
+    assert_int_equal(session_attach(k.back, k.read, 249, &count, NULL), CJ_OK);
     assert_int_equal(count, 0); /* there is no state before the end */
-    last_logits(back, ids, 200, NULL, got);
-    last_logits(back, ids, 280, NULL, got);
+    last_logits(k.back, ids, 200, NULL, got);
+    last_logits(k.back, ids, 280, NULL, got);
     memcpy(other, ids, sizeof ids);
     other[260] = (other[260] + 1) % VOCAB;
-    last_logits(back, other, 280, &reused, got);
+    last_logits(k.back, other, 280, &reused, got);
     assert_int_equal(reused, 250); /* of the entry; the session itself remembers 200 */
-    cold(e, other, 280, want);
+    cold(k.e, other, 280, want);
     assert_memory_equal(got, want, sizeof got);
-    last_logits(back, other, 290, NULL, got);
+    last_logits(k.back, other, 290, NULL, got);
     other[285] = (other[285] + 1) % VOCAB;
-    last_logits(back, other, 290, &reused, got);
+    last_logits(k.back, other, 290, &reused, got);
     assert_int_equal(reused, 280); /* and here the session's own is nearer */
-    cold(e, other, 290, want);
+    cold(k.e, other, 290, want);
     assert_memory_equal(got, want, sizeof got);
-    session_close(&back);
-    session_close(&s);
-    shelf_entry_close(&read);
-    shelf_entry_close(&entry);
-    shelf_close(&sh);
-    engine_close(&e);
+    unshelve(&k);
 }
 
 /* A session that began with an entry may read another text; going back in that one must not give the entry's. */
@@ -436,35 +418,22 @@ static void another_text_than_the_entrys_is_not_taken_for_it(void **state)
     float got[VOCAB], want[VOCAB];
     int64_t count, reused;
     int32_t other[N];
-    engine *e = open_engine(golden("qwen3_5"), 64);
-    session *s = NULL, *back = NULL;
-    shelf *sh = NULL;
-    shelf_entry *entry = NULL, *read = NULL;
-    assert_int_equal(session_open(&s, e, 0, NULL), CJ_OK);
-    assert_int_equal(session_open(&back, e, 0, NULL), CJ_OK);
-    assert_int_equal(shelf_open(&sh, in_folder("shelf-other"), NULL), CJ_OK);
-    shelf_plan plan = {.name = "book", .key = session_shelf_key(s), .model_name = "tiny", .model_path = "-", .ids = ids, .n = 250};
-    assert_int_equal(shelf_write(sh, &entry, &plan, NULL), CJ_OK);
-    last_logits(s, ids, 130, NULL, got);
-    assert_int_equal(session_keep(s, entry, NULL), CJ_OK);
-    assert_int_equal(shelf_read(sh, &read, "book", NULL), CJ_OK);
-    assert_int_equal(session_attach(back, read, 130, &count, NULL), CJ_OK);
+    shelved k = shelve("qwen3_5", "shelf-other");
+    last_logits(k.s, ids, 130, NULL, got);
+    assert_int_equal(session_keep(k.s, k.entry, NULL), CJ_OK);
+    assert_int_equal(shelf_read(k.shelf, &k.read, "book", NULL), CJ_OK);
+    assert_int_equal(session_attach(k.back, k.read, 130, &count, NULL), CJ_OK);
     assert_int_equal(count, 130);
     memcpy(other, ids, sizeof ids);
     other[50] = (other[50] + 1) % VOCAB;
-    last_logits(back, other, 280, &reused, got);
+    last_logits(k.back, other, 280, &reused, got);
     assert_int_equal(reused, 0);
     other[200] = (other[200] + 1) % VOCAB;
-    last_logits(back, other, 280, &reused, got);
+    last_logits(k.back, other, 280, &reused, got);
     assert_int_equal(reused, 0); /* it shares 200 tokens with what is held, but only 50 with the entry, whose checkpoint is at 130 */
-    cold(e, other, 280, want);
+    cold(k.e, other, 280, want);
     assert_memory_equal(got, want, sizeof got);
-    session_close(&back);
-    session_close(&s);
-    shelf_entry_close(&read);
-    shelf_entry_close(&entry);
-    shelf_close(&sh);
-    engine_close(&e);
+    unshelve(&k);
 }
 
 /* Sparse attention stands in for far pages in the layers that have pages; the states go on as ever. */

@@ -27,24 +27,18 @@ static cj_err need_norms(model_load *l, int i, cj_diag *d)
     return diag_fail(d, CJ_E_INPUT, MSG_TENSOR_MISSING, "%s" ARG "blk.%d.attn_%s_norm.weight", source_path(l->source), i, a->q_norm ? "k" : "q");
 }
 
-cj_err family_qwen3_load(model_load *l, cj_diag *d)
+typedef cj_err load_feed(model_load *l, int layer, vec_act act, cj_diag *d);
+
+static cj_err load_qwen3(model_load *l, load_feed *feed, cj_diag *d)
 {
     TRY(load_frame(l, d));
     for (int i = 0; i < l->spec->n_layers; i++) {
         TRY(load_gqa(l, i, d));
         TRY(need_norms(l, i, d));
-        TRY(load_dense(l, i, VEC_SILU, d));
+        TRY(feed(l, i, VEC_SILU, d));
     }
     return load_positions(l, d);
 }
 
-cj_err family_qwen3moe_load(model_load *l, cj_diag *d)
-{
-    TRY(load_frame(l, d));
-    for (int i = 0; i < l->spec->n_layers; i++) {
-        TRY(load_gqa(l, i, d));
-        TRY(need_norms(l, i, d));
-        TRY(load_moe(l, i, VEC_SILU, d));
-    }
-    return load_positions(l, d);
-}
+cj_err family_qwen3_load(model_load *l, cj_diag *d) { return load_qwen3(l, load_dense, d); }
+cj_err family_qwen3moe_load(model_load *l, cj_diag *d) { return load_qwen3(l, load_moe, d); }

@@ -5,12 +5,4 @@
 #define ATTN_MR 6
 #include "kernel/simd/attn.inc"
 
-void attn_fill_neon(attn_table *t)
-{
-    t->store = store;
-    t->rotate = rotate;
-    t->queries = queries;
-    t->scores = scores;
-    t->softmax = softmax;
-    t->values = values;
-}
+void attn_fill_neon(attn_table *t) { attn_fill(t); }

@@ -16,10 +16,5 @@ void attn_fill_avxvnni(attn_table *t)
 void attn_fill_avx2(attn_table *t)
 #endif
 {
-    t->store = store;
-    t->rotate = rotate;
-    t->queries = queries;
-    t->scores = scores;
-    t->softmax = softmax;
-    t->values = values;
+    attn_fill(t);
 }

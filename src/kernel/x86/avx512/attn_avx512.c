@@ -15,10 +15,5 @@ void attn_fill_avx512vnni(attn_table *t)
 void attn_fill_avx512(attn_table *t)
 #endif
 {
-    t->store = store;
-    t->rotate = rotate;
-    t->queries = queries;
-    t->scores = scores;
-    t->softmax = softmax;
-    t->values = values;
+    attn_fill(t);
 }
