@@ -18,13 +18,13 @@
 #include "kernel/ops.h"
 #include "kernel/summary.h"
 
-enum { HEADS = 4, KV_HEADS = 1, DIM = 256, ROWS = 512, EXACT_ROWS = 32, NEAR = 5, REPEATS = 145, DISTINCT = 1024, STRIDE = 24576, TRAINED = 32768 };
+enum { HEADS = 4, KV_HEADS = 1, DIM = 256, ROWS = 512, EXACT_ROWS = 32, NEAR = 5, OPEN = 2048, REPEATS = 145, DISTINCT = 1024, STRIDE = 24576, TRAINED = 32768 };
 
 typedef struct scene {
     kernel_ctx *ctx;
     kv_layout kv;
     int64_t depth, pages;
-    uint8_t *block, **page, *summaries;
+    uint8_t *block, **page, *summaries, *groups;
     int64_t *begin;  /* of the repeats */
     int32_t *at;
     float *q, *out, *near, *far;
@@ -60,12 +60,14 @@ static void make_pages(scene *s)
     s->block = room((size_t)distinct, kv_page_bytes(&s->kv));
     s->page = room((size_t)s->pages, sizeof *s->page);
     s->summaries = room((size_t)i64_ceil_div(s->pages, KV_PAGE), kv_page_bytes(&y));
+    s->groups = room((size_t)i64_ceil_div(s->pages, KV_PAGE * SUMMARY_GROUP), kv_page_bytes(&y));
     for (int64_t p = 0; p < s->pages; p++) {
         s->page[p] = s->block + (size_t)(p % distinct) * kv_page_bytes(&s->kv);
         if (p == p % distinct)
             op_kv_store(s->ctx, &s->kv, &(attn_seq){.count = KV_PAGE, .pos = p * KV_PAGE, .pages = s->page}, 1, x + p * DIM, x + (distinct + KV_PAGE + p) * DIM);
         summary_make(&s->kv, s->page[p], s->summaries, p);
     }
+    for (int64_t g = 0; g < s->pages / SUMMARY_GROUP; g++) summary_make_group(&s->kv, s->summaries, s->groups, g);
     mem_free(x);
 }
 
@@ -105,12 +107,12 @@ static void open_scene(scene *s, kernel_ctx *ctx, int64_t depth, int64_t keep, o
     s->seq = (attn_seq){.count = ROWS, .pos = depth, .pages = s->page};
     s->args = (op_attn_args){.kv = &s->kv, .heads = HEADS, .scale = 1.0f / 16, .rope = &s->tables, .q = s->q, .out = s->out, .seqs = &s->seq, .n_seqs = 1};
     *repeats = (op_repeats){s->begin, s->at};
-    s->sparse = (op_sparse){.summaries = s->summaries, .keep = keep, .near = NEAR, .repeats = repeats};
+    s->sparse = (op_sparse){.summaries = s->summaries, .groups = s->groups, .open = OPEN, .keep = keep, .near = NEAR, .repeats = repeats};
 }
 
 static void close_scene(scene *s)
 {
-    void *all[] = {s->block, s->page, s->summaries, s->begin, s->at, s->q, s->out, s->near, s->far};
+    void *all[] = {s->block, s->page, s->summaries, s->groups, s->begin, s->at, s->q, s->out, s->near, s->far};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) mem_free(all[i]);
 }
 

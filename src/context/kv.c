@@ -156,6 +156,7 @@ void kv_close(kv_cache **pkv)
         mem_free(l->page);
         mem_free(l->whose);
         mem_free(l->summary);
+        mem_free(l->groups);
     }
     mem_free(kv);
     *pkv = NULL;
@@ -166,6 +167,7 @@ int kv_layers(const kv_cache *kv) { return kv->n_layers; }
 const kv_layer *kv_layer_at(const kv_cache *kv, int layer) { return &kv->layer[layer].spec; }
 uint8_t *const *kv_pages(const kv_cache *kv, int layer) { return kv->layer[layer].page; }
 uint8_t *kv_summaries(const kv_cache *kv, int layer) { return kv->layer[layer].summary; }
+const uint8_t *kv_groups(const kv_cache *kv, int layer) { return kv->layer[layer].groups; }
 
 size_t kv_bytes(const kv_cache *kv)
 {
@@ -189,19 +191,24 @@ static cj_err array_grow(void **array, size_t size, int64_t n, int64_t cap, cj_d
     return CJ_OK;
 }
 
+/* Pages that hold the summaries of the groups of so many pages. */
+static int64_t group_pages(int64_t pages) { return pages_for(i64_ceil_div(pages, SUMMARY_GROUP)); }
+
 /* Room for `pages` entries in the layer's tables. */
 static cj_err table_grow(layer_pages *l, int64_t pages, cj_diag *d)
 {
     if (pages <= l->cap) return CJ_OK;
     int64_t cap = i64_max(pages, l->cap * 2);
-    void *page = l->page, *whose = l->whose, *summary = l->summary;
+    void *page = l->page, *whose = l->whose, *summary = l->summary, *groups = l->groups;
     cj_err e = array_grow(&page, sizeof *l->page, l->cap, cap, d);
     if (!e) e = array_grow(&whose, sizeof *l->whose, l->cap, cap, d);
     const kv_layout y = summary_layout(&l->spec.layout);
     if (!e && !l->spec.window) e = array_grow(&summary, kv_page_bytes(&y), pages_for(l->cap), pages_for(cap), d);
+    if (!e && !l->spec.window) e = array_grow(&groups, kv_page_bytes(&y), group_pages(l->cap), group_pages(cap), d);
     l->page = page;
     l->whose = whose;
     l->summary = summary;
+    l->groups = groups;
     if (!e) l->cap = cap;
     return e;
 }
@@ -301,6 +308,7 @@ cj_err kv_fork(kv_cache **out, const kv_cache *kv, cj_diag *d)
         to->unchecked = from->unchecked;
         const kv_layout y = summary_layout(&to->spec.layout);
         if (to->summary) memcpy(to->summary, from->summary, (size_t)pages_for(pages_for(kv->count)) * kv_page_bytes(&y));
+        if (to->groups) memcpy(to->groups, from->groups, (size_t)group_pages(pages_for(kv->count)) * kv_page_bytes(&y));
     }
     *out = copy;
     return CJ_OK;
@@ -310,6 +318,14 @@ void kv_summarise(kv_cache *kv, int layer, int64_t pos, int64_t count)
 {
     layer_pages *l = &kv->layer[layer];
     for (int64_t p = pos / KV_PAGE; l->summary && p < (pos + count) / KV_PAGE; p++) summary_make(&l->spec.layout, l->page[p], l->summary, p);
+    kv_summarise_groups(kv, layer, pos, count);
+}
+
+void kv_summarise_groups(kv_cache *kv, int layer, int64_t pos, int64_t count)
+{
+    enum { TOKENS = SUMMARY_GROUP * KV_PAGE };
+    layer_pages *l = &kv->layer[layer];
+    for (int64_t g = pos / TOKENS; l->groups && g < (pos + count) / TOKENS; g++) summary_make_group(&l->spec.layout, l->summary, l->groups, g);
 }
 
 /* ---- attached pages ---- */

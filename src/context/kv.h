@@ -77,8 +77,11 @@ CJ_NODISCARD cj_err kv_check(kv_cache *kv, int layer, int64_t first, int64_t end
 /* The pages that hold the summaries of a layer's pages (kernel/summary.h); NULL for layers with a window. Valid until the next kv_extend,
  * kv_resume or kv_attach. */
 uint8_t *kv_summaries(const kv_cache *kv, int layer);
-/* The slots [pos, pos + count) of a layer have been written: makes the summaries of the pages that this filled. */
+const uint8_t *kv_groups(const kv_cache *kv, int layer);
+/* The slots [pos, pos + count) of a layer have been written: makes the summaries of the pages, and of the groups of pages, that this filled. */
 void kv_summarise(kv_cache *kv, int layer, int64_t pos, int64_t count);
+/* Only those of the groups that this filled: the summaries of the pages are there. */
+void kv_summarise_groups(kv_cache *kv, int layer, int64_t pos, int64_t count);
 
 /* A snapshot of the whole context as bytes: header, then every page present with its checksum. */
 CJ_NODISCARD cj_err kv_save(const kv_cache *kv, file_out *f, cj_diag *d);

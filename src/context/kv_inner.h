@@ -19,6 +19,7 @@ typedef struct layer_pages {
     uint8_t **page;     /* [cap], NULL where absent */
     uint8_t *whose;     /* [cap] */
     uint8_t *summary;   /* pages of summaries (kernel/summary.h), of every full page; NULL where the layer has a window */
+    uint8_t *groups;    /* and of their groups: NULL likewise */
     int64_t cap, first; /* entries before `first` were dropped by the window */
     int64_t unchecked;  /* how many are */
     uint8_t *next;      /* of a recurrent layer: where the state after the running pass goes; NULL until kv_extend */

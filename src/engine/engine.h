@@ -22,7 +22,11 @@ typedef struct engine_options {
     int64_t chunk;       /* tokens in one forward pass; 0: ENGINE_CHUNK */
 } engine_options;
 
-enum { ENGINE_CHUNK = 512, ENGINE_KEEP = 128 /* pages that sparse attention looks at token by token */ };
+enum {
+    ENGINE_CHUNK = 512,
+    ENGINE_KEEP = 128,      /* pages that sparse attention looks at token by token */
+    ENGINE_EXACT_ROWS = 16, /* tokens in one pass of the exact end of a session that attends sparsely */
+};
 
 CJ_NODISCARD cj_err engine_open(engine **out, const engine_options *opt, cj_diag *d);
 void engine_close(engine **e);

@@ -5,7 +5,7 @@
 
 #define MODE_FORM ((uint64_t)0xffff)
 
-enum { SPARSE_VERSION = 6 };
+enum { SPARSE_VERSION = 7 };
 
 /* mode: bit 0 exact mode, bits 8-15 the kind of pages, bits 16-46 the pages kept, from bit 48 on which sparse attention it was. */
 static uint64_t mode_of(const session *s)

@@ -136,10 +136,9 @@ static void read_ahead(const session *s, int layer, int64_t pos, int64_t count)
  * that a cancel is heard. */
 static int64_t next_chunk(const session *s, int64_t pos, int64_t n)
 {
-    enum { EXACT_ROWS = 16 };
     const int64_t most = i64_min(model_job_rows(s->engine->job), n - pos);
     if (!s->keep) return most;
-    return i64_min(most, pos < s->exact_from ? s->exact_from - pos : EXACT_ROWS);
+    return i64_min(most, pos < s->exact_from ? s->exact_from - pos : ENGINE_EXACT_ROWS);
 }
 
 /* One chunk: count tokens from pos on. */

@@ -3,16 +3,24 @@
 
 #include <assert.h>
 
-static void clear(uint8_t *head, size_t at, size_t bytes, int group) { memset(head + at + (size_t)group * bytes, 0, bytes); }
-
-static void clear_group(const kv_layout *l, uint8_t *head, int group)
+/* Group `to` of a part of the page, of so many bytes a group, becomes group `from` of another page; zeros where there is none. */
+static void move(uint8_t *to_head, int to, const uint8_t *from_head, int from, size_t at, size_t bytes)
 {
-    clear(head, 0, (size_t)KV_GROUP * (size_t)kv_key_units(l) * 4, group);
-    clear(head, kv_v_offset(l), (size_t)KV_GROUP * (size_t)l->dv * 4 / (size_t)kv_unit(l->type), group);
-    if (!kv_coded(l->type)) return;
-    clear(head, kv_k_scales(l), (size_t)KV_GROUP * (size_t)kv_blocks(l) * sizeof(uint16_t), group);
-    clear(head, kv_v_scales(l), KV_GROUP * sizeof(float), group);
+    uint8_t *dst = to_head + at + (size_t)to * bytes;
+    if (from_head) memcpy(dst, from_head + at + (size_t)from * bytes, bytes);
+    else memset(dst, 0, bytes);
 }
+
+void gather_group(const kv_layout *l, uint8_t *to_head, int to, const uint8_t *from_head, int from)
+{
+    move(to_head, to, from_head, from, 0, (size_t)KV_GROUP * (size_t)kv_key_units(l) * 4);
+    move(to_head, to, from_head, from, kv_v_offset(l), (size_t)KV_GROUP * (size_t)l->dv * 4 / (size_t)kv_unit(l->type));
+    if (!kv_coded(l->type)) return;
+    move(to_head, to, from_head, from, kv_k_scales(l), (size_t)KV_GROUP * (size_t)kv_blocks(l) * sizeof(uint16_t));
+    move(to_head, to, from_head, from, kv_v_scales(l), KV_GROUP * sizeof(float));
+}
+
+static void clear_group(const kv_layout *l, uint8_t *head, int group) { gather_group(l, head, group, NULL, 0); }
 
 /* The values of a token are one lane of u in each of dv units of 4 bytes; the lane `to` of the units is 0 so far. */
 static void move_lane(uint32_t *restrict dst, const uint32_t *restrict src, int n, int u, int to, int from)

@@ -7,6 +7,9 @@
 /* One head: token `from` of a page becomes token `to` of another. A group of KV_GROUP is filled from its first token on: this one clears the rest. */
 void gather_token(const kv_layout *l, uint8_t *to_head, int to, const uint8_t *from_head, int from);
 
+/* One head: a whole group of KV_GROUP tokens. */
+void gather_group(const kv_layout *l, uint8_t *to_head, int to_group, const uint8_t *from_head, int from_group);
+
 /* Brings what gather_token will read of a head nearer. */
 void gather_soon(const kv_layout *l, const uint8_t *head, int t);
 

@@ -133,6 +133,8 @@ typedef struct op_repeats {
 /* What a row looks at token by token. */
 typedef struct op_sparse {
     const uint8_t *summaries;  /* of the sequence's pages (summary.h), there for all pages before its rows' near ones */
+    const uint8_t *groups;     /* and of the groups of these; NULL: none */
+    int64_t open;              /* so many pages are weighed each by itself, or four times as many as are kept if that is more; where there are more, those of the groups that promise most */
     int64_t keep;              /* so many pages that promise most, of those far behind; < 0: none of these, nor their means, nor repeats (for comparison) */
     const uint8_t *times;      /* [heads] of a query head: so many times `keep`, 1 or more; NULL: 1 each */
     int64_t near;              /* and always so many up to the row's own, and the first */

@@ -12,7 +12,10 @@
 
 #include "model/model.h"
 
-enum { MODEL_NEAR_PAGES = 5 /* a row's own page and those before it that it always looks at */ };
+enum {
+    MODEL_NEAR_PAGES = 5,    /* a row's own page and those before it that it always looks at */
+    MODEL_OPEN_PAGES = 2048, /* pages that are weighed each by itself: to 262,144 tokens all of them */
+};
 
 typedef enum model_want { WANT_NONE, WANT_LAST, WANT_ALL } model_want;
 

@@ -70,8 +70,8 @@ static op_sparse sparse_of(const gqa_spec *a, const row_set *set, int i, int lay
 {
     const model_rows *r = set->of[i];
     if (r->repeats) *own = (op_repeats){r->repeats->begin + (r->count - set->seqs[i].count), r->repeats->at};
-    return (op_sparse){.summaries = kv_summaries(set->kv[i], layer), .keep = r->keep, .times = a->keep_times, .near = MODEL_NEAR_PAGES,
-                       .repeats = r->repeats ? own : NULL};
+    return (op_sparse){.summaries = kv_summaries(set->kv[i], layer), .groups = kv_groups(set->kv[i], layer), .open = MODEL_OPEN_PAGES,
+                       .keep = r->keep, .times = a->keep_times, .near = MODEL_NEAR_PAGES, .repeats = r->repeats ? own : NULL};
 }
 
 /* Sequences that look at everything are one batch; the others go one by one. */

@@ -3,12 +3,14 @@
  *
  * What is timed is processor time, spread over the threads: what else the machine does now says little about the next hours.
  *
- * A token at depth n is taken to cost a + b n exactly. In a fast read it costs the same until there are more pages than it looks at, and f + g n
- * from there on (g: choosing among them). Both are added up in closed form. */
+ * A token at depth n is taken to cost a + b n exactly. In a fast read it costs the same until there are more pages than it looks at, f + g n (g:
+ * choosing among them) until they are chosen among by groups, and h + i n from there on. Then come the exact rows at its end, few at a time: a few of
+ * them cost more each than many do. All of it is added up in closed form. */
 #include "reader/estimate.h"
 
 #include "base/clock.h"
 #include "model/model.h"
+#include "reader/read.h"
 
 enum { ROWS = 256, ROWS_SLOW = 32, DEPTH = 16384 };
 
@@ -77,10 +79,36 @@ static double sum(line l, int64_t from, int64_t to)
     return n * (each > l.least ? each : l.least);
 }
 
+/* Seconds of the tokens [same, tokens) of a fast read, the exact end aside. No token is taken to cost less than `least`. */
+static cj_err measure_sparse(timing *t, int64_t tokens, int64_t keep, double least, double *out, cj_diag *d)
+{
+    const int64_t same = read_estimate_same(keep), deep = same + 4 * DEPTH, grouped = i64_max(deep + DEPTH, MODEL_OPEN_PAGES * KV_PAGE);
+    const int64_t middle = tokens > grouped + DEPTH ? grouped : i64_max(tokens, deep) + DEPTH;
+    double at_deep, at_middle, at_end;
+    TRY(pass(t, deep, keep, &at_deep, d));
+    TRY(pass(t, middle, keep, &at_middle, d));
+    *out = sum(through(deep, at_deep, middle, at_middle, least), same, i64_min(tokens, middle));
+    if (tokens <= middle) return CJ_OK;
+    TRY(pass(t, tokens, keep, &at_end, d));
+    *out += sum(through(middle, at_middle, tokens, at_end, least), middle, tokens);
+    return CJ_OK;
+}
+
+/* Seconds of the exact rows at the end of a fast read. */
+static cj_err measure_end(timing *t, int64_t tokens, double *out, cj_diag *d)
+{
+    double shallow, deep;
+    t->rows = ENGINE_EXACT_ROWS;
+    TRY(pass(t, 0, 0, &shallow, d));
+    TRY(pass(t, 4 * DEPTH, 0, &deep, d));
+    *out = sum(through(0, shallow, 4 * DEPTH, deep, shallow), tokens - READ_LAST, tokens);
+    return CJ_OK;
+}
+
 static cj_err measure(timing *t, int64_t tokens, int64_t keep, read_estimate *out, cj_diag *d)
 {
-    const int64_t same = read_estimate_same(keep), deep = same + 4 * DEPTH, last = i64_max(tokens, deep);
-    double first, shallow, exact, fast, faster;
+    const int64_t same = read_estimate_same(keep);
+    double first, shallow, exact, fast, end;
     t->rows = ROWS_SLOW;
     TRY(pass(t, 0, 0, &first, d)); /* weights come into memory */
     if (first * ROWS < 4) t->rows = ROWS;
@@ -90,10 +118,9 @@ static cj_err measure(timing *t, int64_t tokens, int64_t keep, read_estimate *ou
     out->exact_seconds = sum(dense, 0, tokens);
     out->fast_seconds = out->exact_seconds;
     if (tokens <= same) return CJ_OK;
-    TRY(pass(t, deep, keep, &fast, d));
-    TRY(pass(t, last + DEPTH, keep, &faster, d));
-    const line sparse = through(deep, fast, last + DEPTH, faster, shallow);
-    out->fast_seconds = sum(dense, 0, same) + sum(sparse, same, tokens);
+    TRY(measure_sparse(t, i64_max(same, tokens - READ_LAST), keep, shallow, &fast, d));
+    TRY(measure_end(t, tokens, &end, d));
+    out->fast_seconds = sum(dense, 0, same) + fast + end;
     return CJ_OK;
 }
 

@@ -429,6 +429,7 @@ static cj_err attach_full(shelf_entry *e, kv_cache *kv, int layer, int64_t count
     uint8_t *summaries = kv_summaries(kv, layer);
     for (int64_t p = 0; p < count / KV_PAGE; p++)
         if (page[p].summary) summary_put(&e->row.shape.layers[layer].layout, summaries, p, page[p].summary);
+    kv_summarise_groups(kv, layer, 0, count);
     return CJ_OK;
 }
 

@@ -1,5 +1,5 @@
 /* Sparse attention: against an oracle in plain double arithmetic that chooses and stands in alike; all pages kept is exact attention;
- * the same bits at any thread count and however the rows are cut into batches at pages. Summaries are means. */
+ * the same bits at any thread count and however the rows are cut into batches at pages. Summaries are means, of pages and of groups of pages. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -17,7 +17,8 @@
 
 static const kernel_level levels[] = {KERNEL_REF, KERNEL_AVX2, KERNEL_AVX512, KERNEL_AMX, KERNEL_NEON};
 
-/* 20 to 70 pages, the rows at the end of them; strides that end inside a block of summaries. */
+/* 20 to 70 pages, the rows at the end of them; strides that end inside a block of summaries. The last three have more pages than OPEN, and no group that a
+ * chunk ends in: groups are chosen first. The shapes before them with as many pages have such groups, and all their pages are weighed. */
 static const attn_shape shapes[] = {
     {KV_F32, 2, 1, 32, 32, .n_seqs = 1, .pos = {2600}, .count = {70}, .rope_dims = 32, .stride = 1024, .trained = 1400},
     {KV_BF16, 4, 2, 64, 64, .n_seqs = 1, .pos = {3000}, .count = {300}},
@@ -26,14 +27,17 @@ static const attn_shape shapes[] = {
     {KV_Q8, 3, 3, 64, 32, .softcap = 20, .n_seqs = 1, .pos = {4000}, .count = {1}},
     {KV_Q4, 4, 1, 64, 64, .n_seqs = 1, .pos = {8900}, .count = {65}, .rope_dims = 64, .stride = 3072, .trained = 4096},
     {KV_Q4, 3, 3, 44, 128, .softcap = 20, .n_seqs = 1, .pos = {4000}, .count = {1}},
+    {KV_Q8, 4, 1, 64, 64, .n_seqs = 1, .pos = {9338}, .count = {12}, .rope_dims = 64, .stride = 2048, .trained = 2800},
+    {KV_BF16, 2, 1, 32, 32, .softcap = 20, .n_seqs = 1, .pos = {9300}, .count = {10}},
+    {KV_Q4, 4, 2, 64, 64, .n_seqs = 1, .pos = {8955}, .count = {15}, .rope_dims = 64, .stride = 4096, .trained = 6000},
 };
 static const uint8_t times[] = {1, 3, 1, 2};
-enum { SHAPES = sizeof shapes / sizeof *shapes, NEAR = 3, REPEATS = 9 /* of a row */ };
+enum { SHAPES = sizeof shapes / sizeof *shapes, GROUPED = SHAPES - 3, NEAR = 3, OPEN = 32, OPEN_FOR_ONE = 4, REPEATS = 9 /* of a row */ };
 
 typedef struct sparse_case {
     attn_case c;
     kernel_ctx *ctx;
-    uint8_t *summaries;
+    uint8_t *summaries, *groups;
     int64_t *begin; /* of op_repeats */
     int32_t *at;
     int64_t pages;
@@ -53,9 +57,23 @@ static void make_repeats(sparse_case *s)
     }
 }
 
+/* Keys of a page, and of a group of pages, have something of their own, or no mean of them would promise more than another. */
+static void make_pages_differ(attn_case *c)
+{
+    const int64_t width = c->kv.heads * c->kv.dk;
+    uint32_t seed = 5;
+    for (int64_t j = 0; j < c->end[0]; j += KV_PAGE)
+        for (int64_t i = 0; i < width; i++) {
+            uint32_t of_group = (uint32_t)(j / (KV_PAGE * SUMMARY_GROUP) * width + i) * 2654435761u;
+            const float own = 0.4f * case_random(&seed) + 0.4f * case_random(&of_group);
+            for (int64_t t = j; t < j + KV_PAGE && t < c->end[0]; t++) c->k[0][t * width + i] += own;
+        }
+}
+
 static void open_case(sparse_case *s, int shape, kernel_level level, int threads)
 {
     attn_case_make(&s->c, &shapes[shape]);
+    if (shape >= GROUPED) make_pages_differ(&s->c);
     s->times = shape % 2 ? times : NULL;
     assert_int_equal(kernel_open(&s->ctx, &(kernel_options){.level = level, .threads = threads}, NULL), CJ_OK);
     attn_case_store(&s->c, s->ctx);
@@ -64,6 +82,8 @@ static void open_case(sparse_case *s, int shape, kernel_level level, int threads
     const kv_layout y = summary_layout(&s->c.kv);
     s->summaries = mem_array((size_t)(s->pages + KV_PAGE - 1) / KV_PAGE, kv_page_bytes(&y));
     for (int64_t p = 0; p < s->c.end[0] / KV_PAGE; p++) summary_make(&s->c.kv, s->c.pages[0][p], s->summaries, p);
+    s->groups = mem_array(1, kv_page_bytes(&y));
+    for (int64_t g = 0; g < s->c.end[0] / KV_PAGE / SUMMARY_GROUP; g++) summary_make_group(&s->c.kv, s->summaries, s->groups, g);
     make_repeats(s);
     assert_int_equal(kernel_reserve(s->ctx, &(kernel_limits){.sparse_pages = s->pages}, NULL), CJ_OK);
 }
@@ -71,6 +91,7 @@ static void open_case(sparse_case *s, int shape, kernel_level level, int threads
 static void close_case(sparse_case *s)
 {
     mem_free(s->summaries);
+    mem_free(s->groups);
     mem_free(s->begin);
     mem_free(s->at);
     kernel_close(&s->ctx);
@@ -80,10 +101,16 @@ static void close_case(sparse_case *s)
 static size_t out_floats(const sparse_case *s) { return (size_t)(s->c.rows * s->c.shape.heads * s->c.shape.dv); }
 
 /* `skip`: rows of the case before the first of the batch. */
+static op_sparse sparse_of(const sparse_case *s, int64_t keep, const op_repeats *repeats)
+{
+    return (op_sparse){.summaries = s->summaries, .groups = s->groups, .open = OPEN, .keep = keep, .times = s->times, .near = NEAR, .repeats = repeats};
+}
+
 static void run_from(sparse_case *s, int64_t keep, int64_t skip)
 {
     const op_repeats repeats = {s->begin + skip, s->at};
-    op_attention_sparse(s->ctx, &s->c.args, &(op_sparse){.summaries = s->summaries, .keep = keep, .times = s->times, .near = NEAR, .repeats = &repeats});
+    const op_sparse how = sparse_of(s, keep, &repeats);
+    op_attention_sparse(s->ctx, &s->c.args, &how);
 }
 
 static void run(sparse_case *s, int64_t keep) { run_from(s, keep, 0); }
@@ -108,11 +135,11 @@ static void rotated(const attn_case *c, int64_t row, int head, int64_t m, double
     }
 }
 
-/* Key and value of a page's summary as they were before any rotation: a summary is q8, its value rotated as those of its page. */
-static void summary_of(const sparse_case *s, int64_t page, int kv_head, float *key, float *value)
+/* Key and value of the summary of a page, of a group, as they were before any rotation: a summary is q8, its value rotated as those of its page. */
+static void summary_of(const sparse_case *s, const uint8_t *summaries, int64_t page, int kv_head, float *key, float *value)
 {
     const kv_layout y = summary_layout(&s->c.kv);
-    const uint8_t *head = s->summaries + (size_t)(page / KV_PAGE) * kv_page_bytes(&y) + (size_t)kv_head * kv_head_bytes(&y);
+    const uint8_t *head = summaries + (size_t)(page / KV_PAGE) * kv_page_bytes(&y) + (size_t)kv_head * kv_head_bytes(&y);
     attn_key(&y, head, (int)(page % KV_PAGE), key);
     attn_value(&y, head, (int)(page % KV_PAGE), value);
     if (s->c.kv.type != KV_Q4) return;
@@ -130,47 +157,93 @@ static double score(const attn_case *c, const double *q, const float *key)
 static int64_t chunk_of(const attn_case *c, int64_t page) { return c->shape.rope_dims ? page * KV_PAGE / c->spec.stride : 0; }
 
 typedef struct oracle {
-    double mean_score[ATTN_ROWS][128]; /* with each far page */
+    double mean_score[ATTN_ROWS][128]; /* with each far page, or with its group where that is closed */
     float mean_value[128][512];
-    bool kept[128];
+    bool kept[128], closed[128];
     int64_t far, first_row;
     int rows;
     bool tight; /* the choice hangs on less than rounding */
 } oracle;
+
+/* Of mass[1..n) the `keep` largest are marked. */
+static void mark_best(const sparse_case *s, oracle *o, const double *mass, int64_t n, int64_t keep, bool *marked)
+{
+    double last = 0;
+    for (int64_t k = 0; k < keep + 1; k++) {
+        int64_t best = 0;
+        for (int64_t p = 1; p < n; p++)
+            if (!marked[p] && (!best || mass[p] > mass[best])) best = p;
+        if (!best || mass[best] < 0) return;
+        if (k == keep) o->tight |= mass[best] > last * (s->c.kv.type == KV_F32 ? 0.9999 : 0.996);
+        else marked[best] = true;
+        last = mass[best];
+    }
+}
+
+/* Scores of a row with the summaries of the pages, of the groups [first, end). */
+static void score_summaries(const sparse_case *s, const uint8_t *summaries, int64_t row, int head, int64_t first, int64_t end, int64_t pages, double *x)
+{
+    for (int64_t p = first; p < end; p++) {
+        double q[512];
+        float key[512], value[512];
+        summary_of(s, summaries, p, head / (s->c.shape.heads / s->c.shape.kv_heads), key, value);
+        rotated(&s->c, row, head, chunk_of(&s->c, p * pages), q);
+        x[p] = score(&s->c, q, key);
+    }
+}
+
+static void add_softmax(const double *x, int64_t first, int64_t end, double *mass)
+{
+    double max = -INFINITY, sum = 0;
+    for (int64_t p = first; p < end; p++) max = fmax(max, x[p]);
+    for (int64_t p = first; p < end; p++) sum += exp(x[p] - max);
+    for (int64_t p = first; p < end; p++) mass[p] += exp(x[p] - max) / sum;
+}
+
+/* Closes groups where there are more far pages than may be weighed: the first and what lies behind the last whole one stay open. */
+static void close_groups(const sparse_case *s, int head, int64_t keep, oracle *o)
+{
+    const int64_t open = OPEN > OPEN_FOR_ONE * keep ? OPEN : OPEN_FOR_ONE * keep, whole = o->far / SUMMARY_GROUP;
+    static double x[ATTN_ROWS][128];
+    double mass[128] = {0};
+    bool best[128] = {true};
+    if (o->far <= open || (s->c.shape.rope_dims && s->c.shape.stride % (KV_PAGE * SUMMARY_GROUP))) return;
+    for (int r = 0; r < o->rows; r++) {
+        score_summaries(s, s->groups, o->first_row + r, head, 1, whole, SUMMARY_GROUP, x[r]);
+        add_softmax(x[r], 1, whole, mass);
+    }
+    mark_best(s, o, mass, whole, open / SUMMARY_GROUP - 1, best);
+    for (int64_t p = 0; p < whole * SUMMARY_GROUP; p++) {
+        const int64_t g = p / SUMMARY_GROUP;
+        float key[512];
+        o->closed[p] = !best[g];
+        if (!o->closed[p]) continue;
+        for (int r = 0; r < o->rows; r++) o->mean_score[r][p] = x[r][g];
+        summary_of(s, s->groups, g, head / (s->c.shape.heads / s->c.shape.kv_heads), key, o->mean_value[p]);
+    }
+}
 
 /* Scores and choice for the rows of one page and head. */
 static void choose(const sparse_case *s, int64_t page, int head, int64_t keep, oracle *o)
 {
     const attn_case *c = &s->c;
     int kv_head = head / (c->shape.heads / c->shape.kv_heads);
-    double mass[128] = {0}, q[512];
+    double mass[128] = {0};
     int64_t begin = page * KV_PAGE < c->seqs[0].pos ? c->seqs[0].pos : page * KV_PAGE, end = (page + 1) * KV_PAGE < c->end[0] ? (page + 1) * KV_PAGE : c->end[0];
     memset(o, 0, sizeof *o);
     o->far = page + 1 - NEAR > 1 ? page + 1 - NEAR : 1;
     o->first_row = begin - c->seqs[0].pos;
     o->rows = (int)(end - begin);
-    for (int r = 0; r < o->rows; r++) {
-        double max = -INFINITY, sum = 0;
-        for (int64_t p = 1; p < o->far; p++) {
-            float key[512];
-            summary_of(s, p, kv_head, key, o->mean_value[p]);
-            rotated(c, o->first_row + r, head, chunk_of(c, p), q);
-            o->mean_score[r][p] = score(c, q, key);
-            max = fmax(max, o->mean_score[r][p]);
-        }
-        for (int64_t p = 1; p < o->far; p++) sum += exp(o->mean_score[r][p] - max);
-        for (int64_t p = 1; p < o->far; p++) mass[p] += exp(o->mean_score[r][p] - max) / sum;
+    for (int64_t p = 1; p < o->far; p++) {
+        float key[512];
+        summary_of(s, s->summaries, p, kv_head, key, o->mean_value[p]);
     }
-    double last = 0;
-    for (int64_t k = 0; k < keep + 1; k++) {
-        int64_t best = 0;
-        for (int64_t p = 1; p < o->far; p++)
-            if (!o->kept[p] && (!best || mass[p] > mass[best])) best = p;
-        if (!best) return;
-        if (k == keep) o->tight = mass[best] > last * (s->c.kv.type == KV_F32 ? 0.9999 : 0.996);
-        else o->kept[best] = true;
-        last = mass[best];
-    }
+    for (int r = 0; r < o->rows; r++) score_summaries(s, s->summaries, o->first_row + r, head, 1, o->far, 1, o->mean_score[r]);
+    close_groups(s, head, keep, o);
+    for (int r = 0; r < o->rows; r++) add_softmax(o->mean_score[r], 1, o->far, mass);
+    for (int64_t p = 0; p < o->far; p++)
+        if (o->closed[p]) mass[p] = -1;
+    mark_best(s, o, mass, o->far, keep, o->kept);
 }
 
 /* Adds one key to the sums. */
@@ -252,7 +325,8 @@ static void check_choice(sparse_case *s, int64_t page, int head, int64_t keep, c
     const int64_t first = s->c.seqs[0].pos / KV_PAGE;
     uint8_t kept[8][128];
     memset(kept, 7, sizeof kept);
-    op_sparse_choice(s->ctx, &s->c.args, &(op_sparse){.summaries = s->summaries, .keep = keep, .times = s->times, .near = NEAR}, &(op_choice){.head = head, .ld = 128, .kept = kept[0]});
+    const op_sparse how = sparse_of(s, keep, NULL);
+    op_sparse_choice(s->ctx, &s->c.args, &how, &(op_choice){.head = head, .ld = 128, .kept = kept[0]});
     for (int64_t p = 0; p <= page; p++) assert_int_equal(kept[page - first][p], p == 0 || p >= o->far || o->kept[p]);
     assert_int_equal(kept[page - first][page + 1], 7);
 }
@@ -260,7 +334,7 @@ static void check_choice(sparse_case *s, int64_t page, int head, int64_t keep, c
 static void check_level(kernel_level level)
 {
     static oracle o;
-    int rows_compared = 0;
+    int rows_compared = 0, rows_closed = 0;
     for (int n = 0; n < SHAPES; n++) {
         sparse_case s;
         open_case(&s, n, level, 2);
@@ -271,11 +345,12 @@ static void check_level(kernel_level level)
             for (int head = 0; head < s.c.shape.heads; head++) {
                 choose(&s, page, head, keep * (s.times ? s.times[head] : 1), &o);
                 if (!o.tight) check_choice(&s, page, head, keep, &o);
-                for (int row = 0; !o.tight && row < o.rows; row += 9) {
+                for (int row = 0; !o.tight && row < o.rows; row += o.rows < 16 ? 2 : 9) {
                     double out[512] = {0}, scale[512] = {0};
                     attend(&s, &o, page, head, row, out, scale);
                     const float *got = s.c.out + ((o.first_row + row) * s.c.shape.heads + head) * s.c.shape.dv;
                     rows_compared++;
+                    rows_closed += o.closed[SUMMARY_GROUP] || o.closed[2 * SUMMARY_GROUP];
                     for (int i = 0; i < s.c.shape.dv; i++)
                         if (!(fabs((double)got[i] - out[i]) <= bound * scale[i] + 1e-6))
                             fail_msg("%s, shape %d, page %d, head %d, row %d: %g, not %g", kernel_level_name(level), n, (int)page, head, row, (double)got[i], out[i]);
@@ -283,7 +358,7 @@ static void check_level(kernel_level level)
             }
         close_case(&s);
     }
-    assert_true(rows_compared > 20);
+    assert_true(rows_compared > 20 && rows_closed > 20);
 }
 
 static void each_level(void (*check)(kernel_level level))
@@ -349,16 +424,32 @@ static void check_bits(kernel_level level)
 
 static void same_bits_however_cut(void **state) { each_level(check_bits); }
 
-static void assert_mean(const kv_layout *l, const uint8_t *head, int d, void (*get)(const kv_layout *, const uint8_t *, int, float *), const float *got)
+/* `got` is the mean of the first n tokens. */
+static void assert_mean(const kv_layout *l, const uint8_t *head, int d, void (*get)(const kv_layout *, const uint8_t *, int, float *), const float *got, int n)
 {
     double mean[512] = {0}, size[512] = {0};
-    for (int t = 0; t < KV_PAGE; t++) {
+    for (int t = 0; t < n; t++) {
         float x[512];
         get(l, head, t, x);
-        for (int c = 0; c < d; c++) mean[c] += (double)x[c] / KV_PAGE, size[c] += fabs((double)x[c]) / KV_PAGE;
+        for (int c = 0; c < d; c++) mean[c] += (double)x[c] / n, size[c] += fabs((double)x[c]) / n;
     }
+    double top = 0; /* what a code is a part of: an element shares its scale with others */
+    for (int c = 0; c < d; c++) top = fmax(top, size[c]);
     for (int c = 0; c < d; c++)
-        if (!(fabs(mean[c] - (double)got[c]) <= size[c] * 8e-3)) fail_msg("element %d of %d: %g, not %g (%g)", c, d, (double)got[c], mean[c], size[c]);
+        if (!(fabs(mean[c] - (double)got[c]) <= top * 8e-3)) fail_msg("element %d of %d: %g, not %g (%g)", c, d, (double)got[c], mean[c], top);
+}
+
+/* The first group is the mean of the first summaries. */
+static void check_groups(const sparse_case *s)
+{
+    const kv_layout y = summary_layout(&s->c.kv);
+    for (int head = 0; head < y.heads; head++) {
+        float key[512], value[512];
+        attn_key(&y, s->groups + (size_t)head * kv_head_bytes(&y), 0, key);
+        attn_value(&y, s->groups + (size_t)head * kv_head_bytes(&y), 0, value);
+        assert_mean(&y, s->summaries + (size_t)head * kv_head_bytes(&y), y.dk, attn_key, key, SUMMARY_GROUP);
+        assert_mean(&y, s->summaries + (size_t)head * kv_head_bytes(&y), y.dv, attn_value, value, SUMMARY_GROUP);
+    }
 }
 
 static void summaries_are_means(void **state)
@@ -371,10 +462,11 @@ static void summaries_are_means(void **state)
             for (int head = 0; head < h->kv_heads; head++) {
                 const uint8_t *bytes = s.c.pages[0][p] + (size_t)head * kv_head_bytes(&s.c.kv);
                 float key[512], value[512];
-                summary_of(&s, p, head, key, value);
-                assert_mean(&s.c.kv, bytes, h->dk, attn_key, key);
-                assert_mean(&s.c.kv, bytes, h->dv, attn_value, value);
+                summary_of(&s, s.summaries, p, head, key, value);
+                assert_mean(&s.c.kv, bytes, h->dk, attn_key, key, KV_PAGE);
+                assert_mean(&s.c.kv, bytes, h->dv, attn_value, value, KV_PAGE);
             }
+        check_groups(&s);
         uint8_t one[4096], again[4096];
         summary_get(&s.c.kv, s.summaries, 3, one);
         summary_put(&s.c.kv, s.summaries, 4, one);
