@@ -205,11 +205,66 @@ static void attached_pages_are_checked_and_copied(void **state)
     kv_close(&from);
 }
 
+static void write_pages(kv_cache *kv, int64_t n)
+{
+    assert_int_equal(kv_extend(kv, n, NULL), CJ_OK);
+    for (int l = 0; l < 2; l++)
+        for (int64_t p = kv_count(kv) / KV_PAGE; p * KV_PAGE < kv_count(kv) + n; p++)
+            for (size_t i = 0; i < kv_page_bytes(&layers[l].layout); i++) kv_pages(kv, l)[p][i] = (uint8_t)((i * 7 + (size_t)p * 13) % 61);
+    kv_summarise(kv, 0, kv_count(kv), n);
+    kv_advance(kv, n);
+}
+
+/* Two groups, the same in both. */
+static void assert_same_groups(const kv_cache *a, const kv_cache *b)
+{
+    uint8_t one[2][4096];
+    assert_true(summary_bytes(&layers[0].layout) <= sizeof one[0]);
+    for (int64_t g = 0; g < 2; g++) {
+        summary_get(&layers[0].layout, kv_groups(a, 0), g, one[0]);
+        summary_get(&layers[0].layout, kv_groups(b, 0), g, one[1]);
+        assert_memory_equal(one[0], one[1], summary_bytes(&layers[0].layout));
+    }
+}
+
+/* However a context came to be: in pieces, at once, as a fork, out of a snapshot, from attached pages and their summaries. */
+static void groups_are_the_same_everywhere(void **state)
+{
+    (void)state;
+    const int64_t pages = 2 * SUMMARY_GROUP + 5, count = pages * KV_PAGE;
+    kv_cache *whole = open_cache(), *pieces = open_cache(), *fork = NULL, *back = open_cache(), *attached = open_cache();
+    write_pages(whole, count);
+    while (kv_count(pieces) < count) write_pages(pieces, i64_min(300, count - kv_count(pieces)));
+    assert_same_groups(whole, pieces);
+    assert_int_equal(kv_fork(&fork, whole, NULL), CJ_OK);
+    assert_same_groups(whole, fork);
+    char *path = snapshot_file(whole);
+    buf b;
+    size_t used;
+    assert_int_equal(file_read(path, 1 << 24, &b, NULL), CJ_OK);
+    unlink(path);
+    assert_int_equal(kv_load(back, (uint8_t *)b.data, b.len, &used, "x", NULL), CJ_OK);
+    assert_same_groups(whole, back);
+    assert_int_equal(kv_resume(attached, count, NULL, NULL), CJ_OK);
+    for (int64_t p = 0; p < pages; p++) {
+        uint8_t one[4096];
+        assert_int_equal(kv_attach(attached, 0, p, kv_pages(whole, 0)[p], true, NULL), CJ_OK);
+        summary_get(&layers[0].layout, kv_summaries(whole, 0), p, one);
+        summary_put(&layers[0].layout, kv_summaries(attached, 0), p, one);
+    }
+    kv_summarise_groups(attached, 0, 0, count);
+    assert_same_groups(whole, attached);
+    buf_deinit(&b);
+    kv_cache *all[] = {attached, back, fork, pieces, whole};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) kv_close(&all[i]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(windows_drop_what_is_behind), cmocka_unit_test(forks_share_and_copy), cmocka_unit_test(attached_pages_are_checked_and_copied),
         cmocka_unit_test(snapshots_come_back_or_are_refused), cmocka_unit_test(no_memory_changes_nothing),
+        cmocka_unit_test(groups_are_the_same_everywhere),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
