@@ -33,6 +33,25 @@ static void write_to(shelf *s, const shelf_plan *p, int64_t to, int64_t resumed)
     assert_int_equal(from, resumed);
 }
 
+/* The groups of a context's pages are made of the summaries that came with them. */
+static void assert_groups(const kv_cache *kv)
+{
+    for (int l = 0; l < CASE_LAYERS; l++) {
+        const kv_layout *y = &case_layers[l].layout, means = summary_layout(y);
+        if (case_layers[l].window) continue;
+        uint8_t *made = mem_zalloc((size_t)(kv_count(kv) / KV_PAGE / SUMMARY_GROUP / KV_PAGE + 1) * kv_page_bytes(&means)), one[2][4096];
+        assert_non_null(made);
+        assert_true(summary_bytes(y) <= sizeof one[0]);
+        for (int64_t g = 0; g < kv_count(kv) / KV_PAGE / SUMMARY_GROUP; g++) {
+            summary_make_group(y, kv_summaries(kv, l), made, g);
+            summary_get(y, made, g, one[0]);
+            summary_get(y, kv_groups(kv, l), g, one[1]);
+            assert_memory_equal(one[0], one[1], summary_bytes(y));
+        }
+        mem_free(made);
+    }
+}
+
 /* Opens the entry as a reader and looks at every page. */
 static void assert_reads(shelf *s, const char *name, const int32_t *ids, int64_t n, int64_t tokens)
 {
@@ -48,6 +67,7 @@ static void assert_reads(shelf *s, const char *name, const int32_t *ids, int64_t
     assert_int_equal(shelf_attach(e, kv, n, &count, &d), CJ_OK);
     assert_int_equal(count, tokens);
     assert_int_equal(case_wrong(kv, ids, &d), -1);
+    assert_groups(kv);
     kv_close(&kv);
     shelf_entry_close(&e);
 }
