@@ -43,6 +43,20 @@ typedef struct attn_tile {
     void *panel;    /* the page's keys or values as the level wants them: room for [KV_PAGE][max(dk, st.ld)] floats */
 } attn_tile;
 
+/* c[m][n] (=, += when add) a . b, for training. b are panels of 16 columns, [ceil(n / 16)][k][16], ldb floats from one to the next; whole panels of c
+ * are written. Every element is one chain of FMAs in the order of k, which c begins when it is added to. */
+typedef struct attn_product {
+    float *c;
+    int64_t ldc;
+    bool add;
+    const float *a;
+    int64_t lda;
+    bool a_t; /* a is stored as [k][m] */
+    const float *b;
+    int64_t ldb;
+    int m, n, k;
+} attn_product;
+
 typedef struct attn_table {
     /* Writes keys [n][dk] and values [n][dv] (strides in floats) of one head into slots t .. t + n - 1 of the head's page: the same bytes
      * at every level. */
@@ -57,9 +71,26 @@ typedef struct attn_table {
     void (*softmax)(attn_tile *t, int n);
     /* st.out = st.out * alpha + s . values of the page's first n tokens. */
     void (*values)(attn_tile *t, const uint8_t *head, int n);
+
+    /* ---- of training (op_attn_train.c), float32 throughout; ld: floats from one panel of 16 columns to the next ---- */
+    /* The page's first n keys as they are stored, a token a column: out[ceil(n / 16)][dk][16]; room for whole units. Columns from n on are anything. */
+    void (*page_keys)(const kv_layout *l, const uint8_t *head, int n, float *out, int64_t ld);
+    /* Its first n values as they are stored, an element a column: out[ceil(dv / 16)][n][16]; room for whole units. */
+    void (*page_values)(const kv_layout *l, const uint8_t *head, int n, float *out, int64_t ld);
+    /* out[ceil(d / 16)][n][16] = x[n][d], zeros after its last column. */
+    void (*panels)(float *out, int64_t ld, const float *x, int64_t ldx, int n, int d);
+    /* out[ceil(n / 16)][d][16] = x[n][d] turned, zeros after its last column. */
+    void (*panels_turned)(float *out, int64_t ld, const float *x, int64_t ldx, int n, int d);
+    void (*product)(const attn_product *p);
+    /* Over n numbers, a multiple of 16: the largest of s and max; s = 2^(s - from), returning the sum. */
+    float (*largest)(const float *s, int n, float max);
+    float (*weights)(float *s, int n, float from);
+    /* s = 2^(s - from) = p; dp = p (dp - mean) (1 - by s^2): from the gradients of probabilities to those of scores. n is a multiple of 16. */
+    void (*weights_back)(float *s, float *dp, int n, float from, float mean, float by);
 } attn_table;
 
 void attn_fill_ref(attn_table *t);
+void attn_train_fill_ref(attn_table *t); /* those of training, for attn_fill_ref */
 void attn_fill_avx2(attn_table *t);
 void attn_fill_avxvnni(attn_table *t);
 void attn_fill_avx512(attn_table *t);

@@ -34,6 +34,7 @@ void kernel_close(kernel_ctx **pctx)
     mem_free(ctx->attn.block);
     mem_free(ctx->delta.block);
     mem_free(ctx->sparse.block);
+    mem_free(ctx->train.block);
     mem_free(ctx->matmul.block);
     mem_free(ctx);
     *pctx = NULL;
@@ -69,6 +70,7 @@ cj_err kernel_reserve(kernel_ctx *ctx, const kernel_limits *l, cj_diag *d)
     TRY(kernel_scratch_reserve(&ctx->delta, (size_t)want.channels * sizeof(float), d));
     if (want.channels) memset(ctx->delta.block, 0, ctx->delta.bytes);
     TRY(kernel_scratch_reserve(&ctx->sparse, op_attn_sparse_scratch(ctx, &want), d));
+    TRY(kernel_scratch_reserve(&ctx->train, op_attn_train_scratch(ctx, &want), d));
     TRY(kernel_scratch_reserve(&ctx->matmul, op_matmul_scratch(ctx, &want), d));
     *have = want;
     return CJ_OK;

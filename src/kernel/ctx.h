@@ -19,6 +19,7 @@ struct kernel_ctx {
     kernel_scratch attn;   /* of op_attention (op_attn.c) */
     kernel_scratch delta;  /* zeros, as many as a delta layer has channels */
     kernel_scratch sparse; /* of op_attention_sparse (op_attn_sparse.c) */
+    kernel_scratch train;  /* of op_attention_train and its backward pass (attn_train_work.c) */
     kernel_scratch matmul; /* of op_matmul and op_linear_back (op_matmul.c) */
 };
 
@@ -29,6 +30,7 @@ CJ_NODISCARD cj_err kernel_scratch_reserve(kernel_scratch *s, size_t bytes, cj_d
 size_t op_linear_scratch(const kernel_ctx *ctx, const kernel_limits *l);
 size_t op_attn_scratch(const kernel_ctx *ctx, const kernel_limits *l);
 size_t op_matmul_scratch(const kernel_ctx *ctx, const kernel_limits *l);
+size_t op_attn_train_scratch(const kernel_ctx *ctx, const kernel_limits *l);
 size_t op_attn_sparse_scratch(const kernel_ctx *ctx, const kernel_limits *l);
 
 /* Runs fn over `rows` rows in slices: on this thread when the work (rows * cols elements) is small. fn gets [begin, end). */

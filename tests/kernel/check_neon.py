@@ -12,7 +12,7 @@ import sys
 import tempfile
 
 COMPILER, EMULATOR = "aarch64-linux-gnu-gcc", "qemu-aarch64"
-CHECKS = ["check_vec", "check_gemm", "check_attn", "check_delta", "check_train"]
+CHECKS = ["check_vec", "check_gemm", "check_attn", "check_attn_train", "check_delta", "check_train"]
 FLAGS = ["-std=gnu11", "-O2", "-ffp-contract=off", "-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter", "-D_GNU_SOURCE", "-DCJ_BUILD", "-DCHECK_LEVELS_ONLY",
          "-Isrc", "-Iinclude", "-Itests", "-Itests/kernel", "-Itests/kernel/cross"]
 SOURCES = ["src/base/mem.c", "src/base/cpu.c", "src/base/clock.c", "src/base/diag.c", "src/base/utf8.c", "src/parallel/*.c", "src/quant/*.c", "src/kernel/*.c",

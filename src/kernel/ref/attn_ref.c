@@ -237,7 +237,23 @@ void attn_values_careful(attn_tile *t, const uint8_t *head, int n)
     add_values(t, t->panel, n, true);
 }
 
+/* ---- pages of a prefix, for training ---- */
+
+static void page_keys(const kv_layout *l, const uint8_t *head, int n, float *out, int64_t ld)
+{
+    for (int i = 0; i < n; i++)
+        for (int c = 0; c < l->dk; c++) out[i / 16 * ld + c * 16 + i % 16] = stored_key(l, head, i, c);
+}
+
+static void page_values(const kv_layout *l, const uint8_t *head, int n, float *out, int64_t ld)
+{
+    for (int i = 0; i < n; i++)
+        for (int c = 0; c < (l->dv + 15) / 16 * 16; c++) out[c / 16 * ld + i * 16 + c % 16] = c < l->dv ? stored_value(l, head, i, c) : 0;
+}
+
 void attn_fill_ref(attn_table *t)
 {
-    *t = (attn_table){.store = attn_store_ref, .rotate = attn_rotate, .queries = queries, .scores = scores, .softmax = softmax, .values = values};
+    *t = (attn_table){.store = attn_store_ref, .rotate = attn_rotate, .queries = queries, .scores = scores, .softmax = softmax, .values = values,
+                      .page_keys = page_keys, .page_values = page_values};
+    attn_train_fill_ref(t);
 }
