@@ -1,7 +1,7 @@
 /* Operations of training: products in every orientation, and the gradient of each operation of ops.h that a dense model is made of.
  *
- * All float32, row-major, over all threads; results do not depend on the number of threads, and but for sums over a row not on the level
- * either. Ops cannot fail: their scratch is reserved with the ctx's other (kernel_limits.train_rows), the same for all sizes.
+ * All float32, row-major, over all threads; results do not depend on the number of threads, nor, in exact mode and but for sums over a
+ * row, on the level. Ops cannot fail: their scratch is reserved with the ctx's other (kernel_limits.train_rows), the same for all sizes.
  * Names: dy is the gradient of the loss by y. An op that says `add` adds to what its result holds instead of overwriting it.
  */
 #ifndef KERNEL_TRAIN_H
@@ -22,7 +22,8 @@ typedef struct op_matmul_args {
     bool b_t;    /* b is stored as [n][k], not [k][n] */
     int64_t m, n, k; /* k: 1 or more */
 } op_matmul_args;
-/* Sums are those of the exact form (gemm.h) in both modes: the same bits at every level. c is neither a nor b. */
+/* In exact mode and for narrow operands (LoRA's) in float32 by the exact form of gemm.h, the same bits at every level; else by the level's
+ * fast form. c is neither a nor b. */
 void op_matmul(kernel_ctx *ctx, const op_matmul_args *p);
 
 /* dx[rows][w->cols] (=, +=) dy[rows][w->rows] . w, of a weight of any stored type. */

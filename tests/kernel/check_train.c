@@ -20,6 +20,7 @@
 
 #ifndef CHECK_LEVELS_ONLY
 void gemm_fill_avx512_emulated(gemm_table *t);
+void gemm_fill_amx_emulated(gemm_table *t);
 void train_fill_emulated(train_table *t);
 void vec_fill_emulated(vec_table *t);
 
@@ -33,15 +34,17 @@ static void emulate(kernel_table *t)
 #define emulate NULL
 #endif
 
-static kernel_ctx *open_ctx(const subject *s, int threads)
+static kernel_ctx *open_mode(const subject *s, int threads, bool exact)
 {
     kernel_ctx *ctx = NULL;
     if (!level_runs(s)) skip_because("this processor has no such level; its arithmetic is checked in plain C");
-    if (kernel_open(&ctx, &(kernel_options){.level = s->level, .threads = threads}, NULL)) fail_msg("%s does not open", s->name);
+    if (kernel_open(&ctx, &(kernel_options){.level = s->level, .threads = threads, .exact = exact}, NULL)) fail_msg("%s does not open", s->name);
     ctx->table = level_table(s, emulate);
     if (kernel_reserve(ctx, &(kernel_limits){.train_rows = 1}, NULL)) fail_msg("no scratch");
     return ctx;
 }
+
+static kernel_ctx *open_ctx(const subject *s, int threads) { return open_mode(s, threads, true); }
 
 static float *random_floats(int64_t n, uint64_t seed, float by)
 {
@@ -86,7 +89,8 @@ static void product_end(product *t)
     mem_free(t->before);
 }
 
-static void product_right(const subject *s, const product *t)
+/* tolerance: of the root of the sum of the squared products. */
+static void product_right(const char *name, const product *t, double tolerance)
 {
     const op_matmul_args *p = &t->p;
     for (int64_t r = 0; r < p->m; r++)
@@ -98,36 +102,59 @@ static void product_right(const subject *s, const product *t)
                 squares += v * v;
             }
             if (c >= p->n || p->add) sum += before;
-            if (c >= p->n && got != before) fail_msg("%s: row %ld is written past its end", s->name, (long)r);
-            if (!(fabs(got - sum) <= 4e-6 * (sqrt(squares) + fabs(before))))
-                fail_msg("%s: %ldx%ldx%ld%s%s%s, row %ld, column %ld: %.9g, not %.9g", s->name, (long)p->m, (long)p->n, (long)p->k, p->a_t ? ", a_t" : "",
+            if (c >= p->n && got != before) fail_msg("%s: row %ld is written past its end", name, (long)r);
+            if (!(fabs(got - sum) <= tolerance * sqrt(squares) + 4e-6 * fabs(before)))
+                fail_msg("%s: %ldx%ldx%ld%s%s%s, row %ld, column %ld: %.9g, not %.9g", name, (long)p->m, (long)p->n, (long)p->k, p->a_t ? ", a_t" : "",
                          p->b_t ? ", b_t" : "", p->add ? ", add" : "", (long)r, (long)c, got, sum);
         }
 }
 
-static const int64_t shapes[][3] = {{1, 1, 1}, {3, 5, 7}, {6, 16, 128}, {14, 32, 129}, {17, 33, 260}, {50, 70, 31}, {1, 300, 140}, {200, 2, 16}, {121, 150, 600}};
+static const int64_t shapes[][3] = {{1, 1, 1}, {3, 5, 7}, {6, 16, 128}, {14, 32, 129}, {17, 33, 260}, {50, 70, 31}, {1, 300, 140}, {200, 2, 16}, {64, 64, 64}, {121, 150, 600}};
 enum { SHAPES = sizeof shapes / sizeof *shapes, FORMS = 8 };
 
-static void products_are_right(void **state)
+#define EXACT_ERROR 4e-6
+#define FAST_ERROR 2e-3  /* codes of 16 bits */
+#define TILES_ERROR 2e-2 /* both factors rounded to bfloat16, and a product that stands alone has no average */
+
+static void check_products(kernel_ctx *ctx, const char *name, double tolerance)
 {
-    const subject *s = *state;
-    kernel_ctx *ctx = open_ctx(s, 2);
     for (int i = 0; i < SHAPES * FORMS; i++) {
         const int64_t *shape = shapes[i / FORMS];
         product t = product_of(shape[0], shape[1], shape[2], i % FORMS, (uint64_t)i);
         op_matmul(ctx, &t.p);
-        product_right(s, &t);
+        product_right(name, &t, tolerance);
         product_end(&t);
     }
-    kernel_close(&ctx);
+}
+
+static void products_are_right(void **state)
+{
+    const subject *s = *state;
+    for (int exact = 0; exact < 2; exact++) {
+        kernel_ctx *ctx = open_mode(s, 2, exact);
+        check_products(ctx, s->name, exact ? EXACT_ERROR : FAST_ERROR);
+        kernel_close(&ctx);
+    }
+}
+
+/* Sums so long, of so many rows, that they are cut into chunks. */
+static void chunks_add_up(void **state)
+{
+    const subject *s = *state;
+    for (int exact = 0; exact < 2; exact++) {
+        kernel_ctx *ctx = open_mode(s, 2, exact);
+        product t = product_of(s->emulated ? 20 : exact ? 270 : 520, s->emulated ? 20 : 66, 4200, exact ? 2 : 5, 1);
+        op_matmul(ctx, &t.p);
+        product_right(s->name, &t, exact ? EXACT_ERROR : FAST_ERROR);
+        product_end(&t);
+        kernel_close(&ctx);
+    }
 }
 
 /* dx of a weight of every type: the product with what the weight stands for. */
-static void weights_are_right(void **state)
+static void check_weights(kernel_ctx *ctx, const char *name, double tolerance)
 {
-    const subject *s = *state;
-    static const int64_t sizes[][3] = {{1, 256, 1}, {37, 256, 5}, {130, 768, 3}, {70, 512, 40}, {9, 96, 20}, {33, 331, 9}}; /* outputs, inputs, rows */
-    kernel_ctx *ctx = open_ctx(s, 2);
+    static const int64_t sizes[][3] = {{1, 256, 1}, {37, 256, 5}, {130, 768, 3}, {70, 512, 70}, {9, 96, 20}, {33, 331, 9}}; /* outputs, inputs, rows */
     for (int t = 0; t < GEMM_TYPES; t++)
         for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
             gemm_case g;
@@ -138,13 +165,36 @@ static void weights_are_right(void **state)
             product p = product_of(rows, k, n, i & 1 ? 4 : 0, i);
             op_linear_back(ctx, &g.w, p.a, p.p.lda, p.c, p.p.ldc, rows, p.p.add);
             p.p.b = w, p.p.ldb = k;
-            product_right(s, &p);
+            product_right(name, &p, tolerance);
             product_end(&p);
             mem_free(w);
             gemm_case_deinit(&g);
         }
+}
+
+static void weights_are_right(void **state)
+{
+    const subject *s = *state;
+    for (int exact = 0; exact < 2; exact++) {
+        kernel_ctx *ctx = open_mode(s, 2, exact);
+        check_weights(ctx, s->name, exact ? EXACT_ERROR : FAST_ERROR);
+        kernel_close(&ctx);
+    }
+}
+
+#ifndef CHECK_LEVELS_ONLY
+static void tiles_are_right(void **state)
+{
+    (void)state;
+    kernel_ctx *ctx = open_mode(&subjects[0], 1, false);
+    gemm_fill_avx512_emulated(&ctx->table.gemm);
+    gemm_fill_amx_emulated(&ctx->table.gemm);
+    if (kernel_reserve(ctx, &(kernel_limits){.train_rows = 2}, NULL)) fail_msg("no scratch");
+    check_products(ctx, "amx emulated", TILES_ERROR);
+    check_weights(ctx, "amx emulated", TILES_ERROR);
     kernel_close(&ctx);
 }
+#endif
 
 /* ---- gradients ---- */
 
@@ -454,7 +504,7 @@ static void steps_are_right(void **state)
 /* Everything there is once, over more data than one thread takes; returns what came out, products first. */
 static float *everything(kernel_ctx *ctx, int64_t *size, int64_t *products)
 {
-    enum { M = 333, N = 290, K = 700, VOCAB = 20000, OUT = 4 * M * N + K * N + 2 * K + 3 * VOCAB + 8 };
+    enum { M = 210, N = 180, K = 300, VOCAB = 20000, OUT = 4 * M * N + K * N + 2 * K + 3 * VOCAB + 8 };
     float *out = mem_array(OUT, sizeof *out), *at = out, *a = random_floats(M * K, 1, 1), *b = random_floats(K * N, 2, 1), *x = random_floats(M * K, 3, 1);
     for (int form = 0; form < 4; form++, at += M * N)
         op_matmul(ctx, &(op_matmul_args){.c = at, .ldc = N, .a = a, .lda = form & 1 ? M : K, .a_t = form & 1, .b = b, .ldb = form & 2 ? K : N,
@@ -482,11 +532,12 @@ static void threads_do_not_matter(void **state)
 {
     const subject *s = *state;
     float *expected = NULL;
-    for (int threads = 1; threads <= 5; threads += 2) {
+    for (int i = 0; i < 6; i++) {
+        const int threads = 1 + i % 3 * 2;
         int64_t size, products;
-        kernel_ctx *ctx = open_ctx(s, threads);
+        kernel_ctx *ctx = open_mode(s, threads, i < 3);
         float *got = everything(ctx, &size, &products);
-        if (expected) assert_memory_equal(got, expected, (size_t)size * sizeof *got);
+        if (i % 3) assert_memory_equal(got, expected, (size_t)size * sizeof *got);
         mem_free(expected);
         expected = got;
         kernel_close(&ctx);
@@ -517,14 +568,22 @@ static void levels_agree(void **state)
 int main(int argc, char **argv)
 {
     if (argc > 1 && !strcmp(argv[1], "--bench")) return bench_train(argc > 2 ? argv[2] : NULL, argc > 3 ? atoi(argv[3]) : 0, argc > 4 ? argv[4] : NULL);
-    static const level_test each[] = {{"products_are_right", products_are_right}, {"weights_are_right", weights_are_right},
+    static const level_test each[] = {{"products_are_right", products_are_right}, {"weights_are_right", weights_are_right}, {"chunks_add_up", chunks_add_up},
                                       {"norms_turn_back", norms_turn_back}, {"gates_turn_back", gates_turn_back},
                                       {"softcaps_turn_back", softcaps_turn_back}, {"positions_turn_back", positions_turn_back},
                                       {"rows_are_summed", rows_are_summed}, {"losses_are_right", losses_are_right},
                                       {"losses_of_odd_rows", losses_of_odd_rows}, {"steps_are_right", steps_are_right},
                                       {"threads_do_not_matter", threads_do_not_matter}};
     enum { EACH = sizeof each / sizeof *each };
-    struct CMUnitTest tests[SUBJECTS * EACH + 1] = {cmocka_unit_test(levels_agree)};
-    level_tests(tests + 1, each, EACH);
+    static const struct CMUnitTest once[] = {
+        cmocka_unit_test(levels_agree),
+#ifndef CHECK_LEVELS_ONLY
+        cmocka_unit_test(tiles_are_right),
+#endif
+    };
+    enum { ONCE = sizeof once / sizeof *once };
+    struct CMUnitTest tests[SUBJECTS * EACH + ONCE];
+    memcpy(tests, once, sizeof once);
+    level_tests(tests + ONCE, each, EACH);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
