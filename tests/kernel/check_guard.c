@@ -15,6 +15,7 @@
 #include "attn_case.h"
 #include "gemm_case.h"
 #include "kernel/ctx.h"
+#include "kernel/train.h"
 
 /* ---- guarded memory ---- */
 
@@ -159,6 +160,67 @@ static void check_products(kernel_level level, bool exact, bool end)
 
 static void products_stay_inside(void **state) { each_level(check_products); }
 
+/* ---- training ---- */
+
+static void check_training_rows(kernel_level level, bool exact, bool end)
+{
+    kernel_ctx *ctx = open_level(level, exact);
+    const train_table *t = &kernel_table_of(ctx)->train;
+    const train_adamw step = {.grad_scale = 1, .rate = 0.1f, .root = 1, .eps = 1, .keep_w = 1};
+    float ones[96];
+    for (int i = 0; i < 96; i++) ones[i] = 1;
+    for (int n = 1; n < 90; n++) {
+        float *v[5];
+        for (int i = 0; i < 5; i++) v[i] = place(i, end, ones, (size_t)n * sizeof(float));
+        NAME(level, exact, end, "a row of %d in training", n);
+        t->rms_factor(v[0], n, 1e-6f);
+        t->rms_norm_back(v[0], v[1], v[2], v[3], n, 1e-6f, true);
+        t->rms_norm_back(v[0], v[1], v[2], NULL, n, 1e-6f, false);
+        t->rms_norm_dw(v[0], v[1], v[2], ones, 1, n, n);
+        for (int act = VEC_SILU; act <= VEC_SIGMOID; act++) t->glu_back(v[0], v[1], v[2], v[3], v[4], n, (vec_act)act);
+        t->softcap_back(v[0], v[1], 30, n);
+        t->sum_squares(v[0], n);
+        t->adamw(v[0], v[1], v[2], v[3], n, &step);
+    }
+    kernel_close(&ctx);
+}
+
+static void training_rows_stay_inside(void **state) { each_level(check_training_rows); }
+
+static void check_training_products(kernel_level level, bool exact, bool end)
+{
+    static const int64_t sizes[][3] = {{1, 1, 1}, {5, 7, 3}, {17, 33, 20}, {70, 130, 64}, {66, 300, 131}, {130, 65, 260}};
+    kernel_ctx *ctx = open_level(level, exact);
+    if (kernel_reserve(ctx, &(kernel_limits){.train_rows = 1}, NULL)) fail();
+    for (int i = 0; i < 6 * 8; i++) {
+        const int64_t m = sizes[i / 8][0], n = sizes[i / 8][1], k = sizes[i / 8][2];
+        const bool a_t = i & 1, b_t = i & 2;
+        float *a = place(0, end, NULL, (size_t)(m * k) * sizeof *a), *b = place(1, end, NULL, (size_t)(n * k) * sizeof *b);
+        float *c = place(2, end, NULL, (size_t)(m * n) * sizeof *c);
+        for (int64_t x = 0; x < m * k; x++) a[x] = 1;
+        for (int64_t x = 0; x < n * k; x++) b[x] = 1;
+        for (int64_t x = 0; x < m * n; x++) c[x] = 1;
+        NAME(level, exact, end, "a product of %dx%dx%d, form %d", (int)m, (int)n, (int)k, i & 7);
+        op_matmul(ctx, &(op_matmul_args){.c = c, .ldc = n, .add = i & 4, .a = a, .lda = a_t ? m : k, .a_t = a_t, .b = b, .ldb = b_t ? k : n, .b_t = b_t,
+                                         .m = m, .n = n, .k = k});
+    }
+    for (int t = 0; t < GEMM_TYPES; t++)
+        for (int i = 0; i < 4; i++) {
+            static const int64_t shapes[][3] = {{5, 256, 3}, {70, 96, 65}, {33, 331, 7}, {129, 768, 64}}; /* outputs, inputs, rows */
+            gemm_case c;
+            if (!gemm_case_init(&c, gemm_types[t], shapes[i][0], shapes[i][1], 1, 1, false)) continue;
+            kernel_weight w = c.w;
+            w.data = place(0, end, c.bytes, (size_t)w.rows * quant_row_bytes(w.type, w.cols));
+            float *dy = place(1, end, NULL, (size_t)(w.rows * shapes[i][2]) * sizeof *dy), *dx = place(2, end, NULL, (size_t)(w.cols * shapes[i][2]) * sizeof *dx);
+            NAME(level, exact, end, "back from %s %dx%d", quant_info_get(w.type)->name, (int)w.rows, (int)w.cols);
+            op_linear_back(ctx, &w, dy, w.rows, dx, w.cols, shapes[i][2], false);
+            gemm_case_deinit(&c);
+        }
+    kernel_close(&ctx);
+}
+
+static void training_products_stay_inside(void **state) { each_level(check_training_products); }
+
 /* ---- attention ---- */
 
 /* Their last pages are full: what follows the last token is closed. */
@@ -212,7 +274,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_fault_is_noticed), cmocka_unit_test(rows_stay_inside), cmocka_unit_test(products_stay_inside),
-        cmocka_unit_test(attention_stays_inside),
+        cmocka_unit_test(training_rows_stay_inside), cmocka_unit_test(training_products_stay_inside), cmocka_unit_test(attention_stays_inside),
     };
     make_areas();
     return cmocka_run_group_tests(tests, NULL, NULL);
