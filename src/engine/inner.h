@@ -2,7 +2,7 @@
 #ifndef ENGINE_INNER_H
 #define ENGINE_INNER_H
 
-#include "engine/engine.h"
+#include "engine/adapter.h"
 #include "engine/repeats.h"
 
 struct engine {
@@ -14,12 +14,21 @@ struct engine {
     model_job *job;
 };
 
+struct engine_adapter {
+    const engine *engine;
+    low_rank *laid;
+    adapter_facts facts;
+    uint64_t fingerprint;
+};
+
 struct session {
     engine *engine;
     kv_cache *kv;
     kv_layer *layers;   /* [layers of the model] */
     shelf_entry *entry; /* the one attached; NULL: none */
     int64_t context, keep;
+    const engine_adapter *adapter; /* that tokens from adapter_from on are read with; NULL: none */
+    int64_t adapter_from;
     int64_t exact_from; /* rows from this position on look at everything */
     int32_t *ids;       /* [cap], the first kv_count(kv) are held */
     repeats repeats;    /* of ids; empty until attention is sparse */
@@ -34,6 +43,8 @@ struct session {
 CJ_NODISCARD cj_err session_cut(session *s, const int32_t *ids, int64_t n, int64_t *left, cj_diag *d);
 /* Only the first n tokens are what they were: what is remembered of more is forgotten. */
 void session_left(session *s, int64_t n);
+/* Of the first n tokens: the model that has written them, and the adapter where one had a part in it. */
+uint64_t session_writer(const session *s, int64_t n);
 /* Room for n ids. */
 CJ_NODISCARD cj_err session_ids_reserve(session *s, int64_t n, cj_diag *d);
 

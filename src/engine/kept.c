@@ -38,7 +38,7 @@ cj_err session_attach(session *s, shelf_entry *e, int64_t most, int64_t *count, 
     s->entry = NULL;
     session_left(s, 0);
     TRY(shelf_entry_fits(e, &key, model_spec_of(s->engine->model)->name, d));
-    most = i64_min(most, i64_min(s->context, shelf_entry_info(e)->tokens));
+    most = i64_min(i64_min(most, s->adapter_from), i64_min(s->context, shelf_entry_info(e)->tokens)); /* an entry is the base's */
     TRY(session_ids_reserve(s, most, d)); /* before kv holds anything: ids always has what kv has */
     TRY(shelf_attach(e, s->kv, most, &n, d));
     repeats_cut(&s->repeats, s->ids, 0);
@@ -48,8 +48,25 @@ cj_err session_attach(session *s, shelf_entry *e, int64_t most, int64_t *count, 
     return CJ_OK;
 }
 
-cj_err session_keep(session *s, shelf_entry *e, cj_diag *d) { return shelf_append(e, s->kv, d); }
-cj_err session_keep_begin(session *s, shelf_entry *e, cj_diag *d) { return shelf_append_begin(e, s->kv, d); }
+/* What an adapter has had a part in is not kept: an entry serves every adapter, and none. */
+static cj_err check_plain(const session *s, cj_diag *d)
+{
+    if (session_count(s) <= s->adapter_from) return CJ_OK;
+    return diag_fail(d, CJ_E_USAGE, MSG_ADAPTER_KEEP, "%s" ARG "%lld", s->adapter->facts.name, (long long)s->adapter_from);
+}
+
+cj_err session_keep(session *s, shelf_entry *e, cj_diag *d)
+{
+    TRY(check_plain(s, d));
+    return shelf_append(e, s->kv, d);
+}
+
+cj_err session_keep_begin(session *s, shelf_entry *e, cj_diag *d)
+{
+    TRY(check_plain(s, d));
+    return shelf_append_begin(e, s->kv, d);
+}
+
 cj_err session_keep_end(session *s, shelf_entry *e, cj_diag *d) { return shelf_append_end(e, s->kv, d); }
 
 /* Where position n cannot be had back: the entry's last checkpoint before it, if the session has nothing nearer. The session may have left the
@@ -59,7 +76,7 @@ cj_err session_cut(session *s, const int32_t *ids, int64_t n, int64_t *left, cj_
     *left = kv_cut(s->kv, n);
     if (*left == n || !s->entry) return CJ_OK;
     const int32_t *kept = shelf_entry_ids(s->entry);
-    const int64_t limit = i64_min(n, shelf_entry_info(s->entry)->tokens);
+    const int64_t limit = i64_min(i64_min(n, s->adapter_from), shelf_entry_info(s->entry)->tokens);
     int64_t same = 0;
     while (same < limit && kept[same] == ids[same]) same++;
     return shelf_entry_reach(s->entry, same) > *left ? session_attach(s, s->entry, same, left, d) : CJ_OK;

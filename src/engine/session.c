@@ -1,4 +1,5 @@
-/* Sessions: prefix reuse and the chunk loop. Invariant: ids[0..kv_count) are the tokens whose keys and values kv holds. */
+/* Sessions: prefix reuse and the chunk loop. Invariants: ids[0..kv_count) are the tokens whose keys and values kv holds; those before adapter_from are
+ * written by the base alone, the others with the adapter. */
 #include <string.h>
 
 #include "base/mapped.h"
@@ -13,7 +14,7 @@ cj_err session_open(session **out, engine *e, int64_t context, cj_diag *d)
     if (!s) return diag_nomem(d, sizeof *s);
     s->engine = e;
     s->context = context > 0 ? context : m->context;
-    s->exact_from = INT64_MAX;
+    s->exact_from = s->adapter_from = INT64_MAX;
     s->logits = mem_array((size_t)m->vocab, sizeof *s->logits);
     s->prompt_logits = mem_array((size_t)m->vocab, sizeof *s->prompt_logits);
     s->layers = mem_array((size_t)m->n_layers, sizeof *s->layers);
@@ -150,6 +151,7 @@ static cj_err run_chunk(session *s, int64_t pos, int64_t count, int64_t total, b
     const int64_t keep = keep_at(s, pos);
     if (keep > 0) TRY(repeats_collect(&s->repeats, s->ids, pos, count, MODEL_NEAR_PAGES, REPEATS_PER_PAGE * keep, &back, d));
     model_rows rows = {.kv = s->kv, .ids = s->ids + pos, .count = count, .keep = keep, .repeats = keep > 0 ? &back : NULL,
+                       .adapter = s->adapter ? s->adapter->laid : NULL, .plain = i64_max(0, s->adapter_from - pos),
                        .logits = call->want == WANT_ALL ? WANT_ALL : call->want == WANT_LAST && last ? WANT_LAST : WANT_NONE};
     model_batch batch = {.seqs = &rows, .n_seqs = 1, .probes = probes, .n_probes = batch_probes(call, pos, count, probes),
                          .logits = rows.logits == WANT_ALL ? s->all_logits : s->logits};

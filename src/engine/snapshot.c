@@ -1,6 +1,6 @@
-/* Session snapshots on disk.
+/* Session snapshots on disk. One that an adapter has had a part in is only for sessions with the same adapter from the same token on.
  *
- * Bytes, little-endian: header { "CJSS", u32 version, u64 model fingerprint, u32 kv type, u32 exact, i64 tokens, u64 xxh3 of the
+ * Bytes, little-endian: header { "CJSS", u32 version, u64 session_writer, u32 kv type, u32 exact, i64 tokens, u64 xxh3 of the
  * ids }, i32 ids[tokens], zeros to a multiple of 64, then the context (context/kv_snapshot.c).
  */
 #include <string.h>
@@ -22,7 +22,7 @@ enum { SNAPSHOT_VERSION = 1, SNAPSHOT_ALIGN = 64 };
 static snapshot_head head_of(const session *s, int64_t tokens, const void *ids)
 {
     const engine *e = s->engine;
-    return (snapshot_head){{'C', 'J', 'S', 'S'}, SNAPSHOT_VERSION, model_fingerprint(e->model), (uint32_t)e->opt.kv, e->opt.exact,
+    return (snapshot_head){{'C', 'J', 'S', 'S'}, SNAPSHOT_VERSION, session_writer(s, tokens), (uint32_t)e->opt.kv, e->opt.exact,
                            tokens, hash_xxh3(ids, (size_t)tokens * sizeof(int32_t))};
 }
 

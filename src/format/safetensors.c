@@ -231,6 +231,15 @@ static cj_err ended(safetensors **out, safetensors **s, cj_err e)
     return e;
 }
 
+cj_err safetensors_open(safetensors **out, const char *path, cj_diag *d)
+{
+    safetensors *s = NULL;
+    cj_err e = begin(&s, path, d);
+    if (!e) e = take_file(s, path, d);
+    if (!e) e = finish(s, d);
+    return ended(out, &s, e);
+}
+
 cj_err safetensors_open_memory(safetensors **out, const void *bytes, size_t n, cj_diag *d)
 {
     safetensors *s = NULL;

@@ -38,6 +38,8 @@ typedef struct safetensors safetensors;
 
 /* The model.safetensors of a folder, or all files that its index names. */
 CJ_NODISCARD cj_err safetensors_open_folder(safetensors **out, const char *folder, cj_diag *d);
+/* One file. */
+CJ_NODISCARD cj_err safetensors_open(safetensors **out, const char *path, cj_diag *d);
 /* Reads bytes[0..n), aligned to 8, which must outlive the safetensors. */
 CJ_NODISCARD cj_err safetensors_open_memory(safetensors **out, const void *bytes, size_t n, cj_diag *d);
 void safetensors_close(safetensors **s); /* NULL inside is allowed */

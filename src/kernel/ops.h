@@ -61,6 +61,19 @@ typedef struct op_linear_out {
 } op_linear_out;
 void op_linear(kernel_ctx *ctx, const op_linear_out *outs, int n_outs, const float *x, int64_t ldx, int64_t rows);
 
+/* y[rows][n] += scale * t[rows][rank] . b: the second product of a low-rank pair, by rising rank. b is [rank][n], F32 or BF16. */
+typedef struct op_low_rank_part {
+    float *y;
+    int64_t ldy, n;
+    const float *t;
+    int64_t ldt;
+    const void *b;
+    quant_type type;
+    int rank;
+    float scale;
+} op_low_rank_part;
+void op_low_rank(kernel_ctx *ctx, const op_low_rank_part *parts, int n_parts, int64_t rows);
+
 /* y[rows][w->cols] = row ids[r] of w, times scale. 0 <= ids[r] < w->rows. */
 void op_embed(kernel_ctx *ctx, float *y, const kernel_weight *w, const int32_t *ids, int64_t rows, float scale);
 

@@ -19,6 +19,7 @@ typedef struct vec_table {
     void (*add)(float *y, const float *x, int64_t n);              /* y += x */
     void (*scale)(float *x, float by, int64_t n);                  /* x *= by */
     void (*axpy)(float *y, const float *x, float by, int64_t n);   /* y += by * x */
+    void (*axpy_bf16)(float *y, const uint16_t *x, float by, int64_t n); /* the same, x as bfloat16 */
     /* y[i] = act(gate[i]) * up[i]; y may be gate or up. */
     void (*glu)(float *y, const float *gate, const float *up, int64_t n, vec_act act);
     /* x[i] = cap * tanh(x[i] / cap) */

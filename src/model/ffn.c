@@ -11,18 +11,41 @@ typedef struct gated {
     vec_act act;
 } gated;
 
-static void run_gated(model_job *job, const gated *f, const float *x, int64_t rows, float *y, bool add)
+/* job->gate = act(gate x) * up x */
+static void run_gate(model_job *job, const gated *f, const float *x, int64_t rows)
 {
     const op_linear_out in = {.w = f->gate, .bias = f->gate_bias, .y = job->gate, .ldy = f->width,
                               .up = f->up, .up_bias = f->up_bias, .act = f->act};
     op_linear(job->ctx, &in, 1, x, job->spec->hidden, rows);
+}
+
+static void run_gated(model_job *job, const gated *f, const float *x, int64_t rows, float *y, bool add)
+{
+    run_gate(job, f, x, rows);
     op_linear(job->ctx, &(op_linear_out){.w = f->down, .bias = f->down_bias, .y = y, .ldy = job->spec->hidden, .add = add}, 1, job->gate,
               f->width, rows);
 }
 
-void ffn_dense(model_job *job, const dense_spec *f, const float *norm, int64_t rows, float *y, bool add)
+/* What an adapter adds to gate and up comes before they are one: they are written out. */
+static void open_gate(model_job *job, const dense_spec *f, int layer, const row_set *set, const float *norm)
 {
-    run_gated(job, &(gated){&f->gate.w, &f->up.w, &f->down.w, f->gate.bias, f->up.bias, f->down.bias, f->width, f->act}, norm, rows, y, add);
+    adapted low = {.set = set, .layer = layer, .side = LOW_GATED, .n = 2, .x = norm, .y = {job->gate, job->up}};
+    op_linear_out outs[] = {
+        {.w = &f->gate.w, .bias = f->gate.bias, .y = job->gate, .ldy = f->width}, {.w = &f->up.w, .bias = f->up.bias, .y = job->up, .ldy = f->width}, {0}};
+    op_linear(job->ctx, outs, 2 + adapted_join(job, &low, &outs[2]), norm, job->spec->hidden, set->rows);
+    adapted_add(job, &low);
+    op_glu(job->ctx, job->gate, job->gate, job->up, set->rows * f->width, f->act);
+}
+
+void ffn_dense(model_job *job, const dense_spec *f, int layer, const row_set *set, const float *norm, float *y, bool add)
+{
+    adapted low = {.set = set, .layer = layer, .side = LOW_DOWN, .n = 1, .x = job->gate, .y = {y}};
+    const gated plain = {.gate = &f->gate.w, .up = &f->up.w, .gate_bias = f->gate.bias, .up_bias = f->up.bias, .width = f->width, .act = f->act};
+    op_linear_out outs[] = {{.w = &f->down.w, .bias = f->down.bias, .y = y, .ldy = job->spec->hidden, .add = add}, {0}};
+    if (adapted_here(set, layer, LOW_GATED)) open_gate(job, f, layer, set, norm);
+    else run_gate(job, &plain, norm, set->rows);
+    op_linear(job->ctx, outs, 1 + adapted_join(job, &low, &outs[1]), job->gate, f->width, set->rows);
+    adapted_add(job, &low);
 }
 
 /* ---- mixture of experts ---- */

@@ -73,9 +73,11 @@ static bool alloc_lists(model_job *job, bool delta)
         sets[i]->seqs = mem_array(n, sizeof *sets[i]->seqs);
         sets[i]->kv = mem_array(n, sizeof *sets[i]->kv);
         sets[i]->of = mem_array(n, sizeof *sets[i]->of);
+        sets[i]->runs = mem_array(n, sizeof *sets[i]->runs);
     }
-    return job->ids && job->positions && job->wanted_idx && job->all.seqs && job->all.kv && job->all.of && job->wanted.seqs &&
-           job->wanted.kv && job->wanted.of;
+    bool room = job->ids && job->positions && job->wanted_idx;
+    for (int i = 0; i < 2; i++) room = room && sets[i]->seqs && sets[i]->kv && sets[i]->of && sets[i]->runs;
+    return room;
 }
 
 cj_err model_job_open(model_job **out, const model *m, int64_t max_rows, cj_diag *d)
@@ -105,7 +107,7 @@ void model_job_close(model_job **pjob)
     model_job *job = *pjob;
     if (!job) return;
     moe_room_close(job);
-    float *blocks[] = {job->x, job->norm, job->half, job->q, job->k, job->v, job->mixed, job->gate};
+    float *blocks[] = {job->x, job->norm, job->half, job->q, job->k, job->v, job->mixed, job->gate, job->low, job->up};
     for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) kernel_free(job->ctx, blocks[i]);
     for (int i = 0; i < MODEL_ROPES_MAX; i++) {
         kernel_free(job->ctx, job->near[0][i]);
@@ -113,7 +115,7 @@ void model_job_close(model_job **pjob)
         kernel_free(job->ctx, job->far[i]);
     }
     void *lists[] = {job->states, job->ids, job->positions, job->wanted_idx, job->all.seqs, job->all.kv, job->all.of,
-                     job->wanted.seqs, job->wanted.kv, job->wanted.of};
+                     job->all.runs, job->wanted.seqs, job->wanted.kv, job->wanted.of, job->wanted.runs};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) mem_free(lists[i]);
     mem_free(job);
     *pjob = NULL;
@@ -124,6 +126,7 @@ int64_t model_job_rows(const model_job *job) { return job->max_rows; }
 /* Adds `count` rows of a sequence, the first at position pos, to a set. */
 static void set_add(row_set *set, const model_rows *r, int64_t count, int64_t pos)
 {
+    adapted_take(set, r, count);
     set->of[set->n_seqs] = r;
     set->seqs[set->n_seqs] = (attn_seq){.row = set->rows, .count = count, .pos = pos};
     set->kv[set->n_seqs++] = r->kv;
@@ -180,12 +183,13 @@ cj_err model_job_begin(model_job *job, const model_batch *b, cj_diag *d)
     job->batch = *b;
     job->layer = 0;
     row_set *all = &job->all, *wanted = &job->wanted;
-    all->rows = wanted->rows = all->n_seqs = wanted->n_seqs = 0;
+    all->rows = wanted->rows = all->n_seqs = wanted->n_seqs = all->n_runs = wanted->n_runs = 0;
     for (int i = 0; i < b->n_seqs; i++) {
         const model_rows *r = &b->seqs[i];
         TRY(take_ids(job, r, d));
         TRY(kv_extend(r->kv, r->count, d));
         TRY(reserve_sparse(job, r, d));
+        TRY(adapted_reserve(job, r->adapter, d));
         int64_t pos = kv_count(r->kv), n = r->logits == WANT_ALL ? r->count : r->logits == WANT_LAST ? 1 : 0;
         for (int64_t k = 0; k < n; k++) job->wanted_idx[wanted->rows + k] = (int32_t)(all->rows + r->count - n + k);
         if (n) set_add(wanted, r, n, pos + r->count - n);
@@ -223,12 +227,14 @@ static void add_half(model_job *job, const float *post_norm, int64_t rows)
     if (post_norm) op_rms_norm_add(job->ctx, job->x, job->half, post_norm, rows, job->spec->hidden, job->spec->norm_eps);
 }
 
-static void run_ffn(model_job *job, const layer_spec *y, int64_t rows)
+static void run_ffn(model_job *job, int layer, const row_set *set)
 {
+    const layer_spec *y = &job->spec->layers[layer];
+    const int64_t rows = set->rows;
     op_rms_norm(job->ctx, job->norm, job->x, y->ffn_norm, rows, job->spec->hidden, job->spec->norm_eps);
     float *to = y->ffn_post_norm ? job->half : job->x;
     if (y->ffn == FFN_MOE) ffn_moe(job, &y->moe, job->norm, rows, to, !y->ffn_post_norm);
-    else ffn_dense(job, &y->dense, job->norm, rows, to, !y->ffn_post_norm);
+    else ffn_dense(job, &y->dense, layer, set, job->norm, to, !y->ffn_post_norm);
     add_half(job, y->ffn_post_norm, rows);
 }
 
@@ -245,13 +251,13 @@ static cj_err run_layer(model_job *job, cj_diag *d)
     if (!set->rows) return CJ_OK;
     if (last) {
         keep_wanted(job);
-        if (!delta) gqa_query(job, &y->gqa, job->norm, set->rows);
+        if (!delta) gqa_query(job, &y->gqa, i, set, job->norm);
     }
     float *to = y->mixer_post_norm ? job->half : job->x;
     if (delta) delta_out(job, &y->delta, set, to, !y->mixer_post_norm);
     else TRY(gqa_attend(job, &y->gqa, i, set, job->norm, to, !y->mixer_post_norm, d));
     add_half(job, y->mixer_post_norm, set->rows);
-    run_ffn(job, y, set->rows);
+    run_ffn(job, i, set);
     return CJ_OK;
 }
 

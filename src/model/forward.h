@@ -19,11 +19,15 @@ enum {
 
 typedef enum model_want { WANT_NONE, WANT_LAST, WANT_ALL } model_want;
 
+typedef struct low_rank low_rank; /* an adapter laid out for this (low_rank.h) */
+
 typedef struct model_rows {
     kv_cache *kv;
     const int32_t *ids;   /* [count] tokens to add */
     int64_t count;
     model_want logits;    /* of which rows */
+    const low_rank *adapter; /* what the rows go through besides the base, the first `plain` of them aside; NULL: nothing */
+    int64_t plain;
     int64_t keep;         /* pages far behind that a row looks at token by token, the others standing in as their means; 0: all;
                            * < 0: only the first page and the near ones, for comparison */
     const op_repeats *repeats; /* of these rows, none in their MODEL_NEAR_PAGES last pages; NULL: none */

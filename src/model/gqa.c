@@ -37,12 +37,15 @@ void gqa_project(model_job *job, const gqa_spec *a, int layer, const float *norm
     row_set *all = &job->all;
     const kv_layout *kv = &kv_layer_at(all->kv[0], layer)->layout;
     int64_t k_cols = (int64_t)a->kv_heads * a->dk, v_cols = (int64_t)a->kv_heads * a->dv;
-    const op_linear_out outs[] = {
+    adapted low = {.set = all, .layer = layer, .side = LOW_QKV, .n = with_q ? 3 : 2, .x = norm, .y = {job->k, job->v, job->q}};
+    op_linear_out outs[] = {
         {.w = &a->k.w, .bias = a->k.bias, .y = job->k, .ldy = k_cols},
         {.w = &a->v.w, .bias = a->v.bias, .y = job->v, .ldy = v_cols},
         {.w = &a->q.w, .bias = a->q.bias, .y = job->q, .ldy = (int64_t)a->heads * a->dk},
+        {0},
     };
-    op_linear(job->ctx, outs, with_q ? 3 : 2, norm, job->spec->hidden, all->rows);
+    op_linear(job->ctx, outs, low.n + adapted_join(job, &low, &outs[low.n]), norm, job->spec->hidden, all->rows);
+    adapted_add(job, &low);
     norm_heads(job, job->k, a->k_norm, all->rows, a->kv_heads, a->dk);
     if (with_q) norm_heads(job, job->q, a->q_norm, all->rows, a->heads, a->dk);
     if (a->rope >= 0) op_rope_keys(job->ctx, job->k, all->rows, a->kv_heads, a->dk, &all->ropes[a->rope]);
@@ -51,11 +54,13 @@ void gqa_project(model_job *job, const gqa_spec *a, int layer, const float *norm
     for (int i = 0; i < all->n_seqs; i++) kv_summarise(all->kv[i], layer, all->seqs[i].pos, all->seqs[i].count);
 }
 
-void gqa_query(model_job *job, const gqa_spec *a, const float *norm, int64_t rows)
+void gqa_query(model_job *job, const gqa_spec *a, int layer, const row_set *set, const float *norm)
 {
-    op_linear(job->ctx, &(op_linear_out){.w = &a->q.w, .bias = a->q.bias, .y = job->q, .ldy = (int64_t)a->heads * a->dk}, 1, norm,
-              job->spec->hidden, rows);
-    norm_heads(job, job->q, a->q_norm, rows, a->heads, a->dk);
+    adapted low = {.set = set, .layer = layer, .side = LOW_QKV, .first = 2, .n = 1, .x = norm, .y = {job->q}};
+    op_linear_out outs[] = {{.w = &a->q.w, .bias = a->q.bias, .y = job->q, .ldy = (int64_t)a->heads * a->dk}, {0}};
+    op_linear(job->ctx, outs, 1 + adapted_join(job, &low, &outs[1]), norm, job->spec->hidden, set->rows);
+    adapted_add(job, &low);
+    norm_heads(job, job->q, a->q_norm, set->rows, a->heads, a->dk);
 }
 
 /* Whether a row of the sequence has more pages behind it than it would look at. Exact mode looks at everything. */
@@ -133,7 +138,9 @@ cj_err gqa_attend(model_job *job, const gqa_spec *a, int layer, row_set *set, co
         op_linear(job->ctx, &(op_linear_out){.w = &a->gate.w, .bias = a->gate.bias, .y = job->gate, .ldy = mixed}, 1, norm, job->spec->hidden, set->rows);
         op_glu(job->ctx, job->mixed, job->gate, job->mixed, set->rows * mixed, VEC_SIGMOID);
     }
-    op_linear(job->ctx, &(op_linear_out){.w = &a->o.w, .bias = a->o.bias, .y = y, .ldy = job->spec->hidden, .add = add}, 1, job->mixed,
-              mixed, set->rows);
+    adapted low = {.set = set, .layer = layer, .side = LOW_O, .n = 1, .x = job->mixed, .y = {y}};
+    op_linear_out outs[] = {{.w = &a->o.w, .bias = a->o.bias, .y = y, .ldy = job->spec->hidden, .add = add}, {0}};
+    op_linear(job->ctx, outs, 1 + adapted_join(job, &low, &outs[1]), job->mixed, mixed, set->rows);
+    adapted_add(job, &low);
     return CJ_OK;
 }

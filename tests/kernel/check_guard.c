@@ -109,6 +109,7 @@ static void check_rows(kernel_level level, bool exact, bool end)
     for (int n = 1; n < 90; n++) {
         size_t bytes = (size_t)n * sizeof(float);
         float *y = place(0, end, ones, bytes), *x = place(1, end, ones, bytes), *w = place(2, end, ones, bytes);
+        const uint16_t *half = place(3, end, NULL, (size_t)n * sizeof *half);
         NAME(level, exact, end, "a row of %d", n);
         v->rms_norm(y, x, w, n, 1e-6f);
         v->rms_norm(y, x, NULL, n, 1e-6f);
@@ -116,6 +117,7 @@ static void check_rows(kernel_level level, bool exact, bool end)
         v->add(y, x, n);
         v->scale(y, 0.5f, n);
         v->axpy(y, x, 0.5f, n);
+        v->axpy_bf16(y, half, 0.5f, n);
         for (int act = VEC_SILU; act <= VEC_SIGMOID; act++) v->glu(y, x, w, n, (vec_act)act);
         v->softcap(y, 30, n);
         v->softmax_part(y, n, &max);

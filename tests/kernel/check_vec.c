@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "gemm_case.h"
 #include "level_case.h"
 
@@ -87,6 +88,16 @@ static void sums(void **state)
         for (int64_t i = 0; i < n; i++)
             near(s, "axpy", n, i, y[i], before[i] - (double)0.7f * x[i], 1e-7 * (fabs((double)before[i]) + fabs((double)x[i])));
         guarded(s, "sum", y, n);
+        uint16_t *half = mem_array((size_t)n, sizeof *half); /* no more than a row of it may be read */
+        for (int64_t i = 0; i < n; i++) half[i] = quant_f32_to_bf16(x[i]);
+        memcpy(before, y, sizeof y);
+        t.axpy_bf16(y, half, -0.7f, n);
+        for (int64_t i = 0; i < n; i++) {
+            const double v = (double)quant_bf16_to_f32(half[i]);
+            near(s, "axpy_bf16", n, i, y[i], before[i] - (double)0.7f * v, 1e-7 * (fabs((double)before[i]) + fabs(v)));
+        }
+        mem_free(half);
+        guarded(s, "axpy_bf16", y, n);
     }
 }
 

@@ -2,6 +2,7 @@
 #include <math.h>
 
 #include "kernel/vec.h"
+#include "quant/quant.h"
 
 static float rms_factor(const float *x, int64_t n, float eps)
 {
@@ -35,6 +36,11 @@ static void scale(float *x, float by, int64_t n)
 static void axpy(float *y, const float *x, float by, int64_t n)
 {
     for (int64_t i = 0; i < n; i++) y[i] += by * x[i];
+}
+
+static void axpy_bf16(float *y, const uint16_t *x, float by, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) y[i] += by * quant_bf16_to_f32(x[i]);
 }
 
 static float act_of(float x, vec_act act)
@@ -87,7 +93,7 @@ static float softmax_part(float *x, int64_t n, float *max_out)
 void vec_fill_ref(vec_table *t)
 {
     *t = (vec_table){
-        .rms_norm = rms_norm, .rms_norm_add = rms_norm_add, .add = add, .scale = scale, .axpy = axpy,
+        .rms_norm = rms_norm, .rms_norm_add = rms_norm_add, .add = add, .scale = scale, .axpy = axpy, .axpy_bf16 = axpy_bf16,
         .glu = glu, .softcap = softcap, .rope = rope, .softmax_part = softmax_part,
     };
 }
