@@ -23,6 +23,9 @@ typedef struct job {
     uint8_t *out;
     float *scratch;   /* PIECE floats for each worker */
     int64_t elements; /* in this batch */
+    const convert_edit *edit; /* NULL: not of this tensor */
+    const gguf_tensor *tensor;
+    int64_t at;       /* where the batch begins in it */
     atomic_bool broken;
 } job;
 
@@ -90,6 +93,7 @@ static int fitting_type(int type, int64_t row)
 
 int convert_type(const gguf *g, const gguf_tensor *t, int wanted)
 {
+    if (wanted == CONVERT_KEEP) return t->type;
     return is_matrix(t) ? fitting_type(finer_type(g, t, wanted), t->dims[0]) : QUANT_F32;
 }
 
@@ -119,6 +123,7 @@ static void convert_piece(void *arg, int64_t item, int worker)
     int64_t at = item * PIECE, n = i64_min(PIECE, j->elements - at);
     float *x = j->scratch + (size_t)worker * PIECE;
     j->from->decode(j->in + bytes_of(j->from, at), x, n);
+    if (j->edit) j->edit->change(j->edit->of, j->tensor, x, j->at + at, n);
     if (!all_finite(x, n)) {
         atomic_store(&j->broken, true);
         return;
@@ -133,16 +138,24 @@ static cj_err report(conversion *c, int64_t done)
     return diag_fail(c->d, CJ_E_CANCELLED, MSG_CONVERT_STOPPED, "%s", gguf_path(c->source));
 }
 
+static bool is_edited(const conversion *c, const gguf_tensor *t)
+{
+    const convert_edit *e = c->options->edit;
+    return e && e->touches(e->of, t);
+}
+
 static cj_err convert_tensor(conversion *c, const gguf_tensor *t, int64_t *done)
 {
     int type = convert_type(c->source, t, c->options->type);
-    job j = {.from = quant_info_get(t->type), .to = quant_info_get(type), .out = c->batch, .scratch = c->scratch};
+    job j = {.from = quant_info_get(t->type), .to = quant_info_get(type), .out = c->batch, .scratch = c->scratch, .tensor = t};
+    if (is_edited(c, t)) j.edit = c->options->edit;
     int64_t elements = (int64_t)(t->bytes / (size_t)j.from->block_bytes) * j.from->block_elems;
     for (int64_t at = 0; at < elements; at += j.elements) {
         j.elements = i64_min(BATCH, elements - at);
+        j.at = at;
         j.in = (const uint8_t *)t->data + bytes_of(j.from, at);
         const uint8_t *ready = j.out;
-        if (type == t->type) ready = j.in;
+        if (type == t->type && !j.edit) ready = j.in;
         else pool_run(c->options->pool, convert_piece, &j, i64_ceil_div(j.elements, PIECE));
         if (atomic_load(&j.broken))
             return diag_fail(c->d, CJ_E_INPUT, MSG_CONVERT_NOT_FINITE, "%s" ARG "%s", gguf_path(c->source), t->name);
@@ -163,8 +176,10 @@ static cj_err put_keys(conversion *c)
         const gguf_key *k = gguf_key_at(c->source, i);
         bool skip = false;
         for (size_t n = 0; n < sizeof ours / sizeof *ours; n++) skip |= !strcmp(k->name, ours[n]);
+        if (c->options->type == CONVERT_KEEP) skip &= strcmp(k->name, "general.file_type") && strcmp(k->name, "general.quantization_version");
         if (!skip) TRY(gguf_put_key(c->writer, k, c->d));
     }
+    if (c->options->type == CONVERT_KEEP) return CJ_OK;
     TRY(gguf_put_u32(c->writer, "general.quantization_version", 2, c->d));
     return gguf_put_u32(c->writer, "general.file_type", file_type_number(c->options->type), c->d);
 }
@@ -181,8 +196,8 @@ static cj_err put_tensors(conversion *c)
         c->result.bytes_out += (int64_t)(t->bytes / (size_t)from->block_bytes * (size_t)from->block_elems /
                                          (size_t)to->block_elems * (size_t)to->block_bytes);
         if (!is_matrix(t)) continue;
-        c->result.finer += type != c->options->type;
-        c->result.requantised += type != t->type && quant_info_get(t->type)->block_elems > 1;
+        c->result.finer += type != c->options->type && c->options->type != CONVERT_KEEP;
+        c->result.requantised += (type != t->type || is_edited(c, t)) && from->block_elems > 1;
     }
     return CJ_OK;
 }
@@ -212,7 +227,7 @@ static cj_err convert_all(conversion *c, const char *out)
 cj_err convert_gguf(const char *in, const char *out, const convert_options *o, convert_result *r, cj_diag *d)
 {
     const quant_info *to = quant_info_get(o->type);
-    if (!to || !to->encode) return diag_fail(d, CJ_E_USAGE, MSG_CONVERT_TYPE, "%d", o->type);
+    if (o->type != CONVERT_KEEP && (!to || !to->encode)) return diag_fail(d, CJ_E_USAGE, MSG_CONVERT_TYPE, "%d", o->type);
     gguf *source = NULL;
     TRY(gguf_open(&source, in, d));
     conversion c = {.source = source, .options = o, .d = d};

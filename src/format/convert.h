@@ -10,8 +10,18 @@
 #include "format/gguf.h"
 #include "parallel/pool.h"
 
+enum { CONVERT_KEEP = -1 };
+
+/* Numbers that are changed on the way. Both are called on any thread. */
+typedef struct convert_edit {
+    bool (*touches)(const void *of, const gguf_tensor *t);                              /* whether a tensor is changed */
+    void (*change)(const void *of, const gguf_tensor *t, float *x, int64_t at, int64_t n); /* its elements [at, at + n), which come in any order */
+    const void *of;
+} convert_edit;
+
 typedef struct convert_options {
-    int type;                                             /* quant_type wanted for the matrices */
+    int type;                                             /* quant_type wanted for the matrices; CONVERT_KEEP: everything keeps its type */
+    const convert_edit *edit;                             /* NULL: none */
     pool *pool;                                           /* NULL: one thread */
     bool (*progress)(void *arg, int64_t done, int64_t all); /* bytes read of all; false stops the work; NULL: no reports */
     void *arg;
@@ -20,7 +30,7 @@ typedef struct convert_options {
 typedef struct convert_result {
     int64_t tensors, bytes_in, bytes_out; /* bytes of tensors */
     int64_t finer;       /* matrices stored in a finer type than asked, or in another because their rows are no whole blocks */
-    int64_t requantised; /* matrices that had been quantised before: their old errors stay in the new file */
+    int64_t requantised; /* matrices that had been quantised before and are again: their old errors stay in the new file */
 } convert_result;
 
 /* Writes `out` from `in`, completely or not at all. CJ_E_CANCELLED when progress said stop. */

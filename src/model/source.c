@@ -100,6 +100,7 @@ const char *source_path(const model_source *s) { return s->file ? gguf_path(s->f
 bool source_is_folder(const model_source *s) { return !s->file; }
 bool source_is_cut(const model_source *s) { return s->file ? gguf_is_cut(s->file) : s->tensors && safetensors_is_cut(s->tensors); }
 const gguf *source_gguf(const model_source *s) { return s->file; }
+const safetensors *source_safetensors(const model_source *s) { return s->tensors; }
 
 bool source_is_known(const model_source *s) { return s->file || s->dialect; }
 

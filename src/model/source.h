@@ -36,6 +36,7 @@ const char *source_path(const model_source *s);
 bool source_is_folder(const model_source *s);
 bool source_is_cut(const model_source *s); /* a file of it was cut short while it was open */
 const gguf *source_gguf(const model_source *s); /* NULL for a folder */
+const safetensors *source_safetensors(const model_source *s); /* of a folder: its tensors stand at the same places as source_tensor_at's */
 /* Whether the names of its settings and tensors are known: a folder's are where a dialect has its model_type. */
 bool source_is_known(const model_source *s);
 /* Whether the settings of a folder say that its weights are kept in a form of their own, which no adapter here reads. */
