@@ -35,15 +35,6 @@ typedef struct builder {
     model_adapter adapter;
 } builder;
 
-const char *adapter_target_name(adapter_target t)
-{
-    static const char *const names[ADAPTER_TARGETS] = {
-        [ADAPTER_Q] = "attn_q", [ADAPTER_K] = "attn_k", [ADAPTER_V] = "attn_v", [ADAPTER_O] = "attn_output",
-        [ADAPTER_GATE] = "ffn_gate", [ADAPTER_UP] = "ffn_up", [ADAPTER_DOWN] = "ffn_down",
-    };
-    return names[t];
-}
-
 model_linear *layer_linear(layer_spec *y, adapter_target t)
 {
     model_linear *all[ADAPTER_TARGETS] = {

@@ -65,8 +65,6 @@ void trainee_close(trainee **t);
 
 /* Whether a backward pass exists for every layer; a sentence where not. */
 CJ_NODISCARD cj_err trainee_check(const model *m, cj_diag *d);
-/* The name in GGUF of a layer's matrix, without ".weight": "attn_q" and so on. */
-const char *adapter_target_name(adapter_target t);
 /* A layer's matrix. */
 model_linear *layer_linear(layer_spec *y, adapter_target t);
 
