@@ -3,21 +3,48 @@
 
 #include <string.h>
 
-static const char opens[] = "「", closes[] = "」\n";
-enum { OPENS = sizeof opens - 1, CLOSES = sizeof closes - 1 };
+enum { MARK_MAX = 16 };
 
-/* Where s[0..n) stands in the passage; NULL: nowhere. */
-static const char *find(const quoting *q, const char *s, size_t n) { return n > QUOTING_QUOTE_MAX ? NULL : memmem(q->passage, q->bytes, s, n); }
+static bool begins(const char *text, size_t n, const char *with) { return n <= strlen(with) && !memcmp(text, with, n); }
 
-/* Whether body[0..n) is a quote that was closed, and what may be, or is, an answer from it. The passage may have the closing mark itself, so each is tried. */
-static bool is_answered(const quoting *q, const char *body, size_t n, bool ended, size_t *closed)
+/* Whether s[0..n) stands in a piece, and where. */
+static bool stands(const quoting *q, const char *s, size_t n, quoted *out)
 {
-    for (size_t i = 1; i + CLOSES <= n; i++) {
-        if (memcmp(body + i, closes, CLOSES)) continue;
-        const char *answer = body + i + CLOSES;
-        const size_t len = n - i - CLOSES;
-        *closed = i;
-        if ((len || !ended) && !memchr(answer, '\n', len) && find(q, body, i) && memmem(body, i, answer, len)) return true;
+    for (int i = 0; i < q->n && n <= QUOTING_QUOTE_MAX; i++) {
+        const char *at = memmem(q->pieces[i].text, q->pieces[i].bytes, s, n);
+        if (!at) continue;
+        out->piece = i;
+        out->at = (size_t)(at - q->pieces[i].text);
+        out->end = out->at + n;
+        return true;
+    }
+    return false;
+}
+
+/* What closes a quote: the mark and a line end. Returns its bytes. */
+static size_t closing(const quoting *q, char mark[MARK_MAX])
+{
+    const size_t n = strlen(q->words->close);
+    memcpy(mark, q->words->close, n);
+    mark[n] = '\n';
+    return n + 1;
+}
+
+bool quoting_refuses(const quoting *q, const char *text, size_t n) { return n && begins(text, n, q->words->refusal); }
+
+/* Text that was quoted may have the closing mark in it, so each is tried. */
+bool quoting_closed(const quoting *q, const char *text, size_t n, bool ended, quoted *out)
+{
+    char mark[MARK_MAX];
+    const size_t opens = strlen(q->words->open), closes = closing(q, mark);
+    if (n < opens || memcmp(text, q->words->open, opens)) return false;
+    const char *body = text + opens;
+    for (size_t i = 1; opens + i + closes <= n; i++) {
+        if (memcmp(body + i, mark, closes)) continue;
+        const char *answer = body + i + closes;
+        const size_t len = n - opens - i - closes;
+        out->answer = (size_t)(answer - text);
+        if ((len || !ended) && !memchr(answer, '\n', len) && memmem(body, i, answer, len) && stands(q, body, i, out)) return true;
     }
     return false;
 }
@@ -25,27 +52,21 @@ static bool is_answered(const quoting *q, const char *body, size_t n, bool ended
 /* Whether body[0..n) is the beginning of a quote, perhaps with a part of what closes it. */
 static bool is_quoting(const quoting *q, const char *body, size_t n)
 {
-    if (find(q, body, n)) return true;
-    for (size_t mark = 1; mark < CLOSES && mark < n; mark++)
-        if (!memcmp(body + n - mark, closes, mark) && find(q, body, n - mark)) return true;
+    char mark[MARK_MAX];
+    quoted where;
+    const size_t closes = closing(q, mark);
+    if (stands(q, body, n, &where)) return true;
+    for (size_t part = 1; part < closes && part < n; part++)
+        if (!memcmp(body + n - part, mark, part) && stands(q, body, n - part, &where)) return true;
     return false;
 }
 
 bool quoting_fits(const quoting *q, const char *text, size_t n, bool ended)
 {
-    const size_t absent = strlen(q->absent);
-    size_t closed;
-    if (n <= absent && !memcmp(text, q->absent, n) && (!ended || n == absent)) return true;
-    if (n < OPENS) return !ended && !memcmp(text, opens, n);
-    if (memcmp(text, opens, OPENS)) return false;
-    return is_answered(q, text + OPENS, n - OPENS, ended, &closed) || (!ended && is_quoting(q, text + OPENS, n - OPENS));
-}
-
-bool quoting_parse(const quoting *q, const char *text, size_t n, quoted *out)
-{
-    size_t closed;
-    if (n < OPENS || memcmp(text, opens, OPENS) || !is_answered(q, text + OPENS, n - OPENS, true, &closed)) return false;
-    *out = (quoted){.quote = OPENS, .quote_end = OPENS + closed, .answer = OPENS + closed + CLOSES, .answer_end = n,
-                    .at = (size_t)(find(q, text + OPENS, closed) - q->passage)};
-    return true;
+    quoted where;
+    const size_t opens = strlen(q->words->open);
+    if (begins(text, n, q->words->refusal) && (!ended || n == strlen(q->words->refusal))) return true;
+    if (n <= opens) return !ended && begins(text, n, q->words->open);
+    if (memcmp(text, q->words->open, opens)) return false;
+    return quoting_closed(q, text, n, ended, &where) || (!ended && is_quoting(q, text + opens, n - opens));
 }

@@ -1,35 +1,39 @@
-/* Answers that quote: the form
+/* Answers that quote, in the form of data/qa_form.h: a stretch of what was read, letter for letter, between quotation marks, and on the next line the
+ * answer, a piece of that quote; or the words that say there is none. A writer whose every token is asked about here cannot misquote.
  *
- *     「a stretch of the passage, letter for letter」
- *     the answer, a piece of that quote
- *
- * or the words that say the passage has none. A writer whose every token is asked about here cannot misquote. The words inside may be any bytes
- * of the passage, its own 「」 and line ends included; an answer is one line.
+ * What may be quoted lies in pieces, and a quote lies in one of them. It may be any bytes of it, marks like its own and line ends included; an
+ * answer is one line.
  */
 #ifndef READER_QUOTING_H
 #define READER_QUOTING_H
 
-#include <stdbool.h>
-#include <stddef.h>
+#include "data/qa_form.h"
 
 enum { QUOTING_QUOTE_MAX = 768 /* bytes; what is longer is closed */ };
 
-typedef struct quoting {
-    const char *passage; /* [bytes] */
+typedef struct quoting_piece {
+    const char *text;
     size_t bytes;
-    const char *absent;  /* what is written where the passage has no answer */
+} quoting_piece;
+
+typedef struct quoting {
+    const quoting_piece *pieces;
+    int n;
+    const qa_words *words;
 } quoting;
 
 /* Whether text[0..n) can still become an answer in the form, or when `ended`, is one. */
 bool quoting_fits(const quoting *q, const char *text, size_t n, bool ended);
 
-/* The parts of a finished text. */
 typedef struct quoted {
-    size_t quote, quote_end;   /* bytes of the text */
-    size_t answer, answer_end;
-    size_t at;                 /* where in the passage the quote stands first */
+    int piece;
+    size_t at, end;  /* of the quote, bytes of its piece: where it stands first */
+    size_t answer;   /* where the answer begins in the text; it goes on to its end */
 } quoted;
-/* False: it is not in the form, or says that there is no answer. */
-bool quoting_parse(const quoting *q, const char *text, size_t n, quoted *out);
+
+/* Whether the quote in text[0..n) is closed, and what it is; `ended`: the answer is there too. */
+bool quoting_closed(const quoting *q, const char *text, size_t n, bool ended, quoted *out);
+/* Whether the text says, or begins to say, that there is no answer. */
+bool quoting_refuses(const quoting *q, const char *text, size_t n);
 
 #endif

@@ -11,7 +11,10 @@
 #include "reader/quoting.h"
 
 static const char passage[] = "老周说：「初一」\n铺子在初一歇业。船长留下一块怀表。";
-static const quoting q = {passage, sizeof passage - 1, "文中未提及"};
+static const char other_passage[] = "山下有四十二户人家。";
+static const quoting_piece pieces[] = {{other_passage, sizeof other_passage - 1}, {passage, sizeof passage - 1}};
+static const qa_words words = {"", "", "「", "」", "文中未提及"};
+static const quoting q = {pieces, 2, &words};
 
 static bool fits(const char *text, bool ended) { return quoting_fits(&q, text, strlen(text), ended); }
 
@@ -19,7 +22,7 @@ static bool fits(const char *text, bool ended) { return quoting_fits(&q, text, s
 static void beginnings_of_answers_fit(void **state)
 {
     (void)state;
-    static const char *const answers[] = {"「铺子在初一歇业。」\n初一", "「船长留下一块怀表」\n怀表", "「老周说：「初一」\n铺子」\n铺子", "「初一」\n一", "文中未提及"};
+    static const char *const answers[] = {"「铺子在初一歇业。」\n初一", "「船长留下一块怀表」\n怀表", "「老周说：「初一」\n铺子」\n铺子", "「初一」\n一", "「四十二户人家」\n四十二户", "文中未提及"};
     for (size_t i = 0; i < sizeof answers / sizeof *answers; i++) {
         const char *a = answers[i];
         for (size_t n = 0; n <= strlen(a); n++) {
@@ -34,7 +37,7 @@ static void anything_else_does_not(void **state)
 {
     (void)state;
     static const char *const never[] = {"初一", "「初二", "「铺子歇业", "「铺子在初一歇业。」\n初二", "「铺子在初一歇业。」 ", "「铺子在初一歇业。」\n怀表", "「初一」\n一\n",
-                                        "文中没有", "文中未提及。", " 「", "「船长」\n船长留"};
+                                        "文中没有", "文中未提及。", " 「", "「人家。老周", "「船长」\n船长留"};
     static const char *const not_yet[] = {"", "「", "「铺子", "「铺子」", "「铺子」\n", "文中未"};
     for (size_t i = 0; i < sizeof never / sizeof *never; i++)
         if (fits(never[i], false) || fits(never[i], true)) fail_msg("%s fits", never[i]);
@@ -49,7 +52,7 @@ static void a_quote_is_closed_when_it_is_long(void **state)
     static char all[LONG], text[LONG + 3] = "「";
     memset(all, 'a', LONG);
     memset(text + 3, 'a', LONG);
-    const quoting long_one = {all, LONG, "none"};
+    const quoting long_one = {&(quoting_piece){all, LONG}, 1, &words};
     assert_true(quoting_fits(&long_one, text, 3 + QUOTING_QUOTE_MAX, false));
     assert_false(quoting_fits(&long_one, text, 3 + QUOTING_QUOTE_MAX + 1, false));
 }
@@ -59,16 +62,30 @@ static void parts_are_told(void **state)
     (void)state;
     const char *text = "「老周说：「初一」\n铺子」\n铺子";
     quoted p;
-    assert_true(quoting_parse(&q, text, strlen(text), &p));
+    assert_true(quoting_closed(&q, text, strlen(text), true, &p));
+    assert_int_equal(p.piece, 1);
     assert_int_equal(p.at, 0);
-    assert_memory_equal(passage + p.at, text + p.quote, p.quote_end - p.quote);
+    assert_int_equal(p.end, strlen("老周说：「初一」\n铺子"));
     assert_string_equal(text + p.answer, "铺子");
-    assert_int_equal(p.answer_end, strlen(text));
-    text = "「船长」\n长";
-    assert_true(quoting_parse(&q, text, strlen(text), &p));
+    text = "「船长」\n";
+    assert_true(quoting_closed(&q, text, strlen(text), false, &p));
     assert_memory_equal(passage + p.at, "船长留下", strlen("船长留下"));
-    assert_false(quoting_parse(&q, "文中未提及", strlen("文中未提及"), &p));
-    assert_false(quoting_parse(&q, "「船长」\n", strlen("「船长」\n"), &p));
+    assert_false(quoting_closed(&q, text, strlen(text), true, &p));
+    assert_false(quoting_closed(&q, "「船长」", strlen("「船长」"), false, &p));
+    assert_false(quoting_closed(&q, words.refusal, strlen(words.refusal), true, &p));
+    assert_true(quoting_refuses(&q, words.refusal, 3));
+    assert_false(quoting_refuses(&q, text, 3));
+}
+
+static void english_has_its_own_marks(void **state)
+{
+    (void)state;
+    const quoting in_english = {&(quoting_piece){"The shop is closed. It said “no”.", strlen("The shop is closed. It said “no”.")}, 1, qa_words_for("When?")};
+    const char *text = " “It said “no”.”\nno";
+    quoted p;
+    for (size_t n = 0; n <= strlen(text); n++) assert_true(quoting_fits(&in_english, text, n, false));
+    assert_true(quoting_closed(&in_english, text, strlen(text), true, &p));
+    assert_string_equal(text + p.answer, "no");
 }
 
 static bool accepts(void *arg, const char *text, size_t n, bool ended) { return quoting_fits(arg, text, n, ended); }
@@ -94,9 +111,9 @@ static void whoever_writes_quotes(void **state)
         buf_init(&text, 1 << 16);
         assert_int_equal(generate(s, ids, 3, &g, &text, &r, NULL), 0);
         assert_int_equal(r.end, END_TOKEN);
-        const bool parsed = quoting_parse(&q, text.data, text.len, &p);
-        if (!parsed && strcmp(text.data, q.absent)) fail_msg("wrote %s", text.data);
-        if (parsed) assert_memory_equal(passage + p.at, text.data + p.quote, p.quote_end - p.quote);
+        const bool parsed = quoting_closed(&q, text.data, text.len, true, &p);
+        if (!parsed && strcmp(text.data, words.refusal)) fail_msg("wrote %s", text.data);
+        if (parsed) assert_memory_equal(pieces[p.piece].text + p.at, text.data + strlen(words.open), p.end - p.at);
         said += parsed;
         buf_deinit(&text);
     }
@@ -136,7 +153,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(beginnings_of_answers_fit), cmocka_unit_test(anything_else_does_not), cmocka_unit_test(a_quote_is_closed_when_it_is_long),
-        cmocka_unit_test(parts_are_told), cmocka_unit_test(whoever_writes_quotes), cmocka_unit_test(nothing_left_to_say_ends_the_text),
+        cmocka_unit_test(parts_are_told), cmocka_unit_test(english_has_its_own_marks),
+        cmocka_unit_test(whoever_writes_quotes), cmocka_unit_test(nothing_left_to_say_ends_the_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
