@@ -225,12 +225,13 @@ static cj_err take_object(const line *l, training_row *row, cj_diag *d)
 
 static cj_err take_line(const line *l, const char *bytes, size_t n, cj_diag *d)
 {
-    training_row row = {.passage = -1, .question = "", .quote = "", .answer = "", .text = "", .kind = ""};
+    training_row row = {.passage = -1, .question = "", .quote = "", .answer = "", .text = "", .kind = "", .source = ""};
     const char *document, *kind;
     TRY(take_object(l, &row, d));
     TRY(get_text(l, l->object, "document", ROWS_FIELD_MAX, &document, d));
     TRY(get_text(l, l->object, "kind", ROWS_FIELD_MAX, &kind, d));
     if (kind) TRY(copy(l, kind, &row.kind, d));
+    if (document) TRY(copy(l, document, &row.source, d));
     row.document = document ? hash_xxh3(document, strlen(document)) : row.passage >= 0 ? l->rows->passage[row.passage].hash : hash_xxh3(bytes, n);
     return push(l->rows, &row, d);
 }
@@ -295,6 +296,7 @@ cj_err rows_add(training_rows *r, const row_parts *p, cj_diag *d)
     TRY(copy(&l, p->quote ? p->quote : "", &row.quote, d));
     TRY(copy(&l, p->answer, &row.answer, d));
     TRY(copy(&l, p->kind ? p->kind : "", &row.kind, d));
+    TRY(copy(&l, p->document ? p->document : "", &row.source, d));
     TRY(take_known(&l, &row, d));
     row.document = p->document ? hash_xxh3(p->document, strlen(p->document)) : row.passage >= 0 ? r->passage[row.passage].hash : hash_xxh3(p->question, strlen(p->question));
     return push(r, &row, d);
@@ -318,6 +320,7 @@ cj_err rows_write(const training_rows *r, int64_t i, buf *out, cj_diag *d)
     if (!e) e = put_member(o, "question", row->question, strlen(row->question), d);
     if (!e) e = put_member(o, "quote", row->quote, strlen(row->quote), d);
     if (!e) e = put_member(o, "answer", row->answer, strlen(row->answer), d);
+    if (!e && *row->source) e = put_member(o, "document", row->source, strlen(row->source), d);
     if (!e && *row->kind) e = put_member(o, "kind", row->kind, strlen(row->kind), d);
     const char *text = e ? NULL : json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
     if (!e && !text) e = diag_nomem(d, 0);

@@ -29,7 +29,7 @@ typedef struct training_row {
     const char *const *known;    /* [n_known] right answers, `answer` the first; none for a question that is refused */
     int n_known;
     const char *text;            /* ROW_TEXT; ROW_MESSAGES: the messages as JSON */
-    const char *kind;            /* "" when it has none */
+    const char *kind, *source;   /* the labels "kind" and "document"; "" when it has none */
     uint64_t document;           /* stands for the document, or else for the passage or the row */
 } training_row;
 

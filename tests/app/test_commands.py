@@ -370,6 +370,24 @@ def agrees():
     home.fails(3, "eval", "agreement", model, "--text", text, "--svg", home.folder, "--threads", "1", "--lengths", "1300")
 
 
+def questions():
+    folder = home.path("asked")
+    os.makedirs(folder, exist_ok=True)
+    story = "秦掌柜在临河镇开了三十年当铺，从不曾看走过眼。秦掌柜笑道：“客官要当什么？”汉子把匣盖揭开，里面是十二枚金钱，放在柜上。秦掌柜忙问道：“这是哪里来的东西？”汉子转身往白石桥去了，一句话也没有说。" * 3
+    home.write("asked/a.txt", story)
+    home.write("asked/b.txt", "供水单位应当在水源地周围五百米以内设置明显的标志。" * 8)
+    told = home.ok("questions", folder, "--each", "6", "--absent", "0")
+    rows = told.lines()
+    assert rows and all(r["quote"] in r["passage"] and r["answer"] in r["quote"] for r in rows) and "said" in told.err
+    assert {r["document"] for r in rows} == {"asked/a.txt", "asked/b.txt"} and {"said", "asked", "hidden"} <= {r["kind"] for r in rows}
+    assert home.ok("questions", folder, "--each", "6", "--absent", "0").out == told.out
+    assert home.ok("questions", folder, "--each", "6", "--absent", "0", "--seed", "9").out != told.out
+    home.fails(3, "questions", home.write("short.txt", "短。"), says="Nothing to ask")
+    home.fails(3, "questions", home.path("none.txt"), says="none.txt")
+    for bad in (("--each", "0"), ("--absent", "90"), ("--length", "10"), ("--passages", "-1")):
+        home.fails(2, "questions", folder, *bad, says=bad[0])
+
+
 def json_is_alone():
     """With --json standard output is JSON and nothing else, also when standard error has something to say."""
     model = home.model()
@@ -389,4 +407,4 @@ juan.run([("tokens round trip with spans", round_trip), ("special tokens", speci
           ("template", template), ("bad requests to templates", bad_requests), ("inspect", inspect), ("inspect what cannot run", inspect_what_cannot_run),
           ("doctor", doctor), ("the catalogue", catalogue), ("a catalogue of one's own", own_catalogue), ("recommendation", recommendation),
           ("quantize", quantize), ("logits", logits), ("a model without a catalogue", without_a_catalogue), ("counts", counts),
-          ("ask without a model or a question", ask_without_model_or_question), ("ask shows evidence", ask_shows_evidence), ("evaluations", evaluates), ("agreement", agrees), ("--json is alone", json_is_alone), ("--quiet", quiet)], home)
+          ("ask without a model or a question", ask_without_model_or_question), ("ask shows evidence", ask_shows_evidence), ("evaluations", evaluates), ("questions from documents", questions), ("agreement", agrees), ("--json is alone", json_is_alone), ("--quiet", quiet)], home)

@@ -1,10 +1,11 @@
-/* Training rows, and what a model wrote: refused with a sentence, or rows whose parts are whole. */
+/* Training rows, questions made of any text, and what a model wrote: refused with a sentence, or rows whose parts are whole. */
 #include <assert.h>
 #include <string.h>
 
 #include "base/utf8.h"
 #include "data/measure.h"
 #include "data/qa_form.h"
+#include "data/questions.h"
 #include "data/rows.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -26,6 +27,19 @@ static void check_row(const training_rows *r, int64_t i)
     rows_deinit(&again);
 }
 
+/* Of text of any kind. Documents are valid UTF-8 without zero bytes, so only the beginning that is. */
+static void make_questions(const char *text, size_t size)
+{
+    training_rows r;
+    questions_count count = {0};
+    const questions_options opt = {.seed = size, .passage_min = 80, .passage_max = 200, .each = 8, .absent = 0.3};
+    rows_init(&r);
+    size = utf8_valid_prefix(text, strnlen(text, size));
+    assert(!questions_make(&r, "x", text, size, &opt, &count, NULL));
+    for (int64_t i = 0; i < r.n; i++) check_row(&r, i);
+    rows_deinit(&r);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     training_rows r;
@@ -36,6 +50,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (rows_parse(&r, "x", (const char *)data, size, &d)) assert(d.code < 0);
     for (int64_t i = 0; i < r.n; i++) check_row(&r, i);
     rows_deinit(&r);
+    make_questions((const char *)data, size);
     qa_read((const char *)data, size, &w);
     assert(w.quote.byte <= w.quote.end && w.quote.end <= size && w.answer.byte <= w.answer.end && w.answer.end <= size);
     char *text = mem_strndup((const char *)data, size);

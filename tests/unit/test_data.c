@@ -143,6 +143,8 @@ static void writes_what_it_reads(void **state)
     assert_int_equal(again.row[0].n_known, 0);
     assert_string_equal(again.row[1].quote, "有树。”");
     assert_string_equal(again.row[1].kind, "cloze");
+    assert_string_equal(again.row[1].source, "书");
+    assert_true(again.row[1].document == r.row[1].document);
     buf_deinit(&out);
     rows_deinit(&r);
     rows_deinit(&again);
