@@ -79,7 +79,8 @@ static cj_err open_entries(asked *a, int n, engine_options *opt, cj_diag *d)
 
 /* ---- models ---- */
 
-cj_err asked_open(asked *a, const cli *c, int n, bool entries, const char *model_name, const char *answerer, engine_options *opt, cj_diag *d)
+cj_err asked_open(asked *a, const cli *c, int n, bool entries, const char *model_name, const char *answerer, const char *adapter, engine_options *opt,
+                  cj_diag *d)
 {
     *a = (asked){.c = c};
     engine_options other = *opt; /* an answerer does not depend on how an entry was read */
@@ -87,11 +88,13 @@ cj_err asked_open(asked *a, const cli *c, int n, bool entries, const char *model
     const shelf_info *info = !model_name && a->sources[0].entry ? shelf_entry_info(a->sources[0].entry) : NULL;
     TRY(named_open(&a->reader, info ? info->model_name : model_name, info ? info->model_path : NULL, opt, d));
     if (a->reader.heads.trouble.code) cli_note(c, &a->reader.heads.trouble);
-    return answerer ? named_open(&a->answerer, answerer, NULL, &other, d) : CJ_OK;
+    if (answerer) TRY(named_open(&a->answerer, answerer, NULL, &other, d));
+    return adapters_open(&a->adapter, answerer ? a->answerer.engine : a->reader.engine, adapter, d);
 }
 
 void asked_close(asked *a)
 {
+    engine_adapter_close(&a->adapter);
     named_close(&a->answerer);
     named_close(&a->reader);
     for (int i = 0; i < a->n; i++) book_deinit(&a->books[i]);

@@ -84,16 +84,17 @@ static int finish(asking *a, cj_err e, const cj_diag *d)
     return was_stopped(&a->result) ? EXIT_INTERRUPTED : EXIT_DONE;
 }
 
-static cj_err run(asking *a, const char *model_name, const char *answerer, engine_options *opt, ask_options *how, cj_diag *d)
+static cj_err run(asking *a, const char *model_name, const char *answerer, const char *adapter, engine_options *opt, ask_options *how, cj_diag *d)
 {
     asked *about = &a->about;
     const int names = a->c->argc - 1;
     if (how->direct && answerer) return diag_fail(d, CJ_E_USAGE, MSG_ASK_DIRECT_ANSWERER, "%s", "");
     if (how->direct && names > 1 && !asked_files(a->c->argv, names)) return diag_fail(d, CJ_E_USAGE, MSG_ASK_DIRECT_ONE, "%d", names);
-    TRY(asked_open(about, a->c, names, false, model_name, answerer, opt, d));
+    TRY(asked_open(about, a->c, names, false, model_name, answerer, adapter, opt, d));
     how->heads = about->reader.heads.item;
     how->n_heads = about->reader.heads.n;
     how->answerer = about->answerer.engine;
+    how->adapter = about->adapter;
     return ask(about->reader.engine, about->sources, about->n, a->c->argv[names], how, &a->result, d);
 }
 
@@ -101,7 +102,7 @@ int cmd_ask(cli *c)
 {
     asking a = {.c = c};
     const char *model_name = NULL;
-    const char *find = NULL, *answerer = NULL;
+    const char *find = NULL, *answerer = NULL, *adapter = NULL;
     bool all = false, direct = false;
     int64_t evidence = 0, tokens = 0;
     cj_diag d = {0};
@@ -110,6 +111,7 @@ int cmd_ask(cli *c)
         {"evidence", 'e', CLI_INT, &evidence, "N", MSG_OPT_EVIDENCE},
         {"all", 'a', CLI_FLAG, &all, NULL, MSG_OPT_ALL},
         {"answerer", 0, CLI_TEXT, &answerer, "MODEL", MSG_OPT_ANSWERER},
+        {"adapter", 0, CLI_TEXT, &adapter, "ADAPTER", MSG_OPT_ADAPTER_ASK},
         {"find", 0, CLI_TEXT, &find, "HOW", MSG_OPT_FIND},
         {"direct", 0, CLI_FLAG, &direct, NULL, MSG_OPT_DIRECT},
         {"explain", 0, CLI_FLAG, &a.explain, NULL, MSG_OPT_EXPLAIN},
@@ -132,7 +134,7 @@ int cmd_ask(cli *c)
     ask_options ask_opt = {.find = how, .all = all, .direct = direct, .evidence = (int)evidence, .max_tokens = tokens, .snapshots = snapshots,
                            .on_progress = answering_on_progress, .on_evidence = on_evidence, .on_text = answering_on_text, .arg = &a};
     answering_begin(&a.answer, c);
-    cj_err e = run(&a, model_name, answerer, &opt, &ask_opt, &d);
+    cj_err e = run(&a, model_name, answerer, adapter, &opt, &ask_opt, &d);
     answering_end(&a.answer);
     code = finish(&a, e, &d);
     ask_deinit(&a.result);

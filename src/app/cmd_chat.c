@@ -159,6 +159,7 @@ static int converse_with(chatting *t, ask_options *how)
     how->heads = about->reader.heads.item;
     how->n_heads = about->reader.heads.n;
     how->answerer = about->answerer.engine;
+    how->adapter = about->adapter;
     if (talk_open(&t->talk, about->reader.engine, about->sources, about->n, how, &d)) return cli_fail(t->c, &d);
     t->converse = (converse){.c = t->c, .of = t, .welcome = welcome, .say = say, .commands = commands, .n_commands = sizeof commands / sizeof *commands};
     return isatty(STDIN_FILENO) ? converse_run(&t->converse) : each_line(t);
@@ -167,13 +168,14 @@ static int converse_with(chatting *t, ask_options *how)
 int cmd_chat(cli *c)
 {
     chatting t = {.c = c};
-    const char *model_name = NULL, *find = NULL, *answerer = NULL;
+    const char *model_name = NULL, *find = NULL, *answerer = NULL, *adapter = NULL;
     bool direct = false;
     int64_t evidence = 0, tokens = ANSWER_TOKENS;
     cj_diag d = {0};
     const cli_option options[] = {
         {"direct", 0, CLI_FLAG, &direct, NULL, MSG_OPT_DIRECT},
         {"answerer", 0, CLI_TEXT, &answerer, "MODEL", MSG_OPT_ANSWERER},
+        {"adapter", 0, CLI_TEXT, &adapter, "ADAPTER", MSG_OPT_ADAPTER},
         {"find", 0, CLI_TEXT, &find, "HOW", MSG_OPT_FIND},
         {"evidence", 'e', CLI_INT, &evidence, "N", MSG_OPT_EVIDENCE},
         {"explain", 0, CLI_FLAG, &t.explain, NULL, MSG_OPT_EXPLAIN},
@@ -192,7 +194,7 @@ int cmd_chat(cli *c)
     code = cli_engine_options(c, &opt);
     if (code) return code;
     ask_options ask_opt = {.find = how, .direct = direct, .evidence = (int)evidence, .max_tokens = tokens, .on_progress = answering_on_progress, .on_text = answering_on_text, .arg = &t};
-    cj_err e = asked_open(&t.about, c, c->argc, true, model_name, answerer, &opt, &d);
+    cj_err e = asked_open(&t.about, c, c->argc, true, model_name, answerer, adapter ? adapter : "none", &opt, &d);
     code = e ? cli_fail(c, &d) : converse_with(&t, &ask_opt);
     talk_close(&t.talk);
     ask_deinit(&t.result);

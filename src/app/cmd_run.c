@@ -9,11 +9,12 @@
 #include "app/commands.h"
 #include "base/clock.h"
 #include "hub/hub.h"
+#include "reader/adapters.h"
 
 enum { TEXT_MAX = 1 << 28 };
 
 typedef struct run_options {
-    const char *prompt, *system;
+    const char *prompt, *system, *adapter;
     bool raw;
     int64_t max_tokens, top_k, logprobs;
     double temperature, top_p, min_p, repeat, presence, frequency;
@@ -73,13 +74,14 @@ static int once(chat *ch, const char *prompt, buf *text)
     return cli_interrupted() ? EXIT_INTERRUPTED : EXIT_DONE;
 }
 
-static int run(const cli *c, const run_options *o, const generate_options *how, engine *e)
+static int run(const cli *c, const run_options *o, const generate_options *how, engine *e, const engine_adapter *adapter)
 {
     chat ch;
     cj_diag d = {0};
     buf text; /* of the files: it goes before the first thing said */
     buf_init(&text, TEXT_MAX);
     cj_err err = chat_open(&ch, c, e, o->raw, how, &d);
+    if (!err) err = session_set_adapter(ch.session, adapter, 0, &d);
     for (int i = 0; !err && i < o->files.n; i++) err = attach_file(c, o->files.item[i], &text, &d);
     if (!err) err = chat_reset(&ch, o->system, &d);
     int code = err ? cli_fail(c, &d) : EXIT_DONE;
@@ -101,6 +103,7 @@ int cmd_run(cli *c)
         {"prompt", 'p', CLI_TEXT, &o.prompt, "TEXT", MSG_OPT_PROMPT},
         {"raw", 0, CLI_FLAG, &o.raw, NULL, MSG_OPT_RAW},
         {"system", 0, CLI_TEXT, &o.system, "TEXT", MSG_OPT_SYSTEM},
+        {"adapter", 0, CLI_TEXT, &o.adapter, "ADAPTER", MSG_OPT_ADAPTER},
         {"file", 'f', CLI_LIST, &o.files, "FILE", MSG_OPT_FILE},
         {"max-tokens", 'n', CLI_INT, &o.max_tokens, "N", MSG_OPT_MAX_TOKENS},
         {"temp", 0, CLI_FLOAT, &o.temperature, "T", MSG_OPT_TEMP},
@@ -129,7 +132,11 @@ int cmd_run(cli *c)
     if (!o.prompt && !isatty(STDIN_FILENO)) o.prompt = "-";
     if (!o.prompt && c->json) return cli_usage(c, MSG_RUN_JSON_NEEDS_PROMPT, "--json");
     code = cli_engine_open(c, c->argv[0], NULL, &e);
-    if (!code) code = run(c, &o, &how, e);
+    engine_adapter *adapter = NULL;
+    cj_diag d = {0};
+    if (!code && adapters_open(&adapter, e, o.adapter ? o.adapter : "none", &d)) code = cli_fail(c, &d);
+    if (!code) code = run(c, &o, &how, e, adapter);
+    engine_adapter_close(&adapter);
     engine_close(&e);
     return code;
 }

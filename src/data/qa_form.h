@@ -13,6 +13,8 @@
 #include "base/mem.h"
 #include "token/tokenizer.h"
 
+#define QA_FORM_NAME "qa-1" /* changjuan.adapter.prompt of an adapter that is asked so */
+
 typedef struct qa_words {
     const char *question, *answer; /* before the question, and between it and the answer */
     const char *open, *close;      /* around the quote */

@@ -1,7 +1,10 @@
 /* ask: find, quote, answer. */
 #include "reader/ask.h"
 
+#include <string.h>
+
 #include "base/clock.h"
+#include "data/qa_form.h"
 #include "engine/prompt.h"
 #include "reader/asker.h"
 
@@ -28,26 +31,38 @@ void ask_note(asker *a, ask_step step)
 
 /* ---- a text that is read now ---- */
 
-/* One reading finds and answers. */
-static cj_err read_and_answer(asker *a, cj_diag *d)
+/* Found without the adapter, then asked in its form: the text that was read stands before both questions. */
+static cj_err read_and_ask(asker *a, cj_diag *d)
 {
-    TRY(ask_read_and_score(a, prompt_close, WANT_LAST, d));
+    TRY(ask_read_and_score(a, prompt_find, WANT_NONE, d));
     ask_take_evidence(a);
+    TRY(ask_make_prompt(a, prompt_qa, a->question, d));
+    a->acts_from = a->prompt.text_end;
     return ask_write(a, a->prompt.tokens.ids, (int64_t)a->prompt.tokens.count, (ask_step){.kind = ASK_STEP_TEXT}, d);
 }
 
-/* For a short text and a model that chats. */
+/* One reading finds and answers. */
+static cj_err read_and_answer(asker *a, cj_diag *d)
+{
+    if (a->by_form) return read_and_ask(a, d);
+    TRY(ask_read_and_score(a, prompt_close, WANT_LAST, d));
+    ask_take_evidence(a);
+    a->acts_from = a->prompt.text_end;
+    return ask_write(a, a->prompt.tokens.ids, (int64_t)a->prompt.tokens.count, (ask_step){.kind = ASK_STEP_TEXT}, d);
+}
+
+/* For a short text and a model that chats, or is asked through an adapter. */
 static cj_err ask_close(asker *a, cj_diag *d)
 {
     a->out->mode = ASK_MODE_CLOSE;
-    TRY(ask_begin_session(a, d));
+    if (!a->by_form) TRY(ask_begin_session(a, d));
     return read_and_answer(a, d);
 }
 
 static cj_err ask_text_directly(asker *a, cj_diag *d)
 {
     a->out->mode = ASK_MODE_DIRECT;
-    if (prompt_can_chat(a->e)) return read_and_answer(a, d);
+    if (a->by_form || prompt_can_chat(a->e)) return read_and_answer(a, d);
     TRY(ask_read_and_score(a, prompt_find, WANT_NONE, d));
     ask_take_evidence(a);
     return ask_write_after(a, a->prompt.tokens.ids, a->prompt.text_end, 0, d);
@@ -69,8 +84,8 @@ static cj_err ask_text(asker *a, cj_diag *d)
     if (a->writer == a->e) a->close = a->session;
     else TRY(session_open(&a->close, a->writer, 0, d));
     if (a->opt->direct) return ask_text_directly(a, d);
-    if (a->session != a->close || !prompt_can_chat(a->e)) return ask_far(a, d);
-    TRY(ask_make_prompt(a, prompt_close, a->question, d));
+    if (a->session != a->close || !(a->by_form || prompt_can_chat(a->e))) return ask_far(a, d);
+    TRY(ask_make_prompt(a, a->by_form ? prompt_qa : prompt_close, a->question, d));
     int64_t text = a->prompt.text_end - a->prompt.text, context = session_context(a->session);
     bool close = text <= CLOSE_TOKENS && (int64_t)a->prompt.tokens.count <= context / CLOSE_SHARE;
     return close ? ask_close(a, d) : ask_far(a, d);
@@ -133,9 +148,16 @@ cj_err ask_check(const ask_options *opt, int n, cj_diag *d)
     return CJ_OK;
 }
 
+cj_err ask_check_after(const ask_options *opt, cj_diag *d)
+{
+    if (!opt->adapter || engine_adapter_facts(opt->adapter)->activated) return CJ_OK;
+    return diag_fail(d, CJ_E_USAGE, MSG_ASK_ADAPTER_WHOLE, "%s", engine_adapter_facts(opt->adapter)->name);
+}
+
 static cj_err check(const ask_options *opt, const search_source *sources, int n, cj_diag *d)
 {
     TRY(ask_check(opt, n, d));
+    if (opt->direct && sources->entry) TRY(ask_check_after(opt, d));
     for (int i = 0; n > 1 && i < n; i++)
         if (!sources[i].entry) return diag_fail(d, CJ_E_USAGE, MSG_OPTION_BAD, "%s" ARG "%d", "sources", n);
     return CJ_OK;
@@ -146,7 +168,8 @@ asker asker_begin(engine *e, const search_source *sources, int n_sources, const 
     *out = (ask_result){0};
     buf_init(&out->answer, 1 << 20);
     return (asker){.e = e, .sources = sources, .n_sources = n_sources, .question = question, .opt = opt, .out = out, .start = clock_now(),
-                   .writer = opt->answerer ? opt->answerer : e};
+                   .writer = opt->answerer ? opt->answerer : e,
+                   .by_form = opt->adapter && !strcmp(engine_adapter_facts(opt->adapter)->prompt, QA_FORM_NAME)};
 }
 
 void asker_end(asker *a)

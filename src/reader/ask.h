@@ -8,6 +8,7 @@
 #ifndef READER_ASK_H
 #define READER_ASK_H
 
+#include "engine/adapter.h"
 #include "engine/generate.h"
 #include "reader/search.h"
 
@@ -37,6 +38,7 @@ typedef struct ask_options {
     bool all;                    /* every passage that bears on the question, in the order of the text; `evidence` is not looked at */
     bool direct;                 /* the answer is written while all of the text (one source) is attended to, exactly; nothing is read again */
     engine *answerer;            /* reads what was found again and writes the answer; NULL: the engine that finds. Not with `direct` */
+    const engine_adapter *adapter; /* of the model that writes the answer: it writes with it, asked in the adapter's own form; NULL: none */
     int64_t max_tokens;          /* of the answer, at most ASK_TOKENS_MAX; 0: 64 */
     const char *snapshots;       /* folder that keeps what every question begins with; NULL: none */
     /* Callbacks; any may be NULL. */

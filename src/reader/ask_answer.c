@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/hash.h"
+#include "data/qa_form.h"
 #include "engine/prompt.h"
 #include "reader/asker.h"
 
@@ -63,8 +64,21 @@ int64_t ask_answer_room(const asker *a, int64_t room)
     return i64_min(answer_tokens(a), room / SHARE);
 }
 
+/* From the quote and the answer that were written, the answer. */
+static void keep_answer(buf *text)
+{
+    qa_written w;
+    qa_read(text->data ? text->data : "", text->len, &w);
+    const size_t n = w.answer.end - w.answer.byte;
+    if (w.refused || !n) return;
+    memmove(text->data, text->data + w.answer.byte, n);
+    text->data[text->len = n] = 0;
+}
+
 cj_err ask_write(asker *a, const int32_t *ids, int64_t n, ask_step step, cj_diag *d)
 {
+    const engine_adapter *adapter = a->opt->adapter;
+    if (adapter) TRY(session_set_adapter(a->close, adapter, engine_adapter_facts(adapter)->activated ? a->acts_from : 0, d));
     generate_result r;
     const char *stops[] = {a->prompt.stop};
     generate_options g = {
@@ -77,6 +91,7 @@ cj_err ask_write(asker *a, const int32_t *ids, int64_t n, ask_step step, cj_diag
     size_t space = 0;
     while (space < answer->len && (answer->data[space] == ' ' || answer->data[space] == '\n')) space++;
     if (space) memmove(answer->data, answer->data + space, (answer->len -= space) + 1);
+    if (a->by_form) keep_answer(answer);
     step.from = r.reused_tokens;
     step.tokens = r.prompt_tokens - r.reused_tokens;
     step.logits = true;
@@ -93,7 +108,7 @@ cj_err ask_write(asker *a, const int32_t *ids, int64_t n, ask_step step, cj_diag
 
 /* ---- from what was found ---- */
 
-/* The prompt over what is read again. A base model answers best from the sentences alone, one that chats is given what stands
+/* The prompt over what is read again. A base model by itself answers best from the sentences alone, one that chats is given what stands
  * around them (docs/finding.md); less where the context is small. */
 static cj_err make_short_prompt(asker *a, int *passages, cj_diag *d)
 {
@@ -101,11 +116,11 @@ static cj_err make_short_prompt(asker *a, int *passages, cj_diag *d)
     buf text;
     cj_err e = CJ_OK;
     buf_init(&text, 1 << 20);
-    for (ask_portion p = prompt_can_chat(a->writer) ? ASK_CONTEXT : ASK_SENTENCES; !e && p < ASK_PORTIONS; p++) {
+    for (ask_portion p = a->by_form || prompt_can_chat(a->writer) ? ASK_CONTEXT : ASK_SENTENCES; !e && p < ASK_PORTIONS; p++) {
         e = ask_gather(a, p, &text, passages, d);
         if (e) break;
         prompt_deinit(&a->prompt);
-        e = prompt_close(&a->prompt, a->writer, text.data, text.len, a->question, d);
+        e = (a->by_form ? prompt_qa : prompt_close)(&a->prompt, a->writer, text.data, text.len, a->question, d);
         if ((int64_t)a->prompt.tokens.count <= room) break;
     }
     buf_deinit(&text);
@@ -118,7 +133,8 @@ cj_err ask_answer_found(asker *a, cj_diag *d)
 {
     int passages = 0;
     TRY(make_short_prompt(a, &passages, d));
-    TRY(ask_begin_session(a, d));
+    if (!a->by_form) TRY(ask_begin_session(a, d));
+    a->acts_from = a->prompt.text_end;
     return ask_write(a, a->prompt.tokens.ids, (int64_t)a->prompt.tokens.count, (ask_step){.kind = ASK_STEP_REREAD, .source = -1, .passages = passages}, d);
 }
 
@@ -127,7 +143,8 @@ cj_err ask_answer_found(asker *a, cj_diag *d)
 cj_err ask_write_after(asker *a, const int32_t *text, int64_t held, int64_t pages, cj_diag *d)
 {
     prompt after;
-    cj_err e = prompt_after(&after, a->writer, a->question, d);
+    cj_err e = a->by_form ? prompt_qa(&after, a->writer, NULL, 0, a->question, d) : prompt_after(&after, a->writer, a->question, d);
+    a->acts_from = held;
     const size_t n = after.tokens.count;
     if (!e && n > FINDER_QUESTION_MAX) e = diag_fail(d, CJ_E_LIMIT, MSG_ASK_QUESTION_LONG, "%zu" ARG "%d" ARG "%zu", n, FINDER_QUESTION_MAX, n - FINDER_QUESTION_MAX);
     int32_t *ids = e ? NULL : mem_array((size_t)held + n, sizeof *ids);

@@ -26,6 +26,8 @@ typedef struct asker {
     session *session;      /* of the text, when it is read now */
     session *close;        /* of the answer; the same where one model does both */
     prompt prompt;
+    bool by_form;          /* the adapter is asked in the form of data/qa_form.h */
+    int64_t acts_from;     /* the token from which on an activated adapter acts */
     ask_phase phase;
     bool begun;            /* something of the answer has been shown */
     size_t unfinished;     /* bytes at its end that were not */
@@ -36,6 +38,8 @@ typedef struct asker {
 asker asker_begin(engine *e, const search_source *sources, int n_sources, const char *question, const ask_options *opt, ask_result *out);
 /* Whether options can be asked for. */
 CJ_NODISCARD cj_err ask_check(const ask_options *opt, int n_sources, cj_diag *d);
+/* Whether an adapter lets a text be that was read before, which an entry's is. */
+CJ_NODISCARD cj_err ask_check_after(const ask_options *opt, cj_diag *d);
 /* Closes what it opened; the result stays. */
 void asker_end(asker *a);
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/utf8.h"
+#include "data/qa_form.h"
 #include "engine/prompt.h"
 
 /* What is said in one language. */
@@ -189,6 +190,22 @@ cj_err prompt_close(prompt *p, const engine *e, const char *text, size_t bytes, 
     const wording *w = wording_for(question);
     TRY(begin(p, e, &t, d));
     return prompt_can_chat(e) ? chat(p, e, w, text, bytes, question, d) : plain(p, t, w, true, text, bytes, question, d);
+}
+
+cj_err prompt_qa(prompt *p, const engine *e, const char *text, size_t bytes, const char *question, cj_diag *d)
+{
+    const tokenizer *t;
+    buf asked;
+    TRY(begin(p, e, &t, d));
+    if (text) TRY(qa_encode(t, true, text, bytes, &p->tokens, d));
+    p->stop = "\n\n"; /* an empty line, where a model has no end token */
+    p->text_end = p->words = (int64_t)p->tokens.count;
+    buf_init(&asked, (size_t)INT32_MAX);
+    cj_err err = qa_put_question(&asked, question, d);
+    if (!err) err = qa_encode(t, false, asked.data, asked.len, &p->tokens, d);
+    p->words_end = (int64_t)p->tokens.count;
+    buf_deinit(&asked);
+    return err;
 }
 
 cj_err prompt_find(prompt *p, const engine *e, const char *text, size_t bytes, const char *question, cj_diag *d)

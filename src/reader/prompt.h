@@ -20,6 +20,9 @@ typedef struct prompt {
 
 /* For an answer. The text must be valid UTF-8. */
 CJ_NODISCARD cj_err prompt_close(prompt *out, const engine *e, const char *text, size_t bytes, const char *question, cj_diag *d);
+/* For an adapter that is asked in the form of data/qa_form.h: the text, then the question, from whose first token on (text_end) it acts. text NULL: only
+ * what comes after a text that was read before. */
+CJ_NODISCARD cj_err prompt_qa(prompt *out, const engine *e, const char *text, size_t bytes, const char *question, cj_diag *d);
 /* For finding: the text, then the question; no examples, which would draw attention. */
 CJ_NODISCARD cj_err prompt_find(prompt *out, const engine *e, const char *text, size_t bytes, const char *question, cj_diag *d);
 /* Only what comes after the text there: for a text that was read before. text and text_end are 0. */

@@ -47,6 +47,7 @@ static cj_err open_session(talk *t, cj_diag *d)
 static cj_err check(const ask_options *opt, const search_source *sources, int n, cj_diag *d)
 {
     TRY(ask_check(opt, n, d));
+    if (n == 1 && !opt->answerer) TRY(ask_check_after(opt, d));
     for (int i = 0; i < n; i++)
         if (!sources[i].entry) return diag_fail(d, CJ_E_USAGE, MSG_OPTION_BAD, "%s" ARG "%d", "sources", n);
     return CJ_OK;
@@ -261,6 +262,8 @@ cj_err talk_say(talk *t, const char *question, ask_result *out, cj_diag *d)
 {
     asker a = asker_begin(t->e, t->sources, t->n, question, t->opt, out);
     a.close = t->session;
+    a.by_form = false; /* which is for one question */
+    a.acts_from = t->held;
     t->find.arg = &a;
     cj_err e = turn(t, &a, d);
     a.close = NULL; /* it goes on */

@@ -1,0 +1,118 @@
+#!/usr/bin/env python3
+"""juan adapter, and --adapter of ask, run and chat, on a tiny model and adapters of random numbers."""
+import os
+import random
+import struct
+import sys
+
+sys.path[:0] = [os.path.join(os.environ["CJ_SOURCE"], "tests", "support")]
+import juan
+
+home = juan.Home()
+SHAPES = {"attn_q": (256, 256), "attn_v": (256, 128), "ffn_gate": (256, 512), "ffn_up": (256, 512), "ffn_down": (512, 256)}
+
+
+def text(s):
+    b = s.encode()
+    return struct.pack("<Q", len(b)) + b
+
+
+def key(name, value):
+    if isinstance(value, bool):
+        return text(name) + struct.pack("<I?", 7, value)
+    return text(name) + (struct.pack("<If", 6, value) if isinstance(value, float) else struct.pack("<I", 8) + text(value))
+
+
+def adapter(name, family="qwen3", activated=False, layers=1, by=0.2):
+    """A file of rank 4 for a tiny model of `layers` layers."""
+    random.seed(7)
+    keys = [("general.architecture", family), ("general.type", "adapter"), ("adapter.type", "lora"), ("adapter.lora.alpha", 8.0),
+            ("general.base_model.0.name", "tiny"), ("changjuan.adapter.activated", activated)]
+    about, data, n = b"", b"", 0
+    for layer in range(layers):
+        for stem, (cols, rows) in SHAPES.items():
+            for end, dims in (("a", (cols, 4)), ("b", (4, rows))):
+                about += text(f"blk.{layer}.{stem}.weight.lora_{end}") + struct.pack("<IQQIQ", 2, *dims, 0, len(data))
+                data += struct.pack(f"<{dims[0] * dims[1]}f", *(random.uniform(-by, by) for _ in range(dims[0] * dims[1])))
+                n += 1
+    head = b"GGUF" + struct.pack("<IQQ", 3, n, len(keys)) + b"".join(key(*k) for k in keys) + about
+    path = home.path(name)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "wb") as f:
+        f.write(head + bytes(-len(head) % 32) + data)
+    return path
+
+
+MODEL = home.model("tiny.gguf", "tiny-qwen3", "--set", "layers=1")
+SAY = ("run", MODEL, "--raw", "-p", "Hello, wörld", "-n", "12", "--temp", "0")
+
+
+def listed():
+    assert home.ok("adapter", "list", "--json").json() == {"adapters": []}
+    assert "juan tune" in home.ok("adapter").out
+    adapter("home/adapters/house.gguf", activated=True)
+    home.write("home/adapters/broken.gguf", "GGUF")
+    home.write("home/adapters/note.txt", "no adapter")
+    broken, house = home.ok("adapter", "list", "--json").json()["adapters"]
+    assert broken["name"] == "broken" and broken["damaged"]
+    assert house["name"] == "house" and house["activated"] and house["rank"] == 4 and house["own"] and house["base"] == "tiny" and house["bytes"] > 1000
+    shown = home.ok("adapter").out
+    assert "house" in shown and "rank 4" in shown and "activated" in shown, shown
+    assert "秩 4" in home.ok("adapter", "list", "--lang", "zh").out
+
+
+def used():
+    path = adapter("a.gguf")
+    plain = home.ok(*SAY).out
+    assert home.ok(*SAY, "--adapter", path).out != plain
+    assert home.ok(*SAY, "--adapter", "house").out != plain
+    assert home.ok(*SAY, "--adapter", "none").out == plain
+    file = home.write("text.txt", "The house stands on a hill. A dog sleeps in front of it.\n")
+    for name in ("none", "house", path):
+        r = home.ok("ask", file, "Who sleeps?", "--model", MODEL, "--adapter", name, "--json").json()
+        assert isinstance(r["answer"], str) and all(e["verified"] for e in r["evidence"])
+    tried = home.ok("adapter", "try", "house", file, "Who sleeps?", "--model", MODEL, "--json").json()
+    assert tried["question"] == "Who sleeps?" and isinstance(tried["with"], str) and isinstance(tried["without"], str)
+    assert "With house:" in home.ok("adapter", "try", "house", file, "Who sleeps?", "--model", MODEL).out
+
+
+def over_the_shelf():
+    path, file = adapter("a.gguf"), home.write("text.txt", "The house stands on a hill. A dog sleeps in front of it.\n")
+    home.ok("read", file, "--as", "hill", "--model", MODEL)
+    for name in ("house", path):
+        home.ok("ask", "hill", "Who sleeps?", "--adapter", name, "--json")
+    home.ok("ask", "hill", "Who sleeps?", "--adapter", "house", "--direct", "--json")
+    home.fails(2, "ask", "hill", "Who sleeps?", "--adapter", path, "--direct", says="acts on documents")
+    home.fails(2, "chat", "hill", "--adapter", path, given="Who sleeps?\n", says="acts on documents")
+    home.ok("chat", "hill", "--adapter", "house", given="Who sleeps?\n")
+
+
+def merged():
+    path, out = adapter("a.gguf"), home.path("merged.gguf")
+    exact = ("--exact-math", "--kv", "f32")
+    r = home.ok("adapter", "merge", path, out, "--model", MODEL, "--type", "F32", "--json").json()
+    assert r["path"] == out and r["bytes"] > 1000 and not r["activated"]
+    assert home.ok("run", out, *SAY[2:], *exact).out == home.ok(*SAY, "--adapter", path, *exact).out != home.ok(*SAY, *exact).out
+    assert "acts on documents too" in home.ok("adapter", "merge", "house", out, "--model", MODEL).err
+    home.fails(2, "adapter", "merge", path, out, "--model", MODEL, "--type", "Q9", says="--type")
+
+
+def refused():
+    home.fails(3, *SAY, "--adapter", "nothing", says="juan adapter list")
+    home.fails(3, *SAY, "--adapter", "/no/such.gguf", says="/no/such.gguf")
+    home.fails(3, *SAY, "--adapter", MODEL, says="is a model")
+    home.fails(3, *SAY, "--adapter", adapter("other.gguf", family="llama"), says="llama")
+    home.fails(3, *SAY, "--adapter", adapter("deep.gguf", layers=2), says="layers")
+    home.fails(3, *SAY, "--adapter", adapter("nan.gguf", by=float("nan")), says="NaN")
+    home.fails(2, "adapter", "mend", says="mend")
+    home.fails(2, "adapter", "merge", "house", says="juan adapter merge")
+    home.fails(3, "adapter", "rm", "nothing", says="nothing")
+
+
+def removed():
+    assert home.ok("adapter", "rm", "house", "--json").json() == {"name": "house"}
+    home.ok("adapter", "rm", "broken")
+    assert home.ok("adapter", "list", "--json").json() == {"adapters": []}
+
+
+juan.run([("listed", listed), ("used", used), ("over the shelf", over_the_shelf), ("merged", merged), ("refused", refused), ("removed", removed)], home)
