@@ -76,6 +76,8 @@ typedef struct gemm_turned {
     /* k rows of w, row_bytes apart: their elements from n0 on, at most GEMM_BLOCK of them and no more than the n that are left, become
      * as many panels of nr as that takes. n0 is a multiple of GEMM_BLOCK. */
     void (*pack_w[QUANT_TYPE_END])(void *panels, size_t panel_bytes, const void *w, size_t row_bytes, int64_t n0, int64_t n, int64_t k);
+    /* A block of a w panel of the fast form from one of the exact form, k <= GEMM_BLOCK elements of K; NULL: the forms are not alike. */
+    void (*fast_w)(void *block, const void *exact, int64_t k);
 } gemm_turned;
 
 typedef struct gemm_table {

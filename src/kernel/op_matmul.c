@@ -148,9 +148,13 @@ static void pack_b(const matmul_job *j, const matmul_item *it, int64_t k0, int64
     for (int64_t at = 0; at < k; at += GEMM_BLOCK) {
         const int64_t part = i64_min(GEMM_BLOCK, k - at);
         lay_b(j, it->laid, e->w_block, it->n0, k0 + at, part);
-        for (int64_t c = 0; c < it->cols; c += e->nr)
-            j->turned->pack_x(it->turned + c * GEMM_BLOCK, e->x_block, it->laid + c * GEMM_BLOCK, e->nr, e->nr, part);
-        pack_b_rows(j, it, it->panels + (size_t)(at / GEMM_BLOCK) * f->w_block, it->turned, GEMM_BLOCK, 0, part);
+        char *to = it->panels + (size_t)(at / GEMM_BLOCK) * f->w_block;
+        for (int64_t c = 0; c < it->cols; c += e->nr) {
+            const float *laid = it->laid + c * GEMM_BLOCK;
+            if (j->turned->fast_w) j->turned->fast_w(to + (size_t)(c / f->nr) * b_panel_bytes(f), laid, part);
+            else j->turned->pack_x(it->turned + c * GEMM_BLOCK, e->x_block, laid, e->nr, e->nr, part);
+        }
+        if (!j->turned->fast_w) pack_b_rows(j, it, to, it->turned, GEMM_BLOCK, 0, part);
     }
 }
 

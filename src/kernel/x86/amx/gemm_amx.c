@@ -140,6 +140,7 @@ void ISA(gemm_fill)(gemm_table *t)
         .mr = ROWS, .nr = ROWS, .blocking = {.k_step = 384, .rows = 512, .columns = 8, .items = 2}, .x_block = BLOCK_BYTES, .w_block = BLOCK_BYTES,
         .pack_x = ISA(pack_x), .tile = ISA(tile), .unpack = ISA(unpack), .enter = tile_configure, .leave = tile_release,
     };
+    t->turned.fast_w = NULL;
 #define FILL(name, number, ...) t->fast.pack_w[number] = ISA(pack_w_##name);
     CODES_TYPES(FILL)
     FLOAT_TYPES(FILL)
