@@ -1,5 +1,5 @@
-/* How fast training is: steps over random tokens, with their share of what the processor can do: in float32, or, where products are not exact, in bfloat16
- * if it has that.
+/* How fast training is: steps over random tokens, with their share of what the processor can do: in float32; where products are not exact,
+ * in bfloat16 if it has that, whose rate is also that of products of 16-bit codes.
  *
  *     bench_train MODEL (whole | RANK) SEQUENCES ROWS STEPS [PREFIX [KEEP_MIB [LEVEL [exact]]]]
  *

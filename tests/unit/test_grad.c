@@ -14,6 +14,7 @@
 #include "base/random.h"
 #include "model/forward.h"
 #include "model/grad.h"
+#include "model/low_rank.h"
 
 enum { ROWS = 40, SEQS = 3, PREFIX = 29 };
 static const int64_t counts[SEQS] = {22, 1, 17};
@@ -73,14 +74,14 @@ static void close_model(world *w)
     kernel_close(&w->ctx);
 }
 
-/* Reads ids on into a context by the ordinary forward pass; logits [n][vocab] or NULL. */
-static void read_on(world *w, kv_cache *kv, const int32_t *ids, int64_t n, float *logits)
+/* Reads ids on into a context by the ordinary forward pass, through an adapter or not (NULL); logits [n][vocab] or NULL. */
+static void read_on(world *w, kv_cache *kv, const int32_t *ids, int64_t n, const low_rank *adapter, float *logits)
 {
     cj_diag d = {0};
     model_job *job = NULL;
     bool done = false;
     ok(model_job_open(&job, w->m, n, &d), &d);
-    const model_rows rows = {.kv = kv, .ids = ids, .count = n, .logits = logits ? WANT_ALL : WANT_NONE};
+    const model_rows rows = {.kv = kv, .ids = ids, .count = n, .adapter = adapter, .logits = logits ? WANT_ALL : WANT_NONE};
     ok(model_job_begin(job, &(model_batch){.seqs = &rows, .n_seqs = 1, .logits = logits}, &d), &d);
     while (!done) ok(model_job_step(job, &done, &d), &d);
     model_job_close(&job);
@@ -92,7 +93,7 @@ static void read_prefixes(world *w)
     cj_diag d = {0};
     for (int i = 0; i < SEQS; i += 2) {
         ok(model_kv_open(w->m, KV_F32, &w->prefix[i], &d), &d);
-        read_on(w, w->prefix[i], w->before[i], PREFIX - i, NULL);
+        read_on(w, w->prefix[i], w->before[i], PREFIX - i, NULL, NULL);
         w->seqs[i].prefix = w->prefix[i];
     }
 }
@@ -141,12 +142,18 @@ static double nll(const float *logits, int64_t vocab, int32_t target)
     return max + log(sum) - (double)logits[target];
 }
 
-static void check_loss(const char *name, bool prefixed)
+/* With an adapter: inference acts by it from the end of the prefix on. */
+static void check_loss(const char *name, bool prefixed, bool adapter)
 {
     world w;
     open_model(&w, golden(name));
     if (prefixed) read_prefixes(&w);
-    open_whole(&w);
+    low_rank *low = NULL;
+    if (adapter) {
+        cj_diag d = {0};
+        open_adapter(&w, 0, 0);
+        ok(low_rank_open(&low, w.ctx, w.t->adapter, &d), &d);
+    } else open_whole(&w);
     open_job(&w, 0);
     const grad_result got = run(&w, true);
     const int64_t vocab = model_spec_of(w.m)->vocab;
@@ -157,8 +164,8 @@ static void check_loss(const char *name, bool prefixed)
         kv_cache *kv = NULL;
         float *logits = mem_array((size_t)(ROWS * vocab), sizeof *logits);
         ok(model_kv_open(w.m, KV_F32, &kv, &d), &d);
-        if (w.prefix[s]) read_on(&w, kv, w.before[s], PREFIX - s, NULL);
-        read_on(&w, kv, w.seqs[s].ids, counts[s], logits);
+        if (w.prefix[s]) read_on(&w, kv, w.before[s], PREFIX - s, NULL, NULL);
+        read_on(&w, kv, w.seqs[s].ids, counts[s], low, logits);
         for (int i = 0; i < counts[s]; i++) {
             const double want = w.targets[at + i] < 0 ? 0 : nll(logits + i * vocab, vocab, w.targets[at + i]);
             if (!(fabs((double)w.losses[at + i] - want) < 2e-5)) fail_msg("%s row %d: %.7f, inference says %.7f", name, at + i, (double)w.losses[at + i], want);
@@ -172,6 +179,7 @@ static void check_loss(const char *name, bool prefixed)
     }
     assert_true(fabs(got.loss - loss) < 1e-4 * loss && fabs(got.weight - weight) < 1e-9 && got.scored == scored && got.rows == ROWS);
     assert_true(got.operations > 0);
+    low_rank_close(&low);
     close_model(&w);
 }
 
@@ -182,8 +190,9 @@ static void the_loss_is_that_of_inference(void **state)
 {
     (void)state;
     for (int i = 0; i < FAMILIES; i++) {
-        check_loss(families[i], false);
-        check_loss(families[i], true);
+        check_loss(families[i], false, false);
+        check_loss(families[i], true, false);
+        check_loss(families[i], true, true);
     }
 }
 
