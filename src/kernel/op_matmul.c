@@ -18,7 +18,7 @@
 
 enum {
     A_BYTES = 4 << 20,
-    K_CHUNK = 4096,
+    K_CHUNK = 2048,
     K_STEP = 256,
     STRIP = GEMM_BLOCK,
     ROWS_STEP = 512,  /* rows of an item, at most */
