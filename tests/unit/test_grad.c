@@ -15,6 +15,8 @@
 #include "model/forward.h"
 #include "model/grad.h"
 #include "model/low_rank.h"
+#include "model/trainee_write.h"
+#include "support/own_folder.h"
 
 enum { ROWS = 40, SEQS = 3, PREFIX = 29 };
 static const int64_t counts[SEQS] = {22, 1, 17};
@@ -397,6 +399,34 @@ static void fresh_weights_are_drawn(void **state)
     close_model(&w);
 }
 
+static float *weights_of(const world *w)
+{
+    float *copy = mem_array((size_t)w->t->size, sizeof *copy);
+    memcpy(copy, w->t->w, (size_t)w->t->size * sizeof *copy);
+    return copy;
+}
+
+/* What was trained, written to a file, is what is read again. */
+static void a_trained_model_is_written(void **state)
+{
+    (void)state;
+    world w;
+    cj_diag d = {0};
+    convert_result r;
+    open_model(&w, golden("gemma3"));
+    ok(trainee_open_whole(&w.t, w.m, &(trainee_whole_options){.fresh = true, .seed = 4}, &d), &d);
+    float *want = weights_of(&w);
+    const int64_t size = w.t->size;
+    ok(trainee_write(w.t, w.m, in_folder("trained.gguf"), &(convert_options){.type = CONVERT_KEEP}, &r, &d), &d);
+    close_model(&w);
+    open_model(&w, in_folder("trained.gguf"));
+    open_whole(&w);
+    assert_int_equal(w.t->size, size);
+    assert_memory_equal(w.t->w, want, (size_t)size * sizeof *want);
+    mem_free(want);
+    close_model(&w);
+}
+
 static void memory_may_fail_anywhere(void **state)
 {
     (void)state;
@@ -424,8 +454,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_loss_is_that_of_inference), cmocka_unit_test(a_whole_model), cmocka_unit_test(caps_on_scores_and_logits),
         cmocka_unit_test(an_adapter), cmocka_unit_test(an_adapter_on_a_quantised_model), cmocka_unit_test(keeping_changes_nothing),
-        cmocka_unit_test(batches_are_checked), cmocka_unit_test(models_that_cannot_be_trained_are_told), cmocka_unit_test(fresh_weights_are_drawn),
+        cmocka_unit_test(batches_are_checked), cmocka_unit_test(models_that_cannot_be_trained_are_told), cmocka_unit_test(fresh_weights_are_drawn), cmocka_unit_test(a_trained_model_is_written),
         cmocka_unit_test(memory_may_fail_anywhere),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, own_folder_make, own_folder_remove);
 }
