@@ -245,7 +245,8 @@ static bool is_off(json_object *v)
 
 static cj_err read_settings(adapter_file *f, json_object *o, cj_diag *d)
 {
-    static const char *const beyond[] = {"use_dora", "fan_in_fan_out", "alpha_pattern", "bias", "modules_to_save", "layer_replication", "lora_bias"};
+    static const char *const beyond[] = {"use_dora", "use_qalora", "use_bdlora", "kasa_config", "fan_in_fan_out", "alpha_pattern", "bias", "modules_to_save",
+                                         "layer_replication", "lora_bias", "trainable_token_indices"};
     if (!json_object_is_type(o, json_type_object)) return bad_setting(f, "{...}", d);
     json_object *kind = member(o, "peft_type"), *alpha = member(o, "lora_alpha"), *base = member(o, "base_model_name_or_path");
     if (!json_object_is_type(kind, json_type_string) || strcmp(json_object_get_string(kind), "LORA")) return bad_setting(f, "peft_type", d);

@@ -23,11 +23,12 @@ def key(name, value):
     return text(name) + (struct.pack("<If", 6, value) if isinstance(value, float) else struct.pack("<I", 8) + text(value))
 
 
-def adapter(name, family="qwen3", activated=False, layers=1, by=0.2):
+def adapter(name, family="qwen3", activated=False, layers=1, by=0.2, prompt=""):
     """A file of rank 4 for a tiny model of `layers` layers."""
     random.seed(7)
     keys = [("general.architecture", family), ("general.type", "adapter"), ("adapter.type", "lora"), ("adapter.lora.alpha", 8.0),
-            ("general.base_model.0.name", "tiny"), ("changjuan.adapter.activated", activated)]
+            ("general.base_model.0.name", "tiny"), ("changjuan.adapter.activated", activated),
+            ("changjuan.adapter.prompt", prompt)]
     about, data, n = b"", b"", 0
     for layer in range(layers):
         for stem, (cols, rows) in SHAPES.items():
@@ -77,11 +78,15 @@ def used():
 
 
 def over_the_shelf():
-    path, file = adapter("a.gguf"), home.write("text.txt", "The house stands on a hill. A dog sleeps in front of it.\n")
+    path, asked = adapter("a.gguf"), adapter("asked.gguf", activated=True, prompt="qa-1")
+    file = home.write("text.txt", "The house stands on a hill. A dog sleeps in front of it.\n")
     home.ok("read", file, "--as", "hill", "--model", MODEL)
-    for name in ("house", path):
+    for name in ("house", path, asked):
         home.ok("ask", "hill", "Who sleeps?", "--adapter", name, "--json")
-    home.ok("ask", "hill", "Who sleeps?", "--adapter", "house", "--direct", "--json")
+    for name in ("house", asked):
+        home.ok("ask", "hill", "Who sleeps?", "--adapter", name, "--direct", "--json")
+    r = home.ok("ask", file, "Who sleeps?", "--model", MODEL, "--adapter", asked, "--explain", "--json").json()
+    assert r["mode"] == "close" and all(e["verified"] for e in r["evidence"]), r
     home.fails(2, "ask", "hill", "Who sleeps?", "--adapter", path, "--direct", says="acts on documents")
     home.fails(2, "chat", "hill", "--adapter", path, given="Who sleeps?\n", says="acts on documents")
     home.ok("chat", "hill", "--adapter", "house", given="Who sleeps?\n")
