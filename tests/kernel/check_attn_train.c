@@ -14,12 +14,26 @@
 #include "kernel/attn_train.h"
 #include "kernel/ctx.h"
 
+/* The levels that run here, and those kernels compiled over plain C in place of their instructions. */
 typedef struct subject {
     const char *name;
     kernel_level level;
+    void (*plain)(attn_table *t); /* NULL: the level as it is */
 } subject;
 
-static const subject subjects[] = {{"ref", KERNEL_REF}, {"avx2", KERNEL_AVX2}, {"avx512", KERNEL_AVX512}, {"amx", KERNEL_AMX}, {"neon", KERNEL_NEON}};
+#ifndef CHECK_LEVELS_ONLY /* as in check_gemm.c */
+void plain_attn_fill_avx2(attn_table *t);
+void plain_attn_fill_avx512(attn_table *t);
+#endif
+
+static const subject subjects[] = {
+    {"ref", KERNEL_REF, NULL},
+#ifndef CHECK_LEVELS_ONLY
+    {"avx2 in plain C", KERNEL_REF, plain_attn_fill_avx2},
+    {"avx512 in plain C", KERNEL_REF, plain_attn_fill_avx512},
+#endif
+    {"avx2", KERNEL_AVX2, NULL}, {"avx512", KERNEL_AVX512, NULL}, {"amx", KERNEL_AMX, NULL}, {"neon", KERNEL_NEON, NULL},
+};
 enum { SUBJECTS = sizeof subjects / sizeof *subjects };
 
 static const attn_shape shapes[] = {
@@ -126,6 +140,7 @@ static kernel_ctx *open_subject(const subject *of, int threads)
 {
     kernel_ctx *ctx = NULL;
     if (kernel_open(&ctx, &(kernel_options){.level = of->level, .threads = threads}, NULL)) fail();
+    if (of->plain) of->plain(&ctx->table.attn);
     return ctx;
 }
 
@@ -160,6 +175,7 @@ typedef struct oracle {
     double *mag_out, *mag_q, *mag_k, *mag_v; /* one of each head's row */
     double loss, aim[AIMS], score_scale;
     double *p, *s;                   /* [rows][heads][keys] probabilities, scores */
+    double *dp;                      /* [keys] of the row at hand */
     int64_t keys;                    /* of the longest sequence */
 } oracle;
 
@@ -199,13 +215,13 @@ static oracle *oracle_make(const lesson *l)
         read_prefix(l, o, s);
         o->keys = i64_max(o->keys, l->c.end[s]);
     }
-    o->p = doubles(vectors * o->keys), o->s = doubles(vectors * o->keys);
+    o->p = doubles(vectors * o->keys), o->s = doubles(vectors * o->keys), o->dp = doubles(o->keys);
     return o;
 }
 
 static void oracle_free(oracle *o)
 {
-    double *all[] = {o->q, o->k, o->v, o->dq, o->dk, o->dv, o->out, o->lse, o->mag_out, o->mag_q, o->mag_k, o->mag_v, o->p, o->s,
+    double *all[] = {o->q, o->k, o->v, o->dq, o->dk, o->dv, o->out, o->lse, o->mag_out, o->mag_q, o->mag_k, o->mag_v, o->p, o->s, o->dp,
                      o->pk[0], o->pk[1], o->pk[2], o->pk[3], o->pv[0], o->pv[1], o->pv[2], o->pv[3]};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
     free(o);
@@ -349,34 +365,44 @@ static double largest_of(const double *x, int n)
     return largest;
 }
 
+/* What a chunk of keys gave the query's gradient, turned back. */
+static void add_chunk(const lesson *l, oracle *o, const looking *y, double *dq, int64_t chunk)
+{
+    turn(l, dq, y->i, chunk, -1);
+    for (int c = 0; c < l->c.kv.dk; c++) o->dq[y->at * l->c.kv.dk + c] += dq[c];
+    memset(dq, 0, (size_t)l->c.kv.dk * sizeof *dq);
+}
+
 static void oracle_row_back(const lesson *l, oracle *o, const looking *y, const double *by_aim)
 {
     const int dk = l->c.kv.dk, dv = l->c.kv.dv;
     const double cap = (double)l->c.args.softcap, scale = (double)l->c.args.scale;
     const attn_seq *seq = &l->c.seqs[y->s];
-    double mean = 0, mean_size = 0;
+    double mean = 0, mean_size = 0, dq[KV_DIMS_MAX] = {0}, q[KV_DIMS_MAX], *dp = o->dp;
+    int64_t chunk = -1;
     for (int64_t j = y->begin; j <= y->i; j++) {
-        double dp = probability_gradient(l, o, y, j, by_aim);
-        mean += y->p[j] * dp;
-        mean_size += y->p[j] * fabs(dp);
+        dp[j] = probability_gradient(l, o, y, j, by_aim);
+        mean += y->p[j] * dp[j];
+        mean_size += y->p[j] * fabs(dp[j]);
     }
     for (int64_t j = y->begin; j <= y->i; j++) {
-        double dp = probability_gradient(l, o, y, j, by_aim), by = cap > 0 ? 1 - y->score[j] * y->score[j] / (cap * cap) : 1;
-        double ds = y->p[j] * (dp - mean) * by, size = y->p[j] * (fabs(dp) + mean_size), dq[KV_DIMS_MAX], q[KV_DIMS_MAX];
+        if (chunk_of(l, j) != chunk) {
+            if (chunk >= 0) add_chunk(l, o, y, dq, chunk);
+            memcpy(q, o->q + y->at * dk, (size_t)dk * sizeof *q);
+            turn(l, q, y->i, chunk = chunk_of(l, j), 1);
+        }
+        double by = cap > 0 ? 1 - y->score[j] * y->score[j] / (cap * cap) : 1, ds = y->p[j] * (dp[j] - mean) * by, size = y->p[j] * (fabs(dp[j]) + mean_size);
         const double *k = key_of(l, o, y->s, y->kv_head, j);
-        for (int c = 0; c < dk; c++) dq[c] = ds * k[c] * scale;
-        turn(l, dq, y->i, chunk_of(l, j), -1);
-        for (int c = 0; c < dk; c++) o->dq[y->at * dk + c] += dq[c];
+        for (int c = 0; c < dk; c++) dq[c] += ds * k[c] * scale;
         o->mag_q[y->at] += size * largest_of(k, dk) * scale;
         if (j < seq->pos) continue;
         int64_t at = (seq->row + j - seq->pos) * l->c.kv.heads + y->kv_head;
-        memcpy(q, o->q + y->at * dk, (size_t)dk * sizeof *q);
-        turn(l, q, y->i, chunk_of(l, j), 1);
         for (int c = 0; c < dk; c++) o->dk[at * dk + c] += ds * q[c] * scale;
         for (int c = 0; c < dv; c++) o->dv[at * dv + c] += y->p[j] * (double)l->dout[y->at * dv + c];
         o->mag_k[at] += size * largest_of(q, dk) * scale;
         for (int c = 0; c < dv; c++) o->mag_v[at] += y->p[j] * fabs((double)l->dout[y->at * dv + c]) / sqrt((double)dv);
     }
+    add_chunk(l, o, y, dq, chunk);
 }
 
 static void oracle_backward(const lesson *l, oracle *o)
@@ -411,7 +437,7 @@ static void check_differences(const lesson *l, oracle *o, double *x, const doubl
 {
     const double step = 1e-4;
     uint32_t seed = 5;
-    for (int i = 0; i < 8; i++) {
+    for (int i = 0; i < (quick() ? 2 : 6); i++) {
         case_random(&seed);
         int64_t at = (int64_t)(seed >> 4) % n;
         double was = x[at];

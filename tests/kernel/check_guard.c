@@ -14,12 +14,13 @@
 
 #include "attn_case.h"
 #include "gemm_case.h"
+#include "kernel/attn_train.h"
 #include "kernel/ctx.h"
 #include "kernel/train.h"
 
 /* ---- guarded memory ---- */
 
-enum { AREAS = 8, AREA_BYTES = 1 << 20 };
+enum { AREAS = 11, AREA_BYTES = 1 << 20 };
 static char *areas[AREAS]; /* an unreadable page lies before and after each */
 
 static void make_areas(void)
@@ -256,16 +257,40 @@ static void check_attention_shape(kernel_ctx *ctx, const attn_shape *shape, bool
     attn_case_free(&c);
 }
 
+/* Both passes of training, the pages those of the prefix. */
+static void check_training_shape(kernel_ctx *ctx, const attn_shape *shape, bool end)
+{
+    attn_case c;
+    attn_case_make(&c, shape);
+    attn_case_store_prefix(&c, ctx);
+    attn_case_reserve(&c, ctx);
+    const size_t one = sizeof(float) * (size_t)c.rows, heads = (size_t)shape->heads, kv_heads = (size_t)shape->kv_heads, dk = (size_t)shape->dk, dv = (size_t)shape->dv;
+    uint8_t *pages[2] = {NULL};
+    for (int p = 0; p < 2 && p * KV_PAGE < c.seqs[0].pos; p++) pages[p] = place(p, end, c.pages[0][p], kv_page_bytes(&c.kv));
+    c.seqs[0].pages = pages;
+    c.args.q = place(2, end, c.q, one * heads * dk);
+    c.args.out = place(3, end, NULL, one * heads * dv);
+    op_attn_train t = {.a = c.args, .k = place(4, end, c.k[0] + c.seqs[0].pos * c.kv.heads * c.kv.dk, one * kv_heads * dk),
+                       .v = place(5, end, c.v[0] + c.seqs[0].pos * c.kv.heads * c.kv.dv, one * kv_heads * dv), .lse = place(6, end, NULL, one * heads)};
+    op_attention_train(ctx, &t);
+    const float *dout = place(7, end, c.args.out, one * heads * dv);
+    op_attention_train_back(ctx, &t, dout, place(8, end, NULL, one * heads * dk), place(9, end, NULL, one * kv_heads * dk), place(10, end, NULL, one * kv_heads * dv));
+    attn_case_free(&c);
+}
+
 static void check_attention(kernel_level level, bool exact, bool end)
 {
     kernel_ctx *ctx = open_level(level, exact);
     for (int i = 0; i < 4; i++)
         for (kv_type type = KV_F32; type < KV_TYPES; type++) {
             attn_shape shape = shapes[i];
-            if (!kv_type_name(type)) continue;
+            const char *pages = kv_type_name(type);
+            if (!pages) continue;
             shape.type = type;
-            NAME(level, exact, end, "attention, shape %d over %s pages", i, kv_type_name(type));
+            NAME(level, exact, end, "attention, shape %d over %s pages", i, pages);
             check_attention_shape(ctx, &shape, end);
+            NAME(level, exact, end, "attention for training, shape %d over %s pages", i, pages);
+            check_training_shape(ctx, &shape, end);
         }
     kernel_close(&ctx);
 }
