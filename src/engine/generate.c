@@ -89,9 +89,8 @@ static bool may_write(void *arg, int32_t id)
     token_stream after = w->stream;
     const size_t n = w->text.len, held = after.held_count;
     const bool ended = !w->opt->ignore_end && tokenizer_is_end(after.tokenizer, id);
-    bool ok = ended || (!token_stream_push(&after, id, &w->text, NULL) && (w->text.len > n || after.held_count > held) &&
-                        !buf_append(&w->text, after.held, after.held_count, NULL));
-    ok = ok && w->opt->accepts(w->opt->arg, w->text.data ? w->text.data : "", w->text.len, ended);
+    bool ok = ended || (!token_stream_push(&after, id, &w->text, NULL) && (w->text.len > n || after.held_count > held));
+    ok = ok && !buf_append(&w->text, after.held, after.held_count, NULL) && w->opt->accepts(w->opt->arg, w->text.data ? w->text.data : "", w->text.len, ended);
     if (w->text.data) w->text.data[w->text.len = n] = 0;
     return ok;
 }

@@ -31,40 +31,28 @@ void ask_note(asker *a, ask_step step)
 
 /* ---- a text that is read now ---- */
 
-/* Found without the adapter, then asked in its form: the text that was read stands before both questions. */
-static cj_err read_and_ask(asker *a, cj_diag *d)
-{
-    TRY(ask_read_and_score(a, prompt_find, WANT_NONE, d));
-    ask_take_evidence(a);
-    TRY(ask_make_prompt(a, prompt_qa, a->question, d));
-    a->acts_from = a->prompt.text_end;
-    return ask_write(a, a->prompt.tokens.ids, (int64_t)a->prompt.tokens.count, (ask_step){.kind = ASK_STEP_TEXT}, d);
-}
-
 /* One reading finds and answers. */
 static cj_err read_and_answer(asker *a, cj_diag *d)
 {
-    if (a->by_form) return read_and_ask(a, d);
     TRY(ask_read_and_score(a, prompt_close, WANT_LAST, d));
-    ask_take_evidence(a);
-    a->acts_from = a->prompt.text_end;
-    return ask_write(a, a->prompt.tokens.ids, (int64_t)a->prompt.tokens.count, (ask_step){.kind = ASK_STEP_TEXT}, d);
+    ask_take_evidence(a, NULL);
+    return ask_write(a, a->prompt.tokens.ids, (int64_t)a->prompt.tokens.count, a->prompt.text_end, (ask_step){.kind = ASK_STEP_TEXT}, d);
 }
 
-/* For a short text and a model that chats, or is asked through an adapter. */
+/* For a short text and a model that chats. */
 static cj_err ask_close(asker *a, cj_diag *d)
 {
     a->out->mode = ASK_MODE_CLOSE;
-    if (!a->by_form) TRY(ask_begin_session(a, d));
+    TRY(ask_begin_session(a, d));
     return read_and_answer(a, d);
 }
 
 static cj_err ask_text_directly(asker *a, cj_diag *d)
 {
     a->out->mode = ASK_MODE_DIRECT;
-    if (a->by_form || prompt_can_chat(a->e)) return read_and_answer(a, d);
+    if (prompt_can_chat(a->e)) return read_and_answer(a, d);
     TRY(ask_read_and_score(a, prompt_find, WANT_NONE, d));
-    ask_take_evidence(a);
+    ask_take_evidence(a, NULL);
     return ask_write_after(a, a->prompt.tokens.ids, a->prompt.text_end, 0, d);
 }
 
@@ -72,8 +60,18 @@ static cj_err ask_text_directly(asker *a, cj_diag *d)
 static cj_err ask_far(asker *a, cj_diag *d)
 {
     TRY(ask_read_and_score(a, prompt_find, WANT_NONE, d));
-    ask_take_evidence(a);
+    ask_take_evidence(a, NULL);
     return a->n_found ? ask_answer_found(a, d) : CJ_OK; /* nothing bears on the question: nothing is answered */
+}
+
+/* The same by an adapter that quotes: what was read to find is read on from, if it is short or all of it is to be attended to. */
+static cj_err ask_text_quoting(asker *a, cj_diag *d)
+{
+    TRY(ask_read_and_score(a, prompt_find, WANT_NONE, d));
+    const int64_t text = a->prompt.text_end;
+    const bool whole = a->opt->direct || (a->session == a->close && text <= CLOSE_TOKENS && text <= session_context(a->session) / CLOSE_SHARE);
+    a->out->mode = a->opt->direct ? ASK_MODE_DIRECT : whole ? ASK_MODE_CLOSE : ASK_MODE_FIND;
+    return whole ? ask_quote_whole(a, a->prompt.tokens.ids, text, 0, d) : ask_quote_found(a, d);
 }
 
 static cj_err ask_text(asker *a, cj_diag *d)
@@ -83,9 +81,10 @@ static cj_err ask_text(asker *a, cj_diag *d)
     TRY(session_open(&a->session, a->e, 0, d));
     if (a->writer == a->e) a->close = a->session;
     else TRY(session_open(&a->close, a->writer, 0, d));
+    if (a->quotes) return ask_text_quoting(a, d);
     if (a->opt->direct) return ask_text_directly(a, d);
-    if (a->session != a->close || !(a->by_form || prompt_can_chat(a->e))) return ask_far(a, d);
-    TRY(ask_make_prompt(a, a->by_form ? prompt_qa : prompt_close, a->question, d));
+    if (a->session != a->close || !prompt_can_chat(a->e)) return ask_far(a, d);
+    TRY(ask_make_prompt(a, prompt_close, a->question, d));
     int64_t text = a->prompt.text_end - a->prompt.text, context = session_context(a->session);
     bool close = text <= CLOSE_TOKENS && (int64_t)a->prompt.tokens.count <= context / CLOSE_SHARE;
     return close ? ask_close(a, d) : ask_far(a, d);
@@ -124,14 +123,14 @@ static cj_err ask_entries(asker *a, cj_diag *d)
     cj_err e = ask_search(a, s, d);
     search_close(&s);
     TRY(e);
-    ask_take_evidence(a);
+    if (!a->quotes) ask_take_evidence(a, NULL);
     if (a->opt->direct) {
         a->out->mode = ASK_MODE_DIRECT;
         return ask_answer_directly(a, d);
     }
-    if (!a->n_found) return CJ_OK;
     TRY(session_open(&a->close, a->writer, 0, d));
-    return ask_answer_found(a, d);
+    if (a->quotes) return ask_quote_found(a, d);
+    return a->n_found ? ask_answer_found(a, d) : CJ_OK;
 }
 
 /* ---- */
@@ -169,7 +168,7 @@ asker asker_begin(engine *e, const search_source *sources, int n_sources, const 
     buf_init(&out->answer, 1 << 20);
     return (asker){.e = e, .sources = sources, .n_sources = n_sources, .question = question, .opt = opt, .out = out, .start = clock_now(),
                    .writer = opt->answerer ? opt->answerer : e,
-                   .by_form = opt->adapter && !strcmp(engine_adapter_facts(opt->adapter)->prompt, QA_FORM_NAME)};
+                   .quotes = opt->adapter && !strcmp(engine_adapter_facts(opt->adapter)->prompt, QA_FORM_NAME)};
 }
 
 void asker_end(asker *a)

@@ -38,12 +38,13 @@ typedef struct ask_options {
     bool all;                    /* every passage that bears on the question, in the order of the text; `evidence` is not looked at */
     bool direct;                 /* the answer is written while all of the text (one source) is attended to, exactly; nothing is read again */
     engine *answerer;            /* reads what was found again and writes the answer; NULL: the engine that finds. Not with `direct` */
-    const engine_adapter *adapter; /* of the model that writes the answer: it writes with it, asked in the adapter's own form; NULL: none */
+    const engine_adapter *adapter; /* of the model that writes the answer, which writes with it; NULL: none. One of the form QA_FORM_NAME quotes first,
+                                    * letter for letter, and answers from the quote, which then is the first evidence */
     int64_t max_tokens;          /* of the answer, at most ASK_TOKENS_MAX; 0: 64 */
     const char *snapshots;       /* folder that keeps what every question begins with; NULL: none */
     /* Callbacks; any may be NULL. */
     bool (*on_progress)(void *arg, ask_phase phase, int64_t done, int64_t total); /* false cancels */
-    void (*on_evidence)(void *arg, const ask_evidence *evidence, int n);          /* once, before the answer */
+    void (*on_evidence)(void *arg, const ask_evidence *evidence, int n);          /* once, before the answer (behind the quote it is taken from) */
     bool (*on_text)(void *arg, const char *text, size_t n);                       /* the answer as it is written; false ends it there */
     void *arg;
 } ask_options;
@@ -86,6 +87,7 @@ typedef struct ask_result {
     int n_evidence;
     ask_mode mode;
     generate_end end;            /* why the answer ends there; means nothing when no ASK_STEP_WRITE was taken */
+    bool refused;                /* the answer is that the text does not say */
     int forgotten;               /* oldest turns of a conversation for which there was no room any more */
     bool unindexed;              /* a text index could neither be read nor made: what was found was found by reading alone */
     ask_step steps[ASK_STEPS_MAX];

@@ -5,7 +5,6 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/hash.h"
-#include "data/qa_form.h"
 #include "engine/prompt.h"
 #include "reader/asker.h"
 
@@ -50,48 +49,29 @@ static bool on_piece(void *arg, const generate_piece *p)
     const char *text = p->text;
     size_t n = p->n;
     if (p->id < 0) n -= a->unfinished = generate_unfinished(text, n); /* what was left when there was no room for more */
+    return ask_show(a, text, n);
+}
+
+bool ask_show(asker *a, const char *text, size_t n)
+{
     for (; n && !a->begun && (*text == ' ' || *text == '\n'); n--) text++; /* models put a space before the first word */
     if (n && !a->begun) a->out->first_token_seconds = clock_now() - a->start;
     a->begun |= n > 0;
     return !a->opt->on_text || a->opt->on_text(a->opt->arg, text, n);
 }
 
-static int64_t answer_tokens(const asker *a) { return a->opt->max_tokens ? a->opt->max_tokens : ASK_ANSWER_TOKENS; }
+int64_t ask_answer_tokens(const asker *a) { return (a->opt->max_tokens ? a->opt->max_tokens : ASK_ANSWER_TOKENS) + (a->quotes ? ASK_QUOTE_TOKENS : 0); }
 
 int64_t ask_answer_room(const asker *a, int64_t room)
 {
     enum { SHARE = 4 };
-    return i64_min(answer_tokens(a), room / SHARE);
+    return i64_min(ask_answer_tokens(a), room / SHARE);
 }
 
-/* From the quote and the answer that were written, the answer. */
-static void keep_answer(buf *text)
+cj_err ask_generate(asker *a, const int32_t *ids, int64_t n, const generate_options *how, buf *out, ask_step step, cj_diag *d)
 {
-    qa_written w;
-    qa_read(text->data ? text->data : "", text->len, &w);
-    const size_t n = w.answer.end - w.answer.byte;
-    if (w.refused || !n) return;
-    memmove(text->data, text->data + w.answer.byte, n);
-    text->data[text->len = n] = 0;
-}
-
-cj_err ask_write(asker *a, const int32_t *ids, int64_t n, ask_step step, cj_diag *d)
-{
-    const engine_adapter *adapter = a->opt->adapter;
-    if (adapter) TRY(session_set_adapter(a->close, adapter, engine_adapter_facts(adapter)->activated ? a->acts_from : 0, d));
     generate_result r;
-    const char *stops[] = {a->prompt.stop};
-    generate_options g = {
-        .sampling = SAMPLER_GREEDY, .max_tokens = answer_tokens(a), .stops = stops, .n_stops = a->prompt.stop != NULL,
-        .on_piece = on_piece, .on_progress = ask_progress, .arg = a,
-    };
-    buf *answer = &a->out->answer;
-    TRY(generate(a->close, ids, n, &g, answer, &r, d));
-    if (a->unfinished) answer->data[answer->len -= a->unfinished] = 0;
-    size_t space = 0;
-    while (space < answer->len && (answer->data[space] == ' ' || answer->data[space] == '\n')) space++;
-    if (space) memmove(answer->data, answer->data + space, (answer->len -= space) + 1);
-    if (a->by_form) keep_answer(answer);
+    TRY(generate(a->close, ids, n, how, out, &r, d));
     step.from = r.reused_tokens;
     step.tokens = r.prompt_tokens - r.reused_tokens;
     step.logits = true;
@@ -106,21 +86,41 @@ cj_err ask_write(asker *a, const int32_t *ids, int64_t n, ask_step step, cj_diag
     return CJ_OK;
 }
 
+cj_err ask_write(asker *a, const int32_t *ids, int64_t n, int64_t text_end, ask_step step, cj_diag *d)
+{
+    const engine_adapter *adapter = a->opt->adapter;
+    if (adapter) TRY(session_set_adapter(a->close, adapter, engine_adapter_facts(adapter)->activated ? text_end : 0, d));
+    const char *stops[] = {a->prompt.stop};
+    const generate_options how = {
+        .sampling = SAMPLER_GREEDY, .max_tokens = ask_answer_tokens(a), .stops = stops, .n_stops = a->prompt.stop != NULL,
+        .on_piece = on_piece, .on_progress = ask_progress, .arg = a,
+    };
+    buf *answer = &a->out->answer;
+    TRY(ask_generate(a, ids, n, &how, answer, step, d));
+    if (a->unfinished) answer->data[answer->len -= a->unfinished] = 0;
+    size_t space = 0;
+    while (space < answer->len && (answer->data[space] == ' ' || answer->data[space] == '\n')) space++;
+    if (space) memmove(answer->data, answer->data + space, (answer->len -= space) + 1);
+    return CJ_OK;
+}
+
 /* ---- from what was found ---- */
 
-/* The prompt over what is read again. A base model by itself answers best from the sentences alone, one that chats is given what stands
+/* The prompt over what is read again. A base model answers best from the sentences alone, one that chats is given what stands
  * around them (docs/finding.md); less where the context is small. */
 static cj_err make_short_prompt(asker *a, int *passages, cj_diag *d)
 {
     const int64_t context = session_context(a->close), room = context - ask_answer_room(a, context);
+    ask_range ranges[ASK_REREAD_MAX];
     buf text;
     cj_err e = CJ_OK;
     buf_init(&text, 1 << 20);
-    for (ask_portion p = a->by_form || prompt_can_chat(a->writer) ? ASK_CONTEXT : ASK_SENTENCES; !e && p < ASK_PORTIONS; p++) {
-        e = ask_gather(a, p, &text, passages, d);
+    for (ask_portion p = prompt_can_chat(a->writer) ? ASK_CONTEXT : ASK_SENTENCES; !e && p < ASK_PORTIONS; p++) {
+        *passages = ask_reread(a, p);
+        e = ask_gather(a, ranges, ask_ranges(a, p, ranges), &text, d);
         if (e) break;
         prompt_deinit(&a->prompt);
-        e = (a->by_form ? prompt_qa : prompt_close)(&a->prompt, a->writer, text.data, text.len, a->question, d);
+        e = prompt_close(&a->prompt, a->writer, text.data, text.len, a->question, d);
         if ((int64_t)a->prompt.tokens.count <= room) break;
     }
     buf_deinit(&text);
@@ -133,9 +133,8 @@ cj_err ask_answer_found(asker *a, cj_diag *d)
 {
     int passages = 0;
     TRY(make_short_prompt(a, &passages, d));
-    if (!a->by_form) TRY(ask_begin_session(a, d));
-    a->acts_from = a->prompt.text_end;
-    return ask_write(a, a->prompt.tokens.ids, (int64_t)a->prompt.tokens.count, (ask_step){.kind = ASK_STEP_REREAD, .source = -1, .passages = passages}, d);
+    TRY(ask_begin_session(a, d));
+    return ask_write(a, a->prompt.tokens.ids, (int64_t)a->prompt.tokens.count, a->prompt.text_end, (ask_step){.kind = ASK_STEP_REREAD, .source = -1, .passages = passages}, d);
 }
 
 /* ---- directly ---- */
@@ -143,8 +142,7 @@ cj_err ask_answer_found(asker *a, cj_diag *d)
 cj_err ask_write_after(asker *a, const int32_t *text, int64_t held, int64_t pages, cj_diag *d)
 {
     prompt after;
-    cj_err e = a->by_form ? prompt_qa(&after, a->writer, NULL, 0, a->question, d) : prompt_after(&after, a->writer, a->question, d);
-    a->acts_from = held;
+    cj_err e = prompt_after(&after, a->writer, a->question, d);
     const size_t n = after.tokens.count;
     if (!e && n > FINDER_QUESTION_MAX) e = diag_fail(d, CJ_E_LIMIT, MSG_ASK_QUESTION_LONG, "%zu" ARG "%d" ARG "%zu", n, FINDER_QUESTION_MAX, n - FINDER_QUESTION_MAX);
     int32_t *ids = e ? NULL : mem_array((size_t)held + n, sizeof *ids);
@@ -153,7 +151,7 @@ cj_err ask_write_after(asker *a, const int32_t *text, int64_t held, int64_t page
         memcpy(ids, text, (size_t)held * sizeof *ids);
         memcpy(ids + held, after.tokens.ids, n * sizeof *ids);
         a->prompt.stop = after.stop;
-        e = ask_write(a, ids, held + (int64_t)n, (ask_step){.kind = ASK_STEP_TEXT, .pages = pages}, d);
+        e = ask_write(a, ids, held + (int64_t)n, held, (ask_step){.kind = ASK_STEP_TEXT, .pages = pages}, d);
     }
     mem_free(ids);
     prompt_deinit(&after);
@@ -165,8 +163,9 @@ cj_err ask_answer_directly(asker *a, cj_diag *d)
     const search_source *s = a->sources;
     const int64_t tokens = shelf_entry_info(s->entry)->tokens;
     int64_t held = 0;
-    TRY(session_open(&a->close, a->writer, tokens + FINDER_QUESTION_MAX + answer_tokens(a), d));
+    TRY(session_open(&a->close, a->writer, tokens + FINDER_QUESTION_MAX + ask_answer_tokens(a), d));
     TRY(session_attach(a->close, s->entry, tokens, &held, d));
     if (!held) return diag_fail(d, CJ_E_INPUT, MSG_ASK_NOTHING_READ, "%s", shelf_entry_info(s->entry)->name);
-    return ask_write_after(a, s->book->tokens.ids, held, i64_ceil_div(held, KV_PAGE), d);
+    const int64_t pages = i64_ceil_div(held, KV_PAGE);
+    return a->quotes ? ask_quote_whole(a, s->book->tokens.ids, held, pages, d) : ask_write_after(a, s->book->tokens.ids, held, pages, d);
 }

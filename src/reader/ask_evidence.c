@@ -7,7 +7,6 @@
 enum {
     EVIDENCE_DEFAULT = 3,
     CONTEXT_CHARS = 120, /* what is read again before and after a passage */
-    REREAD_PASSAGES = 3,
 };
 #define ALL_SHARE 0.6f /* of the best score: what comes closer bears on the question too */
 
@@ -19,20 +18,33 @@ static float score_of(const found_passage *found) { return found->reading > foun
 /* All attention to a text of one passage falls on it, whatever is asked: that says nothing of it. */
 static float told_score(const book *b, const found_passage *found) { return b->passages.n == 1 && found->by == FIND_READING ? NO_SCORE : score_of(found); }
 
-static ask_evidence evidence_of(const asker *a, const found_passage *found)
+static ask_evidence evidence_at(const asker *a, const ask_range *r, int by, float score)
 {
-    const book *b = a->sources[found->source].book;
-    passage p = b->passages.item[found->passage];
-    int doc = book_document_of(b, p.byte);
+    const book *b = a->sources[r->source].book;
+    int doc = book_document_of(b, r->byte);
     const document *from = b->docs[doc];
-    size_t byte = p.byte - b->begin[doc], end = p.end - b->begin[doc];
+    size_t byte = r->byte - b->begin[doc], end = r->end - b->begin[doc];
     return (ask_evidence){
-        .source = found->source, .document = doc, .byte = byte, .end_byte = end, .start = document_char_at(from, byte), .end = document_char_at(from, end),
+        .source = r->source, .document = doc, .byte = byte, .end_byte = end, .start = document_char_at(from, byte), .end = document_char_at(from, end),
         .chapter = document_chapter_of(from, byte), .article = document_article_of(from, byte), .page = document_page_of(from, byte),
-        .paragraph = document_paragraph_of(from, byte), .found_by = found->by, .score = told_score(b, found),
-        .verified = end <= document_bytes(from) && !memcmp(document_text(from) + byte, b->text.data + p.byte, end - byte),
+        .paragraph = document_paragraph_of(from, byte), .found_by = by, .score = score,
+        .verified = end <= document_bytes(from) && !memcmp(document_text(from) + byte, b->text.data + r->byte, end - byte),
     };
 }
+
+static ask_range range_of(const asker *a, const found_passage *found)
+{
+    const passage *p = &a->sources[found->source].book->passages.item[found->passage];
+    return (ask_range){found->source, p->byte, p->end};
+}
+
+static ask_evidence evidence_of(const asker *a, const found_passage *found)
+{
+    const ask_range r = range_of(a, found);
+    return evidence_at(a, &r, found->by, told_score(a->sources[found->source].book, found));
+}
+
+static bool overlap(const ask_range *x, const ask_range *y) { return x->source == y->source && x->byte < y->end && y->byte < x->end; }
 
 /* Whether a passage bears on the question: both ways found it, or one did and it is not far behind the best that this way found. */
 static bool bears(const asker *a, const found_passage *found)
@@ -62,43 +74,51 @@ static int take_all(asker *a)
     return n;
 }
 
-/* Of each source the best `most`; best first over all. */
-static int take_some(asker *a, int most)
+/* A quote, found by what found the passage it is from. */
+static ask_evidence evidence_quoted(const asker *a, const ask_range *quote)
+{
+    for (int i = 0; i < a->n_found; i++) {
+        const ask_range r = range_of(a, &a->found[i]);
+        if (overlap(&r, quote)) return evidence_at(a, quote, a->found[i].by, told_score(a->sources[r.source].book, &a->found[i]));
+    }
+    return evidence_at(a, quote, FIND_READING, NO_SCORE);
+}
+
+/* Of each source the best `most`; best first over all, after the quote, and none that it is from. */
+static int take_some(asker *a, int most, const ask_range *quote)
 {
     int taken[SEARCH_SOURCES_MAX] = {0}, n = 0;
-    for (int i = 0; i < a->n_found; i++)
-        if (taken[a->found[i].source]++ < most) a->out->evidence[n++] = evidence_of(a, &a->found[i]);
+    if (quote) {
+        a->out->evidence[n++] = evidence_quoted(a, quote);
+        taken[quote->source]++;
+    }
+    for (int i = 0; i < a->n_found; i++) {
+        const ask_range r = range_of(a, &a->found[i]);
+        if (quote && overlap(&r, quote)) continue;
+        if (taken[r.source] >= most) continue;
+        taken[r.source]++;
+        a->out->evidence[n++] = evidence_of(a, &a->found[i]);
+    }
     return n;
 }
 
-void ask_take_evidence(asker *a)
+void ask_take_evidence(asker *a, const ask_range *quote)
 {
     a->phase = ASK_ANSWERING; /* what is still read belongs to the answer: the caller may be showing it from here on */
-    int n = a->opt->all ? take_all(a) : take_some(a, a->opt->evidence ? a->opt->evidence : EVIDENCE_DEFAULT);
+    int n = a->opt->all ? take_all(a) : take_some(a, a->opt->evidence ? a->opt->evidence : EVIDENCE_DEFAULT, quote);
     a->out->n_evidence = n;
     if (a->opt->on_evidence) a->opt->on_evidence(a->opt->arg, a->out->evidence, n);
 }
 
 /* ---- what is read again ---- */
 
-/* The best `most` passages alone; the best comes last, nearest to the question. */
-static cj_err gather_sentences(const asker *a, int most, buf *text, cj_diag *d)
-{
-    for (int n = most; n-- > 0;) {
-        const book *b = a->sources[a->found[n].source].book;
-        passage p = b->passages.item[a->found[n].passage];
-        TRY(buf_append(text, b->text.data + p.byte, p.end - p.byte, d));
-        if (n) TRY(buf_puts(text, "\n", d));
-    }
-    return CJ_OK;
-}
-
-/* The best `most` passages with CONTEXT_CHARS of their document before and after, those of one source, in its order, without overlaps. */
-static cj_err gather_context(const asker *a, int source, int most, buf *text, cj_diag *d)
+/* Those of one source, in its order, with CONTEXT_CHARS of their document before and after. */
+static int ranges_of_source(const asker *a, int source, int most, ask_range *out)
 {
     const book *b = a->sources[source].book;
     const passage *p = b->passages.item;
     size_t done = 0, reach = CONTEXT_CHARS * 3; /* bytes, as Chinese has them; before `done` all has been taken */
+    int n = 0;
     for (int64_t i = 0; i < b->passages.n; i++) {
         bool chosen = false;
         for (int k = 0; k < most; k++) chosen |= a->found[k].source == source && a->found[k].passage == i;
@@ -107,21 +127,28 @@ static cj_err gather_context(const asker *a, int source, int most, buf *text, cj
         int64_t from = i, to = i;
         while (from > 0 && p[from - 1].byte >= b->begin[doc] && p[i].byte - p[from - 1].byte <= reach) from--;
         while (to + 1 < b->passages.n && p[to + 1].end <= b->begin[doc + 1] && p[to + 1].end - p[i].end <= reach) to++;
-        size_t byte = p[from].byte > done ? p[from].byte : done;
-        if (byte >= p[to].end) continue;
-        if (text->len) TRY(buf_puts(text, "\n", d));
-        TRY(buf_append(text, b->text.data + byte, p[to].end - byte, d));
-        done = p[to].end;
+        const size_t byte = p[from].byte > done ? p[from].byte : done;
+        if (byte < p[to].end) out[n++] = (ask_range){source, byte, done = p[to].end};
     }
-    return CJ_OK;
+    return n;
 }
 
-cj_err ask_gather(const asker *a, ask_portion portion, buf *text, int *passages, cj_diag *d)
+int ask_ranges(const asker *a, ask_portion portion, ask_range out[ASK_REREAD_MAX])
 {
-    const int most = (int)i64_min(a->n_found, portion == ASK_BEST ? 1 : REREAD_PASSAGES);
+    const int most = ask_reread(a, portion);
+    int n = 0;
+    for (int i = 0; portion == ASK_CONTEXT && i < a->n_sources; i++) n += ranges_of_source(a, i, most, out + n);
+    for (int i = most; portion != ASK_CONTEXT && i-- > 0;) out[n++] = range_of(a, &a->found[i]);
+    return n;
+}
+
+cj_err ask_gather(const asker *a, const ask_range *ranges, int n, buf *text, cj_diag *d)
+{
     buf_clear(text);
-    *passages = most;
-    if (portion != ASK_CONTEXT) return gather_sentences(a, most, text, d);
-    for (int i = 0; i < a->n_sources; i++) TRY(gather_context(a, i, most, text, d));
+    for (int i = 0; i < n; i++) {
+        const ask_range *r = &ranges[i];
+        if (text->len) TRY(buf_puts(text, "\n", d));
+        TRY(buf_append(text, a->sources[r->source].book->text.data + r->byte, r->end - r->byte, d));
+    }
     return CJ_OK;
 }

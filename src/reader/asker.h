@@ -7,7 +7,13 @@
 #include "reader/find.h"
 #include "reader/prompt.h"
 
-enum { ASK_ANSWER_TOKENS = 64 };
+enum { ASK_ANSWER_TOKENS = 64, ASK_QUOTE_TOKENS = 256, ASK_REREAD_MAX = 3 /* passages */ };
+
+/* A stretch of a source: bytes of its book's text. */
+typedef struct ask_range {
+    int source;
+    size_t byte, end;
+} ask_range;
 
 typedef struct asker {
     engine *e;
@@ -26,9 +32,9 @@ typedef struct asker {
     session *session;      /* of the text, when it is read now */
     session *close;        /* of the answer; the same where one model does both */
     prompt prompt;
-    bool by_form;          /* the adapter is asked in the form of data/qa_form.h */
-    int64_t acts_from;     /* the token from which on an activated adapter acts */
+    bool quotes;           /* the answer is written in the form of data/qa_form.h, by an adapter */
     ask_phase phase;
+    struct quoter *quoter; /* while an answer is written that quotes */
     bool begun;            /* something of the answer has been shown */
     size_t unfinished;     /* bytes at its end that were not */
     double start;
@@ -58,25 +64,40 @@ int64_t ask_chosen_pages(const engine *e, int64_t pages);
 /* Fills a->found from entries. */
 CJ_NODISCARD cj_err ask_search(asker *a, search *s, cj_diag *d);
 
-/* The best passages become evidence, and go to the caller. */
-void ask_take_evidence(asker *a);
+/* The best passages become evidence, and go to the caller; `quote` (NULL: none) before all others. */
+void ask_take_evidence(asker *a, const ask_range *quote);
 
-/* The passages worth reading again, as text: with what stands around them in their documents, in the order of these, for a model that chats; the
- * sentences, of which the best comes last; the best one alone. *passages says how many. */
+/* What is worth reading again: the best passages with what stands around them in their documents, in the order of these, for a model that chats or quotes; the
+ * passages alone, of which the best comes last; the best one. Ranges do not overlap; returns how many. */
 typedef enum ask_portion { ASK_CONTEXT, ASK_SENTENCES, ASK_BEST, ASK_PORTIONS } ask_portion;
-CJ_NODISCARD cj_err ask_gather(const asker *a, ask_portion portion, buf *text, int *passages, cj_diag *d);
+int ask_ranges(const asker *a, ask_portion portion, ask_range out[ASK_REREAD_MAX]);
+/* The same as text. */
+CJ_NODISCARD cj_err ask_gather(const asker *a, const ask_range *ranges, int n, buf *text, cj_diag *d);
+/* How many passages these are of. */
+static inline int ask_reread(const asker *a, ask_portion portion) { return (int)i64_min(a->n_found, portion == ASK_BEST ? 1 : ASK_REREAD_MAX); }
 
+/* So many tokens an answer may have, its quote included. */
+int64_t ask_answer_tokens(const asker *a);
 /* So many tokens of `room` must be left for the answer: those it may have, as far as they leave room for a question. */
 int64_t ask_answer_room(const asker *a, int64_t room);
 /* Reads what every prompt begins with, or takes it from its snapshot. */
 CJ_NODISCARD cj_err ask_begin_session(asker *a, cj_diag *d);
-/* Goes on from ids[0..n) in a->close; step: what reading them is called. */
-CJ_NODISCARD cj_err ask_write(asker *a, const int32_t *ids, int64_t n, ask_step step, cj_diag *d);
+/* Text of the answer to the caller, without blanks before the first word; false: no more is wanted. */
+bool ask_show(asker *a, const char *text, size_t n);
+/* Goes on from ids[0..n) in a->close as `how` says, which has callbacks that take the asker, into out. */
+CJ_NODISCARD cj_err ask_generate(asker *a, const int32_t *ids, int64_t n, const generate_options *how, buf *out, ask_step step, cj_diag *d);
+/* Goes on from ids[0..n) in a->close, of which an activated adapter leaves the first text_end alone; step: what reading them is called. */
+CJ_NODISCARD cj_err ask_write(asker *a, const int32_t *ids, int64_t n, int64_t text_end, ask_step step, cj_diag *d);
 /* Reads the best of a->found again and answers from them. */
 CJ_NODISCARD cj_err ask_answer_found(asker *a, cj_diag *d);
 /* Answers the question, put right after the text's tokens [held], which a->close holds (in so many pages of an entry; 0: none). */
 CJ_NODISCARD cj_err ask_write_after(asker *a, const int32_t *text, int64_t held, int64_t pages, cj_diag *d);
 /* Answers while all of the entry is attended to. */
 CJ_NODISCARD cj_err ask_answer_directly(asker *a, cj_diag *d);
+
+/* Of an answer that quotes; these take the evidence too. After what a->close holds or will hold first, ids[0..held): all of the one source. */
+CJ_NODISCARD cj_err ask_quote_whole(asker *a, const int32_t *ids, int64_t held, int64_t pages, cj_diag *d);
+/* Reads the best of a->found again and answers from them. */
+CJ_NODISCARD cj_err ask_quote_found(asker *a, cj_diag *d);
 
 #endif

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "base/utf8.h"
+
 enum { MARK_MAX = 16 };
 
 static bool begins(const char *text, size_t n, const char *with) { return n <= strlen(with) && !memcmp(text, with, n); }
@@ -30,7 +32,8 @@ static size_t closing(const quoting *q, char mark[MARK_MAX])
     return n + 1;
 }
 
-bool quoting_refuses(const quoting *q, const char *text, size_t n) { return n && begins(text, n, q->words->refusal); }
+/* Both may begin with a space. */
+bool quoting_refuses(const quoting *q, const char *text, size_t n) { return begins(text, n, q->words->refusal) && !begins(text, n, q->words->open); }
 
 /* Text that was quoted may have the closing mark in it, so each is tried. */
 bool quoting_closed(const quoting *q, const char *text, size_t n, bool ended, quoted *out)
@@ -44,7 +47,8 @@ bool quoting_closed(const quoting *q, const char *text, size_t n, bool ended, qu
         const char *answer = body + i + closes;
         const size_t len = n - opens - i - closes;
         out->answer = (size_t)(answer - text);
-        if ((len || !ended) && !memchr(answer, '\n', len) && memmem(body, i, answer, len) && stands(q, body, i, out)) return true;
+        if (ended && (!len || utf8_valid_prefix(answer, len) < len)) continue;
+        if (!memchr(answer, '\n', len) && memmem(body, i, answer, len) && stands(q, body, i, out)) return true;
     }
     return false;
 }

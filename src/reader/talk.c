@@ -228,11 +228,13 @@ static cj_err put(talk *t, asker *a, const buf *text, bool all, int64_t *n, cj_d
 /* The same with as many passages, and as much around them, as there is room for beside the last turn, which this one may be about. */
 static cj_err put_passages(talk *t, asker *a, int *passages, int64_t *n, cj_diag *d)
 {
+    ask_range ranges[ASK_REREAD_MAX];
     buf text;
     buf_init(&text, TALK_TEXT_MAX);
     cj_err e = CJ_E_LIMIT;
     for (ask_portion p = t->messages ? ASK_CONTEXT : ASK_SENTENCES; e == CJ_E_LIMIT && p < ASK_PORTIONS; p++) {
-        e = ask_gather(a, p, &text, passages, d);
+        *passages = ask_reread(a, p);
+        e = ask_gather(a, ranges, ask_ranges(a, p, ranges), &text, d);
         if (!e) e = put(t, a, &text, p == ASK_BEST, n, d);
     }
     buf_deinit(&text);
@@ -244,7 +246,7 @@ static cj_err turn(talk *t, asker *a, cj_diag *d)
     int passages = 0;
     int64_t n;
     TRY(ask_search(a, t->search, d));
-    ask_take_evidence(a);
+    ask_take_evidence(a, NULL);
     if (!a->n_found && !t->held) return CJ_OK; /* nothing to answer from */
     a->out->mode = t->opt->direct ? ASK_MODE_DIRECT : ASK_MODE_FIND;
     if (t->opt->direct || !a->n_found) TRY(put(t, a, &(buf){0}, true, &n, d));
@@ -252,7 +254,7 @@ static cj_err turn(talk *t, asker *a, cj_diag *d)
     const int64_t pages = i64_ceil_div(t->held, KV_PAGE);
     const ask_step step = {.kind = passages ? ASK_STEP_REREAD : ASK_STEP_TEXT, .source = t->held ? 0 : -1, .passages = passages, .pages = pages,
                            .chosen = t->opt->direct ? 0 : ask_chosen_pages(t->writer, pages)};
-    cj_err e = ask_write(a, t->ids, n, step, d);
+    cj_err e = ask_write(a, t->ids, n, t->held, step, d);
     if (!e) e = remember(t, a, n, d);
     if (e) drop_message(t);
     return e;
@@ -262,8 +264,7 @@ cj_err talk_say(talk *t, const char *question, ask_result *out, cj_diag *d)
 {
     asker a = asker_begin(t->e, t->sources, t->n, question, t->opt, out);
     a.close = t->session;
-    a.by_form = false; /* which is for one question */
-    a.acts_from = t->held;
+    a.quotes = false; /* which is for one question */
     t->find.arg = &a;
     cj_err e = turn(t, &a, d);
     a.close = NULL; /* it goes on */

@@ -12,10 +12,12 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "data/qa_form.h"
 #include "reader/asker.h"
 #include "reader/read.h"
 #include "reader/talk.h"
 #include "reader/usual.h"
+#include "support/adapter_make.h"
 #include "support/own_folder.h"
 
 enum { BOOKS = 2 };
@@ -128,6 +130,90 @@ static void each_is_found_in_on_its_own(void **state)
     ask_deinit(&both);
 }
 
+/* ---- by an adapter that quotes ---- */
+
+typedef struct heard {
+    char text[4096];
+    int evidence;
+} heard;
+
+static bool hear(void *arg, const char *text, size_t n)
+{
+    heard *h = arg;
+    assert_int_equal(h->evidence, 1); /* it comes first */
+    snprintf(h->text + strlen(h->text), sizeof h->text - strlen(h->text), "%.*s", (int)n, text);
+    return true;
+}
+
+static void see(void *arg, const ask_evidence *e, int n)
+{
+    (void)e, (void)n;
+    ((heard *)arg)->evidence++;
+}
+
+/* Nonsense, but verbatim: the answer is a piece of the first quote, or that there is none. Returns whether it quoted. */
+static bool check_quoted(const ask_result *r, const heard *h, int n_sources)
+{
+    check_quotes(r, n_sources);
+    assert_int_equal(h->evidence, 1);
+    if (!r->written_tokens) { /* nothing bears on the question */
+        assert_int_equal(r->n_evidence + r->answer.len, 0);
+        return false;
+    }
+    assert_int_equal(r->end, END_TOKEN);
+    assert_string_equal(h->text, r->answer.data);
+    if (r->refused) return false;
+    const ask_evidence *e = &r->evidence[0];
+    const char *quote = texts[e->source].text.data + texts[e->source].begin[e->document] + e->byte;
+    assert_non_null(memmem(quote, e->end_byte - e->byte, r->answer.data, r->answer.len));
+    assert_true(r->answer.len > 0);
+    for (int i = 1; i < r->n_evidence; i++)
+        assert_false(r->evidence[i].source == e->source && r->evidence[i].byte < e->end_byte && e->byte < r->evidence[i].end_byte);
+    return true;
+}
+
+/* Of a file: what was read to find is read on from. */
+static void short_texts_stay_in_view(const engine_adapter *adapter)
+{
+    static const char line[] = "老和尚在第7天讲了故事，没有下雨。";
+    document *doc;
+    ask_result r;
+    assert_int_equal(document_from_bytes(&doc, "x", line, strlen(line), NULL), CJ_OK);
+    assert_int_equal(ask_documents(base, &doc, 1, "谁讲了什么？", &(ask_options){.adapter = adapter}, &r, NULL), CJ_OK);
+    assert_int_equal(r.mode, ASK_MODE_CLOSE);
+    assert_true(r.refused || strstr(line, r.answer.data));
+    assert_true(r.n_evidence > 0 && r.evidence[0].verified);
+    ask_deinit(&r);
+    document_close(&doc);
+}
+
+static void an_adapter_that_quotes_cannot_misquote(void **state)
+{
+    (void)state;
+    static const char *const questions[] = {"老和尚在第7天讲了什么？", "谁？"};
+    int quoted = 0;
+    for (uint64_t seed = 1; seed <= 2; seed++) {
+        made_adapter made;
+        engine_adapter *adapter;
+        make_adapter(&made, model_spec_of(engine_model(base)), 4, QUANT_F32, ~0u, seed, 0.3f);
+        assert_int_equal(engine_adapter_of(&adapter, base, &made.data, &(adapter_facts){.prompt = QA_FORM_NAME, .activated = true}, NULL), CJ_OK);
+        for (size_t i = 0; i < sizeof questions / sizeof *questions; i++)
+            for (int how = 0; how < 3; how++) {
+                ask_result r;
+                heard h = {0};
+                const ask_options opt = {.adapter = adapter, .direct = how == 2, .on_text = hear, .on_evidence = see, .arg = &h};
+                assert_int_equal(ask(base, sources, how ? 1 : BOOKS, questions[i], &opt, &r, NULL), CJ_OK);
+                quoted += check_quoted(&r, &h, how ? 1 : BOOKS);
+                assert_int_equal(r.mode, how == 2 ? ASK_MODE_DIRECT : ASK_MODE_FIND);
+                ask_deinit(&r);
+            }
+        short_texts_stay_in_view(adapter);
+        engine_adapter_close(&adapter);
+        arena_deinit(&made.mem);
+    }
+    assert_true(quoted > 0);
+}
+
 /* ---- what cannot be had ---- */
 
 static void without_an_index(void **state)
@@ -228,7 +314,7 @@ static void context_stays_in_its_document(void **state)
     book b;
     ask_result r;
     buf text;
-    int passages;
+    ask_range ranges[ASK_REREAD_MAX];
     const ask_options opt = {0};
     for (int i = 0; i < 3; i++) assert_int_equal(document_from_bytes(&three[i], "x", lines[i], strlen(lines[i]), NULL), CJ_OK);
     assert_int_equal(book_join(&b, three, 3, NULL), CJ_OK);
@@ -237,7 +323,8 @@ static void context_stays_in_its_document(void **state)
     asker a = asker_begin(chats, &source, 1, "谁？", &opt, &r);
     a.found[a.n_found++] = (found_passage){.passage = 1};
     buf_init(&text, 1 << 16);
-    assert_int_equal(ask_gather(&a, ASK_CONTEXT, &text, &passages, NULL), CJ_OK);
+    assert_int_equal(ask_ranges(&a, ASK_CONTEXT, ranges), 1);
+    assert_int_equal(ask_gather(&a, ranges, 1, &text, NULL), CJ_OK);
     assert_string_equal(text.data, lines[1]);
     buf_deinit(&text);
     asker_end(&a);
@@ -620,6 +707,7 @@ static void tells_of_no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_adapter_that_quotes_cannot_misquote),
         cmocka_unit_test(each_is_found_in_on_its_own), cmocka_unit_test(one_model_reads_all), cmocka_unit_test(directly), cmocka_unit_test(what_is_shown_is_the_answer),
         cmocka_unit_test(without_an_index), cmocka_unit_test(without_heads), cmocka_unit_test(attaches_wholly_or_not), cmocka_unit_test(limits),
         cmocka_unit_test(context_stays_in_its_document), cmocka_unit_test(why_it_ends_is_told),
