@@ -50,7 +50,7 @@ SAY = ("run", MODEL, "--raw", "-p", "Hello, wörld", "-n", "12", "--temp", "0")
 
 def listed():
     assert home.ok("adapter", "list", "--json").json() == {"adapters": []}
-    assert "juan tune" in home.ok("adapter").out
+    assert "There are no adapters here" in home.ok("adapter").out
     adapter("home/adapters/house.gguf", activated=True)
     home.write("home/adapters/broken.gguf", "GGUF")
     home.write("home/adapters/note.txt", "no adapter")
