@@ -106,21 +106,19 @@ cj_err ask_write(asker *a, const int32_t *ids, int64_t n, int64_t text_end, ask_
 
 /* ---- from what was found ---- */
 
-/* The prompt over what is read again. A base model answers best from the sentences alone, one that chats is given what stands
- * around them (docs/finding.md); less where the context is small. */
-static cj_err make_short_prompt(asker *a, int *passages, cj_diag *d)
+cj_err ask_make_short_prompt(asker *a, ask_portion first, prompt_maker *make, ask_reading *r, cj_diag *d)
 {
     const int64_t context = session_context(a->close), room = context - ask_answer_room(a, context);
-    ask_range ranges[ASK_REREAD_MAX];
     buf text;
     cj_err e = CJ_OK;
     buf_init(&text, 1 << 20);
-    for (ask_portion p = prompt_can_chat(a->writer) ? ASK_CONTEXT : ASK_SENTENCES; !e && p < ASK_PORTIONS; p++) {
-        *passages = ask_reread(a, p);
-        e = ask_gather(a, ranges, ask_ranges(a, p, ranges), &text, d);
+    for (ask_portion p = first; !e && p < ASK_PORTIONS; p++) {
+        r->passages = ask_reread(a, p);
+        r->n = ask_ranges(a, p, r->ranges);
+        e = ask_gather(a, r->ranges, r->n, &text, d);
         if (e) break;
         prompt_deinit(&a->prompt);
-        e = prompt_close(&a->prompt, a->writer, text.data, text.len, a->question, d);
+        e = make(&a->prompt, a->writer, text.data, text.len, a->question, d);
         if ((int64_t)a->prompt.tokens.count <= room) break;
     }
     buf_deinit(&text);
@@ -129,12 +127,14 @@ static cj_err make_short_prompt(asker *a, int *passages, cj_diag *d)
     return e;
 }
 
+/* A base model answers best from the sentences alone, one that chats is given what stands around them (docs/finding.md). */
 cj_err ask_answer_found(asker *a, cj_diag *d)
 {
-    int passages = 0;
-    TRY(make_short_prompt(a, &passages, d));
+    ask_reading r;
+    TRY(ask_make_short_prompt(a, prompt_can_chat(a->writer) ? ASK_CONTEXT : ASK_SENTENCES, prompt_close, &r, d));
     TRY(ask_begin_session(a, d));
-    return ask_write(a, a->prompt.tokens.ids, (int64_t)a->prompt.tokens.count, a->prompt.text_end, (ask_step){.kind = ASK_STEP_REREAD, .source = -1, .passages = passages}, d);
+    const ask_step step = {.kind = ASK_STEP_REREAD, .source = -1, .passages = r.passages};
+    return ask_write(a, a->prompt.tokens.ids, (int64_t)a->prompt.tokens.count, a->prompt.text_end, step, d);
 }
 
 /* ---- directly ---- */

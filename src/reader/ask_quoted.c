@@ -12,6 +12,7 @@ typedef struct quoter {
     quoting form;
     buf text;     /* all that was written */
     size_t shown; /* bytes of it that the caller has had, or will never have */
+    bool full;    /* there was no memory for more of it */
     bool begun;   /* the quote is closed, or there is none: the answer has begun, the evidence was taken */
 } quoter;
 
@@ -38,7 +39,8 @@ static bool on_piece(void *arg, const generate_piece *p)
     asker *a = arg;
     quoter *q = a->quoter;
     quoted at;
-    if (buf_append(&q->text, p->text, p->n, NULL)) return false;
+    q->full = buf_append(&q->text, p->text, p->n, NULL);
+    if (q->full) return false;
     if (!q->begun && quoting_refuses(&q->form, q->text.data, q->text.len)) begin_answer(a, NULL);
     else if (!q->begun && quoting_closed(&q->form, q->text.data, q->text.len, false, &at)) begin_answer(a, &at);
     if (!q->begun) return true;
@@ -77,6 +79,7 @@ static cj_err write_quoted(asker *a, const int32_t *ids, int64_t count, int64_t 
                                   .on_progress = ask_progress, .arg = a};
     cj_err e = session_set_adapter(a->close, a->opt->adapter, held, d);
     if (!e) e = ask_generate(a, ids, count, &how, NULL, step, d);
+    if (!e && q.full) e = diag_nomem(d, q.text.len);
     if (!e) e = take_answer(a, d);
     buf_deinit(&q.text);
     mem_free(pieces);
@@ -106,37 +109,14 @@ cj_err ask_quote_whole(asker *a, const int32_t *held, int64_t n, int64_t pages, 
     return e;
 }
 
-/* The prompt over a portion that leaves room for the answer: fewer passages where the context is small. */
-static cj_err make_prompt(asker *a, ask_range ranges[ASK_REREAD_MAX], int *n, int *passages, cj_diag *d)
-{
-    const int64_t context = session_context(a->close), room = context - ask_answer_room(a, context);
-    buf text;
-    cj_err e = CJ_OK;
-    buf_init(&text, 1 << 20);
-    for (ask_portion p = ASK_CONTEXT; !e && p < ASK_PORTIONS; p++) {
-        *n = ask_ranges(a, p, ranges);
-        *passages = ask_reread(a, p);
-        e = ask_gather(a, ranges, *n, &text, d);
-        if (e) break;
-        prompt_deinit(&a->prompt);
-        e = prompt_qa(&a->prompt, a->writer, text.data, text.len, a->question, d);
-        if ((int64_t)a->prompt.tokens.count <= room) break;
-    }
-    buf_deinit(&text);
-    const int64_t count = (int64_t)a->prompt.tokens.count;
-    if (!e && count > room) e = diag_fail(d, CJ_E_LIMIT, MSG_ASK_NO_ROOM, "%lld" ARG "%lld" ARG "%lld", (long long)count, (long long)room, (long long)(count - room));
-    return e;
-}
-
 cj_err ask_quote_found(asker *a, cj_diag *d)
 {
-    ask_range ranges[ASK_REREAD_MAX];
-    int n, passages;
+    ask_reading r;
     if (!a->n_found) { /* nothing bears on the question */
         ask_take_evidence(a, NULL);
         return CJ_OK;
     }
-    TRY(make_prompt(a, ranges, &n, &passages, d));
-    const ask_step step = {.kind = ASK_STEP_REREAD, .source = -1, .passages = passages};
-    return write_quoted(a, a->prompt.tokens.ids, (int64_t)a->prompt.tokens.count, a->prompt.text_end, ranges, n, step, d);
+    TRY(ask_make_short_prompt(a, ASK_CONTEXT, prompt_qa, &r, d));
+    const ask_step step = {.kind = ASK_STEP_REREAD, .source = -1, .passages = r.passages};
+    return write_quoted(a, a->prompt.tokens.ids, (int64_t)a->prompt.tokens.count, a->prompt.text_end, r.ranges, r.n, step, d);
 }

@@ -76,6 +76,14 @@ CJ_NODISCARD cj_err ask_gather(const asker *a, const ask_range *ranges, int n, b
 /* How many passages these are of. */
 static inline int ask_reread(const asker *a, ask_portion portion) { return (int)i64_min(a->n_found, portion == ASK_BEST ? 1 : ASK_REREAD_MAX); }
 
+/* What is read again. */
+typedef struct ask_reading {
+    ask_range ranges[ASK_REREAD_MAX];
+    int n, passages;
+} ask_reading;
+/* The prompt over it: the first portion from `first` on that leaves room for the answer. */
+CJ_NODISCARD cj_err ask_make_short_prompt(asker *a, ask_portion first, prompt_maker *make, ask_reading *r, cj_diag *d);
+
 /* So many tokens an answer may have, its quote included. */
 int64_t ask_answer_tokens(const asker *a);
 /* So many tokens of `room` must be left for the answer: those it may have, as far as they leave room for a question. */
