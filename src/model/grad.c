@@ -114,8 +114,8 @@ static bool alloc_shared(grad_job *job, const widths *w)
         {&job->dx, job->max_rows, m->hidden}, {&job->norm, job->max_rows, m->hidden}, {&job->dnorm, job->max_rows, m->hidden},
         {&job->dq, job->max_rows, w->q}, {&job->dk, job->max_rows, w->k}, {&job->dv, job->max_rows, w->v}, {&job->dmixed, job->max_rows, w->mixed},
         {&job->dgate, job->max_rows, w->wide}, {&job->dup, job->max_rows, w->wide}, {&job->wide, job->max_rows, w->wide},
-        {&job->dlow, job->max_rows, rank}, {&job->ones, job->max_rows, 1}, {&job->logits, head, m->vocab},
-        {&job->capped, m->logit_softcap > 0 ? head : 0, m->vocab}, {&job->head_in, head, m->hidden}, {&job->head_norm, head, m->hidden},
+        {&job->dlow, job->max_rows, rank}, {&job->ones, job->max_rows, 1}, {&job->logits, head, job->head.w.rows},
+        {&job->capped, m->logit_softcap > 0 ? head : 0, job->head.w.rows}, {&job->head_in, head, m->hidden}, {&job->head_norm, head, m->hidden},
         {&job->dhead, head, m->hidden},
     };
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
@@ -144,12 +144,12 @@ cj_err grad_open(grad_job **out, const trainee *t, const grad_options *o, cj_dia
     job->spec = t->spec;
     job->ctx = t->ctx;
     job->max_rows = i64_max(1, i64_min(o->max_rows, MODEL_ROWS_MAX));
-    const int64_t fit = HEAD_BYTES / (job->spec->vocab * (int64_t)sizeof(float));
-    job->head_rows = i64_min(job->max_rows, i64_max(HEAD_ROWS_MIN, i64_min(HEAD_ROWS_MAX, fit)));
     const widths w = widths_of(job->spec);
     const int64_t cols = i64_max(job->spec->hidden, i64_max(w.mixed, w.wide));
-    cj_err e = CJ_OK;
-    if (!alloc_lists(job) || !alloc_shared(job, &w) || !alloc_acts(job, o->keep_bytes)) e = diag_nomem(d, job->bytes);
+    cj_err e = grad_head_open(job, o, d);
+    const int64_t fit = HEAD_BYTES / (job->head.w.rows * (int64_t)sizeof(float));
+    job->head_rows = i64_min(job->max_rows, i64_max(HEAD_ROWS_MIN, i64_min(HEAD_ROWS_MAX, fit)));
+    if (!e && (!alloc_lists(job) || !alloc_shared(job, &w) || !alloc_acts(job, o->keep_bytes))) e = diag_nomem(d, job->bytes);
     if (!e) e = kernel_reserve(job->ctx, &(kernel_limits){.rows = job->max_rows, .cols = cols, .heads = w.heads, .dk = w.dk, .dv = w.dv, .train_rows = job->max_rows}, d);
     if (e) {
         grad_close(&job);
@@ -175,6 +175,7 @@ void grad_close(grad_job **pjob)
         kernel_free(job->ctx, job->near[i]);
         kernel_free(job->ctx, job->far[i]);
     }
+    grad_head_close(job);
     void *lists[] = {job->ids, job->targets, job->idx, job->weights, job->losses, job->positions, job->seqs, job->x, job->acts, job->blocks};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) mem_free(lists[i]);
     mem_free(job);
@@ -187,7 +188,7 @@ size_t grad_bytes(const grad_job *job) { return job->bytes; }
 
 static cj_err check_token(const grad_job *job, int32_t id, cj_diag *d)
 {
-    if (id < job->spec->vocab) return CJ_OK;
+    if (id >= 0 && id < job->spec->vocab) return CJ_OK;
     return diag_fail(d, CJ_E_INPUT, MSG_TOKEN_RANGE, "%d" ARG "%lld", id, (long long)job->spec->vocab);
 }
 
@@ -197,13 +198,12 @@ static cj_err take_seq(grad_job *job, const grad_seq *q, attn_seq *to, cj_diag *
     const int64_t pos = q->prefix ? kv_count(q->prefix) : 0;
     *to = (attn_seq){.row = job->rows, .count = q->count, .pos = pos};
     for (int64_t i = 0; i < q->count; i++, job->rows++) {
-        TRY(check_token(job, q->ids[i] < 0 ? INT32_MAX : q->ids[i], d));
-        TRY(check_token(job, q->targets[i], d));
+        TRY(check_token(job, q->ids[i], d));
+        TRY(grad_head_column(job, q->targets[i], &job->targets[job->scored], d));
         job->ids[job->rows] = q->ids[i];
         job->positions[job->rows] = pos + i;
         if (q->targets[i] < 0) continue;
         job->idx[job->scored] = (int32_t)job->rows;
-        job->targets[job->scored] = q->targets[i];
         job->weights[job->scored] = q->weights ? q->weights[i] : 1;
         job->weight += (double)job->weights[job->scored++];
     }

@@ -8,6 +8,9 @@
  * their input, which is always kept (Chen et al. 2016). Both ways give the same bits. Logits exist for a few scored rows at a time.
  * Gradients are of the plain sum, over scored rows, of weight * -log p(target), and are added to what the trainee holds: a step of several batches
  * is divided by their weights afterwards (op_adamw's grad_scale).
+ *
+ * The loss may be taken over a part of the vocabulary, as if the other tokens were not there: where answers can only be made of tokens that occur in
+ * the data, the logits of a big vocabulary's others would cost more than the whole model.
  */
 #ifndef MODEL_GRAD_H
 #define MODEL_GRAD_H
@@ -41,6 +44,8 @@ typedef struct grad_result {
 typedef struct grad_options {
     int64_t max_rows;  /* of a batch */
     size_t keep_bytes; /* for what layers compute; 0: only what one of them needs */
+    const int32_t *vocabulary; /* [n_vocabulary] tokens, rising, that the loss is taken over; not where the head is trained. NULL: all */
+    int64_t n_vocabulary;
 } grad_options;
 
 typedef struct grad_job grad_job;

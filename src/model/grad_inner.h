@@ -50,7 +50,10 @@ struct grad_job {
     float *dgate, *dup, *wide;   /* [max_rows][width] */
     float *dlow;                 /* [max_rows][rank] */
     float *ones;                 /* [max_rows] */
-    float *logits, *capped;      /* [head_rows][vocab]; capped only with a softcap */
+    model_linear head;           /* the model's, or the rows of it that the loss is taken over */
+    void *head_data;             /* of head, where it is no longer the model's; NULL else */
+    int32_t *column;             /* [vocab] which row of head a token has, -1: none; NULL: its own */
+    float *logits, *capped;      /* [head_rows][head.w.rows]; capped only with a softcap */
     float *head_in, *head_norm, *dhead; /* [head_rows][hidden] */
 };
 
@@ -69,6 +72,11 @@ CJ_NODISCARD cj_err grad_layer(grad_job *job, int layer, bool again, cj_diag *d)
 /* From dx after the layer to dx before it, unless nothing there is trained. */
 CJ_NODISCARD cj_err grad_layer_back(grad_job *job, int layer, cj_diag *d);
 
+/* Sets up what the loss is taken over. */
+CJ_NODISCARD cj_err grad_head_open(grad_job *job, const grad_options *o, cj_diag *d);
+void grad_head_close(grad_job *job);
+/* The row of the head that stands for a target; < 0 as it is. */
+CJ_NODISCARD cj_err grad_head_column(const grad_job *job, int32_t target, int32_t *column, cj_diag *d);
 /* Logits, losses, and their way back as far as dx, of `rows` scored rows from `first` on. */
 void grad_head(grad_job *job, int64_t first, int64_t rows);
 

@@ -339,6 +339,88 @@ static void keeping_changes_nothing(void **state)
     }
 }
 
+/* ---- a part of the vocabulary ---- */
+
+/* Every third token, and all targets. Returns how many. */
+static int64_t part_of(const world *w, int32_t *part)
+{
+    const int64_t vocab = model_spec_of(w->m)->vocab;
+    int64_t n = 0;
+    for (int32_t id = 0; id < vocab; id++) {
+        bool in = id % 3 == 1;
+        for (int i = 0; i < ROWS; i++) in |= w->targets[i] == id;
+        if (in) part[n++] = id;
+    }
+    return n;
+}
+
+static void open_part(world *w, const int32_t *part, int64_t n)
+{
+    cj_diag d = {0};
+    ok(grad_open(&w->job, w->t, &(grad_options){.max_rows = ROWS, .vocabulary = part, .n_vocabulary = n}, &d), &d);
+}
+
+static void the_loss_over_a_part_of_the_vocabulary(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"gemma3", "llama-biases"}; /* a tied head, and one of its own */
+    for (size_t k = 0; k < sizeof names / sizeof *names; k++) {
+        world w;
+        cj_diag d = {0};
+        low_rank *low = NULL;
+        open_model(&w, golden(names[k]));
+        open_adapter(&w, 0, 0);
+        const int64_t vocab = model_spec_of(w.m)->vocab;
+        int32_t *part = mem_array((size_t)vocab, sizeof *part);
+        float *logits = mem_array((size_t)(ROWS * vocab), sizeof *logits), of_part[4096];
+        const int64_t n = part_of(&w, part);
+        assert_true(n < vocab && n <= 4096);
+        open_part(&w, part, n);
+        run(&w, true);
+        ok(low_rank_open(&low, w.ctx, w.t->adapter, &d), &d);
+        for (int s = 0, at = 0; s < SEQS; at += (int)counts[s++]) {
+            kv_cache *kv = NULL;
+            ok(model_kv_open(w.m, KV_F32, &kv, &d), &d);
+            read_on(&w, kv, w.seqs[s].ids, counts[s], low, logits);
+            for (int i = 0; i < counts[s]; i++) {
+                int32_t target = -1;
+                for (int64_t c = 0; c < n; c++) {
+                    of_part[c] = logits[i * vocab + part[c]];
+                    if (part[c] == w.targets[at + i]) target = (int32_t)c;
+                }
+                const double want = target < 0 ? 0 : nll(of_part, n, target);
+                if (!(fabs((double)w.losses[at + i] - want) < 2e-5)) fail_msg("%s row %d: %.7f, not %.7f", names[k], at + i, (double)w.losses[at + i], want);
+            }
+            kv_close(&kv);
+        }
+        check_gradients(&w, names[k]);
+        low_rank_close(&low);
+        mem_free(logits);
+        mem_free(part);
+        close_model(&w);
+    }
+}
+
+static void a_part_that_cannot_be_is_refused(void **state)
+{
+    (void)state;
+    world w;
+    cj_diag d = {0};
+    open_model(&w, golden("llama"));
+    open_adapter(&w, 0, 0);
+    const int32_t vocab = (int32_t)model_spec_of(w.m)->vocab, twice[] = {1, 1}, beyond[] = {1, vocab}, little[] = {0};
+    assert_int_equal(grad_open(&w.job, w.t, &(grad_options){.max_rows = ROWS, .vocabulary = twice, .n_vocabulary = 2}, &d), CJ_E_INPUT);
+    assert_int_equal(grad_open(&w.job, w.t, &(grad_options){.max_rows = ROWS, .vocabulary = beyond, .n_vocabulary = 2}, &d), CJ_E_INPUT);
+    open_part(&w, little, 1);
+    w.targets[0] = 1; /* what is to be predicted must be among them */
+    assert_int_equal(grad_begin(w.job, &(grad_batch){.seqs = w.seqs, .n_seqs = SEQS}, &d), CJ_E_INTERNAL);
+    grad_close(&w.job);
+    trainee_close(&w.t);
+    open_whole(&w);
+    assert_int_equal(grad_open(&w.job, w.t, &(grad_options){.max_rows = ROWS, .vocabulary = little, .n_vocabulary = 1}, &d), CJ_E_INTERNAL);
+    close_model(&w);
+}
+
 /* ---- what is refused, and what fails ---- */
 
 static void batches_are_checked(void **state)
@@ -439,7 +521,8 @@ static void memory_may_fail_anywhere(void **state)
             mem_fail_after(n);
             cj_err e = whole ? trainee_open_whole(&w.t, w.m, &(trainee_whole_options){0}, &d)
                              : trainee_open_adapter(&w.t, w.m, &(trainee_adapter_options){.rank = 2, .alpha = 2}, &d);
-            if (!e) e = grad_open(&w.job, w.t, &(grad_options){.max_rows = ROWS, .keep_bytes = 100000}, &d);
+            const int32_t part[] = {0, 7};
+            if (!e) e = grad_open(&w.job, w.t, &(grad_options){.max_rows = ROWS, .keep_bytes = 100000, .vocabulary = whole ? NULL : part, .n_vocabulary = 2}, &d);
             mem_fail_after(-1);
             assert_true(!e || e == CJ_E_NOMEM);
             went = !e;
@@ -454,6 +537,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_loss_is_that_of_inference), cmocka_unit_test(a_whole_model), cmocka_unit_test(caps_on_scores_and_logits),
         cmocka_unit_test(an_adapter), cmocka_unit_test(an_adapter_on_a_quantised_model), cmocka_unit_test(keeping_changes_nothing),
+        cmocka_unit_test(the_loss_over_a_part_of_the_vocabulary), cmocka_unit_test(a_part_that_cannot_be_is_refused),
         cmocka_unit_test(batches_are_checked), cmocka_unit_test(models_that_cannot_be_trained_are_told), cmocka_unit_test(fresh_weights_are_drawn), cmocka_unit_test(a_trained_model_is_written),
         cmocka_unit_test(memory_may_fail_anywhere),
     };
