@@ -12,7 +12,7 @@ import subprocess
 import sys
 
 RANKS = {"base": 0, "parallel": 1, "quant": 1, "kernel": 2, "format": 3, "token": 3, "context": 3, "model": 4, "document": 4,
-         "hub": 4, "shelf": 4, "data": 4, "engine": 5, "train": 5, "reader": 6, "eval": 6, "safety": 6, "server": 7, "api": 7, "app": 8}
+         "hub": 4, "shelf": 4, "data": 4, "engine": 5, "train": 5, "reader": 6, "eval": 6, "safety": 6, "tune": 7, "server": 7, "api": 7, "app": 8}
 FUNCTION_MAX, FILE_MAX, HEADER_MAX = 120, 1000, 250
 FAMILIES = ("gemma llama qwen mistral mixtral deepseek chatglm kimi minicpm minimax smollm internlm baichuan hunyuan ernie "
             "bailing moonlight granite falcon mamba olmo starcoder").split()

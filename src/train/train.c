@@ -76,7 +76,7 @@ static uint64_t settings_of(const trainer *r)
     const schedule *s = &o->schedule;
     const double reals[] = {a->beta1, a->beta2, a->eps, a->decay, a->clip, a->spike, s->peak, s->least};
     const int64_t wholes[] = {s->kind, s->warmup, s->steps, s->fall, o->accumulate, o->held_out ? o->check_every : 0, o->held_out ? o->patience : 0};
-    const uint64_t sums[] = {hash_xxh3(reals, sizeof reals), hash_xxh3(wholes, sizeof wholes)};
+    const uint64_t sums[] = {hash_xxh3(reals, sizeof reals), hash_xxh3(wholes, sizeof wholes), o->settings};
     return hash_xxh3(sums, sizeof sums);
 }
 

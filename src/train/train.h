@@ -29,6 +29,7 @@ typedef struct train_options {
     int64_t patience;     /* the run ends after so many checks without a better one; 0: never */
     const char *checkpoint; /* path; NULL: none */
     int64_t save_every;   /* steps; 0: only when asked and at the end */
+    uint64_t settings;    /* stands for what else decides what a step does: a checkpoint of other settings is refused */
     double ceiling;       /* operations a second that the machine can do at most; 0: not known */
 } train_options;
 

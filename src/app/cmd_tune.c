@@ -1,0 +1,219 @@
+/* juan tune: a model learns from rows, or from documents. */
+#include <stdio.h>
+#include <string.h>
+
+#include "app/commands.h"
+#include "app/tune_data.h"
+#include "app/tune_view.h"
+#include "base/file.h"
+#include "reader/adapters.h"
+
+typedef struct tuner {
+    cli *c;
+    cli_list data;
+    const char *out_given, *kind, *matrices, *schedule, *vocabulary;
+    int64_t rank, first_layer;
+    double held; /* percent; < 0: the usual */
+    bool whole;
+    tune_options opt;
+    char *out, *name;
+    engine *e;
+    training_rows rows;
+} tuner;
+
+/* ---- options ---- */
+
+static bool choose(const char *text, const char *const *names, int n, int *out)
+{
+    for (int i = 0; i < n; i++)
+        if (!strcmp(text, names[i])) {
+            *out = i;
+            return true;
+        }
+    return false;
+}
+
+static bool read_matrices(const char *text, unsigned *out)
+{
+    char part[32];
+    while (*text) {
+        if (!cli_next_part(&text, part, sizeof part)) return false;
+        adapter_target t = 0;
+        while (t < ADAPTER_TARGETS && strcmp(strchr(adapter_target_name(t), '_') + 1, part)) t++;
+        if (t == ADAPTER_TARGETS) return false;
+        *out |= 1u << t;
+    }
+    return *out != 0;
+}
+
+/* The name of an option whose value makes no sense, or NULL. */
+static const char *understand(tuner *t)
+{
+    static const char *const kinds[] = {"auto", "activated", "ordinary"}, *const schedules[] = {"cosine", "wsd"}, *const vocabularies[] = {"data", "all"};
+    tune_options *o = &t->opt;
+    int kind = 0, falls = 0, words = 0;
+    if (t->kind && !choose(t->kind, kinds, 3, &kind)) return "--kind";
+    if (t->schedule && !choose(t->schedule, schedules, 2, &falls)) return "--schedule";
+    if (t->vocabulary && !choose(t->vocabulary, vocabularies, 2, &words)) return "--vocabulary";
+    if (t->matrices && !read_matrices(t->matrices, &o->targets)) return "--matrices";
+    if (t->rank < 1 || t->rank > ADAPTER_RANK_MAX) return "--rank";
+    if (t->first_layer < 0 || t->first_layer > INT16_MAX) return "--first-layer";
+    if (o->alpha < 0) return "--alpha";
+    if (o->rate < 0 || o->rate > 1) return "--rate";
+    if (!(o->epochs > 0 && o->epochs <= 1e6)) return "--epochs";
+    if (o->steps < 0 || o->steps > INT32_MAX) return "--steps";
+    if (o->batch < 16 || o->batch > MODEL_ROWS_MAX) return "--batch";
+    if (o->accumulate < 1 || o->accumulate > 1 << 16) return "--accumulate";
+    if (o->sample_tokens < 16 || o->sample_tokens > MODEL_ROWS_MAX) return "--length";
+    if (t->held > 50) return "--held-out";
+    if (o->check_every < 0) return "--check-every";
+    if (o->patience < 0) return "--patience";
+    if (o->save_every < 0) return "--save-every";
+    o->kind = t->whole ? TUNE_WHOLE : (tune_kind)kind;
+    o->schedule = (schedule_kind)falls;
+    o->all_vocabulary = words;
+    o->rank = (int)t->rank;
+    o->first_layer = (int)t->first_layer;
+    o->held = t->held < 0 ? -1 : t->held / 100;
+    o->seed = t->c->seed < 0 ? 1 : (uint64_t)t->c->seed;
+    o->memory = t->c->ram;
+    return NULL;
+}
+
+/* ---- where it goes ---- */
+
+static bool ends_in_gguf(const char *s) { return strlen(s) > 5 && !strcmp(s + strlen(s) - 5, ".gguf"); }
+
+/* The last part of a path without its ending. */
+static char *stem_of(const char *path)
+{
+    size_t n = strlen(path);
+    while (n > 1 && path[n - 1] == '/') n--;
+    size_t from = n, end = n;
+    while (from && path[from - 1] != '/') from--;
+    for (size_t i = from + 1; i < n; i++)
+        if (path[i] == '.') end = i;
+    return mem_strndup(path + from, end - from);
+}
+
+/* A name is an adapter of the user's own; a file is a file. */
+static cj_err choose_out(tuner *t, cj_diag *d)
+{
+    const char *given = t->out_given;
+    if (t->whole && !given) return diag_fail(d, CJ_E_USAGE, MSG_TUNE_WHOLE_OUT, "%s", "--out");
+    t->name = stem_of(given ? given : t->data.item[0]);
+    if (!t->name) return diag_nomem(d, 64);
+    if (given && (strchr(given, '/') || ends_in_gguf(given))) {
+        t->out = mem_strdup(given);
+        return t->out ? CJ_OK : diag_nomem(d, strlen(given));
+    }
+    char *folder = adapters_folder();
+    char file[512];
+    snprintf(file, sizeof file, "%s.gguf", given ? given : t->name);
+    t->out = folder ? file_join(folder, file) : NULL;
+    cj_err e = t->out ? file_make_dirs(folder, d) : diag_nomem(d, sizeof file);
+    mem_free(folder);
+    return e;
+}
+
+/* ---- the run ---- */
+
+static void show_json(const tuner *t, const tuning *run)
+{
+    const train_state *s = tune_state_of(run);
+    const tune_plan *p = tune_plan_of(run);
+    json_object *o = json_object_new_object();
+    json_object_object_add(o, "path", json_object_new_string(t->out));
+    json_object_object_add(o, "steps", json_object_new_int64(s->step));
+    json_object_object_add(o, "rows", json_object_new_int64(p->rows));
+    json_object_object_add(o, "tokens", json_object_new_int64(s->rows));
+    json_object_object_add(o, "seconds", cli_json_number(s->seconds));
+    json_object_object_add(o, "held_out_loss", s->best_step ? cli_json_number(s->best_loss) : NULL);
+    json_object_object_add(o, "best_step", json_object_new_int64(s->best_step));
+    cli_json(o);
+}
+
+static cj_err run(tuner *t, cj_diag *d)
+{
+    tuning *run = NULL;
+    tune_view view;
+    kernel_ceilings ceilings = {0};
+    TRY(kernel_ceilings_measure(engine_kernel(t->e), &ceilings, d));
+    t->opt.ceiling = 1e9 * ceilings.f32_gflops;
+    TRY(tune_open(&run, t->e, &t->rows, &t->opt, d));
+    tune_view_plan(t->c, tune_plan_of(run), t->out);
+    tune_view_begin(&view, t->c, tune_state_of(run));
+    const train_watch watch = {&view, tune_view_go_on, tune_view_report};
+    cj_err e = tune_run(run, &watch, d);
+    tune_view_end(&view);
+    if (e == CJ_E_CANCELLED) cli_say(t->c, MSG_TUNE_STOPPED, "%lld", (long long)tune_state_of(run)->step);
+    if (!e) e = tune_write(run, d);
+    if (!e && t->c->json) show_json(t, run);
+    else if (!e) cli_print(t->c, t->whole ? MSG_TUNE_DONE_WHOLE : MSG_TUNE_DONE, "%s" ARG "%s", t->out, t->name);
+    tune_close(&run);
+    return e;
+}
+
+static int tune(tuner *t)
+{
+    cj_diag d = {0};
+    engine_options how = {0};
+    int code = cli_engine_options(t->c, &how);
+    if (code) return code;
+    if (t->c->kv) t->opt.kv = how.kv;
+    cli_catch_interrupt();
+    rows_init(&t->rows);
+    cj_err e = choose_out(t, &d);
+    if (!e) e = tune_data_open(&t->rows, t->c, &t->data, t->opt.seed, &d);
+    code = e ? cli_fail(t->c, &d) : cli_engine_open(t->c, t->c->argv[0], &how, &t->e);
+    if (!code) {
+        t->opt.out = t->out;
+        t->opt.name = t->name;
+        e = run(t, &d);
+        code = e ? cli_fail(t->c, &d) : EXIT_DONE;
+    }
+    engine_close(&t->e);
+    rows_deinit(&t->rows);
+    mem_free(t->out);
+    mem_free(t->name);
+    return code;
+}
+
+int cmd_tune(cli *c)
+{
+    tuner t = {.c = c, .opt = tune_usual(), .held = -1};
+    tune_options *o = &t.opt;
+    t.rank = o->rank;
+    const cli_option options[] = {
+        {"data", 'd', CLI_LIST, &t.data, "FILE", MSG_OPT_TUNE_DATA},
+        {"out", 'o', CLI_TEXT, &t.out_given, "NAME", MSG_OPT_TUNE_OUT},
+        {"kind", 0, CLI_TEXT, &t.kind, "KIND", MSG_OPT_TUNE_KIND},
+        {"rank", 0, CLI_INT, &t.rank, "N", MSG_OPT_TUNE_RANK},
+        {"alpha", 0, CLI_FLOAT, &o->alpha, "A", MSG_OPT_TUNE_ALPHA},
+        {"matrices", 0, CLI_TEXT, &t.matrices, "LIST", MSG_OPT_TUNE_MATRICES},
+        {"first-layer", 0, CLI_INT, &t.first_layer, "N", MSG_OPT_TUNE_FIRST_LAYER},
+        {"full", 0, CLI_FLAG, &t.whole, NULL, MSG_OPT_TUNE_FULL},
+        {"rate", 0, CLI_FLOAT, &o->rate, "R", MSG_OPT_TUNE_RATE},
+        {"schedule", 0, CLI_TEXT, &t.schedule, "NAME", MSG_OPT_TUNE_SCHEDULE},
+        {"epochs", 'e', CLI_FLOAT, &o->epochs, "TIMES", MSG_OPT_TUNE_EPOCHS},
+        {"steps", 0, CLI_COUNT, &o->steps, "N", MSG_OPT_TUNE_STEPS},
+        {"batch", 'b', CLI_INT, &o->batch, "TOKENS", MSG_OPT_TUNE_BATCH},
+        {"accumulate", 0, CLI_INT, &o->accumulate, "N", MSG_OPT_TUNE_ACCUMULATE},
+        {"length", 'l', CLI_INT, &o->sample_tokens, "TOKENS", MSG_OPT_TUNE_LENGTH},
+        {"held-out", 0, CLI_FLOAT, &t.held, "P", MSG_OPT_TUNE_HELD},
+        {"check-every", 0, CLI_INT, &o->check_every, "STEPS", MSG_OPT_TUNE_CHECK},
+        {"patience", 0, CLI_INT, &o->patience, "N", MSG_OPT_TUNE_PATIENCE},
+        {"save-every", 0, CLI_INT, &o->save_every, "STEPS", MSG_OPT_TUNE_SAVE},
+        {"vocabulary", 0, CLI_TEXT, &t.vocabulary, "WHICH", MSG_OPT_TUNE_VOCABULARY},
+        {"fresh", 0, CLI_FLAG, &o->fresh, NULL, MSG_OPT_TUNE_FRESH},
+    };
+    const cli_help help = {"MODEL --data FILE|FOLDER... [--out NAME]", MSG_CMD_TUNE_ABOUT,
+                           "tune {0} --data papers\ntune {0} --data rows.jsonl --out house --epochs 3\ntune {0} rows.jsonl --rank 8 --rate 3e-4 --json", 1, CLI_LIST_MAX};
+    int code = cli_parse(c, &help, options, sizeof options / sizeof *options);
+    if (code) return code;
+    const char *wrong = understand(&t);
+    if (wrong) return cli_usage(c, MSG_CLI_BAD_VALUE, wrong);
+    for (int i = 1; i < c->argc && t.data.n < CLI_LIST_MAX; i++) t.data.item[t.data.n++] = c->argv[i];
+    if (!t.data.n) return cli_usage(c, MSG_CLI_TOO_FEW, "juan tune MODEL --data FILE|FOLDER...");
+    return tune(&t);
+}

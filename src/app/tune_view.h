@@ -1,0 +1,22 @@
+/* What `juan tune` shows: the plan, how it goes, what came of it. */
+#ifndef APP_TUNE_VIEW_H
+#define APP_TUNE_VIEW_H
+
+#include "app/cli.h"
+#include "tune/tune.h"
+
+typedef struct tune_view {
+    cli_progress progress;
+    const cli *c;
+    train_report last;     /* the last step */
+    double held_out, best; /* losses; 0: not known yet */
+    int64_t best_step;
+} tune_view;
+
+void tune_view_plan(const cli *c, const tune_plan *p, const char *out);
+void tune_view_begin(tune_view *v, const cli *c, const train_state *from);
+bool tune_view_go_on(void *view);                            /* a train_watch's */
+void tune_view_report(void *view, const train_report *r);
+void tune_view_end(tune_view *v);
+
+#endif
