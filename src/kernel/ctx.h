@@ -30,6 +30,10 @@ CJ_NODISCARD cj_err kernel_scratch_reserve(kernel_scratch *s, size_t bytes, cj_d
 size_t op_linear_scratch(const kernel_ctx *ctx, const kernel_limits *l);
 size_t op_attn_scratch(const kernel_ctx *ctx, const kernel_limits *l);
 size_t op_matmul_scratch(const kernel_ctx *ctx, const kernel_limits *l);
+
+struct op_matmul_args;
+/* op_matmul, where it is one for the level's gemm_narrow; else false, and nothing has happened. */
+bool op_matmul_narrow(kernel_ctx *ctx, const struct op_matmul_args *p);
 size_t op_attn_train_scratch(const kernel_ctx *ctx, const kernel_limits *l);
 size_t op_attn_sparse_scratch(const kernel_ctx *ctx, const kernel_limits *l);
 

@@ -80,9 +80,28 @@ typedef struct gemm_turned {
     void (*fast_w)(void *block, const void *exact, int64_t k);
 } gemm_turned;
 
+/* c[m][n] (=, += when add) a . b of which m, n or k is small, without panels: for training. */
+typedef struct gemm_narrow_args {
+    float *c;
+    int64_t ldc;
+    bool add;
+    const float *a;
+    int64_t lda;
+    bool a_t;       /* a is stored as [k][m] */
+    const float *b; /* [k][ldb] */
+    int64_t ldb;
+    int64_t m, n, k;
+} gemm_narrow_args;
+
+typedef struct gemm_narrow {
+    void (*product)(const gemm_narrow_args *p); /* the exact form's sums, to the bit; NULL: there is none */
+    void (*turn)(float *to, int64_t ldt, const float *from, int64_t ldf, int64_t n, int64_t k); /* to[k][ldt] from from[n][ldf] */
+} gemm_narrow;
+
 typedef struct gemm_table {
     gemm_form exact, fast;
     gemm_turned turned;
+    gemm_narrow narrow;
     gemm_few few; /* of fast mode */
 } gemm_table;
 

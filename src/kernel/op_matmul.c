@@ -25,7 +25,7 @@ enum {
     ITEMS = 4,        /* wanted for each thread, for balance */
     SQUARE = 16,      /* what is turned at a time */
     TURNED_MAX = 128, /* rows of a that are turned for one item: whole squares and whole tiles of every form */
-    EXACT_BELOW = 64, /* of any size: laying out for fast mode takes longer than it saves, as in products of low rank */
+    EXACT_BELOW = 64, /* of any size (op_matmul_narrow.c takes most of these): laying out for fast mode takes longer than it saves, as in products of low rank */
 };
 
 /* What a thread owns. */
@@ -289,7 +289,10 @@ static void run_product(kernel_ctx *ctx, const op_matmul_args *p, const kernel_w
     }
 }
 
-void op_matmul(kernel_ctx *ctx, const op_matmul_args *p) { run_product(ctx, p, NULL); }
+void op_matmul(kernel_ctx *ctx, const op_matmul_args *p)
+{
+    if (!op_matmul_narrow(ctx, p)) run_product(ctx, p, NULL);
+}
 
 void op_linear_back(kernel_ctx *ctx, const kernel_weight *w, const float *dy, int64_t ldy, float *dx, int64_t ldx, int64_t rows, bool add)
 {

@@ -32,15 +32,15 @@ static void forget(lessons *l, int64_t p)
     kv_close(&l->passage[p]);
 }
 
-/* Forgets those that were asked for the longest time ago, none of this batch. */
+/* Forgets those that were asked for last, none of this batch: an epoch asks for each once, so their turn comes after that of all others. */
 static void make_room(lessons *l)
 {
     while (l->bytes > l->opt.passage_bytes) {
-        int64_t oldest = -1;
+        int64_t last = -1;
         for (int64_t p = 0; p < l->n_passages; p++)
-            if (l->passage[p] && l->used[p] < l->batches && (oldest < 0 || l->used[p] < l->used[oldest])) oldest = p;
-        if (oldest < 0) return;
-        forget(l, oldest);
+            if (l->passage[p] && l->used[p] < l->batches && (last < 0 || l->used[p] > l->used[last])) last = p;
+        if (last < 0) return;
+        forget(l, last);
     }
 }
 

@@ -159,6 +159,30 @@ static void chunks_add_up(void **state)
     }
 }
 
+/* Narrow operands are read where they lie: the same bits as by way of panels, whoever takes which part. */
+static void narrow_products_are_the_exact_ones(void **state)
+{
+    const subject *s = *state;
+    static const int64_t sizes[][3] = {{50, 16, 300}, {9, 8, 2100}, {65, 33, 130}, {50, 300, 16}, {7, 130, 1}, {16, 300, 270}, {300, 16, 270}, {5, 70, 2100}, {70, 5, 2100}};
+    for (size_t i = 0; i < FORMS * sizeof sizes / sizeof *sizes; i++) {
+        const int64_t *size = sizes[i / FORMS];
+        if ((NARROW || s->emulated) && (i % FORMS + i / FORMS) % 3) continue;
+        product t = product_of(size[0], size[1], size[2], i % FORMS, i), general = product_of(size[0], size[1], size[2], i % FORMS, i);
+        for (int threads = 1; threads < 4; threads += 2) {
+            kernel_ctx *ctx = open_ctx(s, threads);
+            memcpy(t.c, t.before, (size_t)t.size * sizeof *t.c);
+            memcpy(general.c, t.before, (size_t)t.size * sizeof *t.c);
+            op_matmul(ctx, &t.p);
+            ctx->table.gemm.narrow.product = NULL;
+            op_matmul(ctx, &general.p);
+            if (memcmp(t.c, general.c, (size_t)t.size * sizeof *t.c)) fail_msg("%s: size %d, form %d", s->name, (int)(i / FORMS), (int)(i % FORMS));
+            kernel_close(&ctx);
+        }
+        product_end(&t);
+        product_end(&general);
+    }
+}
+
 /* dx of a weight of every type: the product with what the weight stands for. */
 static void check_weights(kernel_ctx *ctx, const char *name, double tolerance)
 {
@@ -578,6 +602,7 @@ int main(int argc, char **argv)
 {
     if (argc > 1 && !strcmp(argv[1], "--bench")) return bench_train(argc > 2 ? argv[2] : NULL, argc > 3 ? atoi(argv[3]) : 0, argc > 4 ? argv[4] : NULL);
     static const level_test each[] = {{"products_are_right", products_are_right}, {"weights_are_right", weights_are_right}, {"chunks_add_up", chunks_add_up},
+                                      {"narrow_products_are_the_exact_ones", narrow_products_are_the_exact_ones},
                                       {"norms_turn_back", norms_turn_back}, {"gates_turn_back", gates_turn_back},
                                       {"softcaps_turn_back", softcaps_turn_back}, {"positions_turn_back", positions_turn_back},
                                       {"rows_are_summed", rows_are_summed}, {"losses_are_right", losses_are_right},
