@@ -8,15 +8,18 @@
 #include "base/file.h"
 #include "reader/adapters.h"
 
+enum { EXAM_USUAL = 40 };
+
 typedef struct tuner {
     cli *c;
     cli_list data;
     const char *out_given, *kind, *matrices, *schedule, *vocabulary;
     int64_t rank, first_layer;
+    int64_t exam; /* held-out questions to answer at the end */
     double held; /* percent; < 0: the usual */
     bool whole;
     tune_options opt;
-    char *out, *name;
+    char *out, *name, title[256];
     engine *e;
     training_rows rows;
 } tuner;
@@ -69,6 +72,7 @@ static const char *understand(tuner *t)
     if (o->check_every < 0) return "--check-every";
     if (o->patience < 0) return "--patience";
     if (o->save_every < 0) return "--save-every";
+    if (t->exam < 0) return "--questions";
     o->kind = t->whole ? TUNE_WHOLE : (tune_kind)kind;
     o->schedule = (schedule_kind)falls;
     o->all_vocabulary = words;
@@ -116,40 +120,103 @@ static cj_err choose_out(tuner *t, cj_diag *d)
     return e;
 }
 
+static tune_picture picture_of(tuner *t)
+{
+    const cli *c = t->c;
+    msg_format(cli_text(c, MSG_TUNE_CURVES), t->name, t->title, sizeof t->title);
+    return (tune_picture){t->title, cli_text(c, MSG_TUNE_CURVES_STEPS), cli_text(c, MSG_TUNE_CURVES_LOSS), cli_text(c, MSG_TUNE_CURVES_TRAINING),
+                          cli_text(c, MSG_TUNE_CURVES_HELD), c->lang == CJ_LANG_ZH};
+}
+
+/* ---- before and after ---- */
+
+typedef struct examined {
+    answer_tally before, after;
+    bool done;
+} examined;
+
+/* What was written is what is examined: an adapter over the model, or a model. */
+static cj_err examine_new(tuner *t, const tuning *run, exam_options *how, answer_tally *out, cj_diag *d)
+{
+    engine_adapter *a = NULL;
+    engine *other = NULL;
+    engine_options same = *engine_options_of(t->e);
+    same.path = t->out;
+    cj_err e = t->whole ? engine_open(&other, &same, d) : engine_adapter_open(&a, t->e, t->out, d);
+    how->adapter = a;
+    if (!e) e = exam_run(run, other ? other : t->e, how, out, d);
+    engine_adapter_close(&a);
+    engine_close(&other);
+    return e;
+}
+
+static cj_err examine(tuner *t, const tuning *run, examined *x, cj_diag *d)
+{
+    cli_progress progress;
+    exam_options how = {.most = t->exam, .on_progress = cli_progress_step, .arg = &progress};
+    if (!exam_questions(run, t->exam)) return CJ_OK;
+    cli_progress_begin(&progress, t->c, MSG_TUNE_EXAMINING);
+    cj_err e = exam_run(run, t->e, &how, &x->before, d);
+    if (!e) e = examine_new(t, run, &how, &x->after, d);
+    cli_progress_end(&progress);
+    x->done = !e;
+    return e;
+}
+
 /* ---- the run ---- */
 
-static void show_json(const tuner *t, const tuning *run)
+static void show_json(const tuner *t, const tuning *run, const examined *x)
 {
     const train_state *s = tune_state_of(run);
     const tune_plan *p = tune_plan_of(run);
     json_object *o = json_object_new_object();
     json_object_object_add(o, "path", json_object_new_string(t->out));
-    json_object_object_add(o, "steps", json_object_new_int64(s->step));
+    json_object_object_add(o, "activated", json_object_new_boolean(p->kind == TUNE_ACTIVATED));
     json_object_object_add(o, "rows", json_object_new_int64(p->rows));
+    json_object_object_add(o, "samples", json_object_new_int64(p->samples));
+    json_object_object_add(o, "held_out", json_object_new_int64(p->held));
+    json_object_object_add(o, "parameters", json_object_new_int64(p->parameters));
+    json_object_object_add(o, "vocabulary", json_object_new_int64(p->vocabulary));
+    json_object_object_add(o, "steps", json_object_new_int64(s->step));
     json_object_object_add(o, "tokens", json_object_new_int64(s->rows));
     json_object_object_add(o, "seconds", cli_json_number(s->seconds));
     json_object_object_add(o, "held_out_loss", s->best_step ? cli_json_number(s->best_loss) : NULL);
     json_object_object_add(o, "best_step", json_object_new_int64(s->best_step));
+    json_object_object_add(o, "before", x->done ? tune_view_exam_json(&x->before) : NULL);
+    json_object_object_add(o, "after", x->done ? tune_view_exam_json(&x->after) : NULL);
     cli_json(o);
+}
+
+static cj_err train(tuner *t, tuning *run, cj_diag *d)
+{
+    tune_view view;
+    const train_watch watch = {&view, tune_view_go_on, tune_view_report};
+    tune_view_plan(t->c, tune_plan_of(run), t->out);
+    tune_view_begin(&view, t->c, tune_state_of(run));
+    cj_err e = tune_run(run, &watch, d);
+    tune_view_end(&view);
+    if (tune_log_trouble(run)) cli_note(t->c, tune_log_trouble(run));
+    if (e == CJ_E_CANCELLED) cli_say(t->c, MSG_TUNE_STOPPED, "%lld", (long long)tune_state_of(run)->step);
+    return e;
 }
 
 static cj_err run(tuner *t, cj_diag *d)
 {
     tuning *run = NULL;
-    tune_view view;
+    examined x = {0};
     kernel_ceilings ceilings = {0};
     TRY(kernel_ceilings_measure(engine_kernel(t->e), &ceilings, d));
     t->opt.ceiling = 1e9 * ceilings.f32_gflops;
+    t->opt.picture = picture_of(t);
     TRY(tune_open(&run, t->e, &t->rows, &t->opt, d));
-    tune_view_plan(t->c, tune_plan_of(run), t->out);
-    tune_view_begin(&view, t->c, tune_state_of(run));
-    const train_watch watch = {&view, tune_view_go_on, tune_view_report};
-    cj_err e = tune_run(run, &watch, d);
-    tune_view_end(&view);
-    if (e == CJ_E_CANCELLED) cli_say(t->c, MSG_TUNE_STOPPED, "%lld", (long long)tune_state_of(run)->step);
+    cj_err e = train(t, run, d);
     if (!e) e = tune_write(run, d);
-    if (!e && t->c->json) show_json(t, run);
-    else if (!e) cli_print(t->c, t->whole ? MSG_TUNE_DONE_WHOLE : MSG_TUNE_DONE, "%s" ARG "%s", t->out, t->name);
+    if (!e) e = examine(t, run, &x, d);
+    if (!e && t->c->json) show_json(t, run, &x);
+    else if (!e) {
+        if (x.done) tune_view_exam(t->c, &x.before, &x.after);
+        cli_print(t->c, t->whole ? MSG_TUNE_DONE_WHOLE : MSG_TUNE_DONE, "%s" ARG "%s", t->out, t->name);
+    }
     tune_close(&run);
     return e;
 }
@@ -161,6 +228,7 @@ static int tune(tuner *t)
     int code = cli_engine_options(t->c, &how);
     if (code) return code;
     if (t->c->kv) t->opt.kv = how.kv;
+    how.kv = t->opt.kv; /* questions at the end are asked as they were learnt */
     cli_catch_interrupt();
     rows_init(&t->rows);
     cj_err e = choose_out(t, &d);
@@ -181,7 +249,7 @@ static int tune(tuner *t)
 
 int cmd_tune(cli *c)
 {
-    tuner t = {.c = c, .opt = tune_usual(), .held = -1};
+    tuner t = {.c = c, .opt = tune_usual(), .exam = EXAM_USUAL, .held = -1};
     tune_options *o = &t.opt;
     t.rank = o->rank;
     const cli_option options[] = {
@@ -203,6 +271,7 @@ int cmd_tune(cli *c)
         {"held-out", 0, CLI_FLOAT, &t.held, "P", MSG_OPT_TUNE_HELD},
         {"check-every", 0, CLI_INT, &o->check_every, "STEPS", MSG_OPT_TUNE_CHECK},
         {"patience", 0, CLI_INT, &o->patience, "N", MSG_OPT_TUNE_PATIENCE},
+        {"questions", 0, CLI_INT, &t.exam, "N", MSG_OPT_TUNE_EXAM},
         {"save-every", 0, CLI_INT, &o->save_every, "STEPS", MSG_OPT_TUNE_SAVE},
         {"vocabulary", 0, CLI_TEXT, &t.vocabulary, "WHICH", MSG_OPT_TUNE_VOCABULARY},
         {"fresh", 0, CLI_FLAG, &o->fresh, NULL, MSG_OPT_TUNE_FRESH},

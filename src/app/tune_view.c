@@ -1,6 +1,7 @@
 /* See tune_view.h. */
 #include "app/tune_view.h"
 
+#include <math.h>
 #include <stdio.h>
 
 #include "app/term.h"
@@ -12,11 +13,11 @@ static const char *kind_text(const cli *c, tune_kind k)
 
 void tune_view_plan(const cli *c, const tune_plan *p, const char *out)
 {
-    char a[TERM_TEXT], b[TERM_TEXT], e[TERM_TEXT];
+    char a[TERM_TEXT], b[TERM_TEXT], e[TERM_TEXT], f[TERM_TEXT];
     cli_say(c, MSG_TUNE_PLAN_DATA, "%s" ARG "%s" ARG "%s", term_count(a, p->samples), term_count(b, p->held), term_count(e, p->tokens));
     if (p->too_long || p->no_template) cli_say(c, MSG_TUNE_LEFT_OUT, "%lld" ARG "%lld", (long long)p->too_long, (long long)p->no_template);
-    cli_say(c, MSG_TUNE_PLAN, "%s" ARG "%s" ARG "%s" ARG "%s" ARG "%s", kind_text(c, p->kind), term_count(a, p->parameters), term_count(b, p->steps),
-            term_bytes(e, p->bytes), out);
+    cli_say(c, MSG_TUNE_PLAN, "%s" ARG "%s" ARG "%s" ARG "%s" ARG "%s" ARG "%s", kind_text(c, p->kind), term_count(a, p->parameters), term_count(b, p->steps),
+            term_bytes(e, p->bytes), term_seconds(f, p->seconds), out);
     if (p->resumed) cli_say(c, MSG_TUNE_RESUMED, "%s" ARG "%s", term_count(a, p->resumed), term_count(b, p->steps));
 }
 
@@ -63,3 +64,54 @@ void tune_view_report(void *view, const train_report *r)
 }
 
 void tune_view_end(tune_view *v) { cli_progress_end(&v->progress); }
+
+/* ---- before and after ---- */
+
+enum { NAME_COLUMNS = 30, FIGURE_COLUMNS = 12 };
+
+/* A share; NaN where there is nothing to share. */
+static double share(double part, int64_t all) { return all ? part / (double)all : NAN; }
+
+static const char *figure(char out[TERM_TEXT], double v)
+{
+    snprintf(out, TERM_TEXT, "%.0f%%", 100 * v);
+    return isnan(v) ? "-" : out;
+}
+
+static void print_row(const cli *c, msg_id name, double before, double after)
+{
+    char text[TERM_TEXT];
+    if (isnan(before) && isnan(after)) return;
+    term_pad(stdout, cli_text(c, name), NAME_COLUMNS);
+    term_pad(stdout, figure(text, before), FIGURE_COLUMNS);
+    puts(figure(text, after));
+}
+
+void tune_view_exam(const cli *c, const answer_tally *b, const answer_tally *a)
+{
+    cli_print(c, MSG_TUNE_EXAM_HEAD, "%lld", (long long)(a->answerable + a->unanswerable));
+    term_pad(stdout, "", NAME_COLUMNS);
+    term_pad(stdout, cli_text(c, MSG_TUNE_EXAM_BEFORE), FIGURE_COLUMNS);
+    puts(cli_text(c, MSG_TUNE_EXAM_AFTER));
+    print_row(c, MSG_TUNE_EXAM_EXACT, share(b->exact, b->answerable), share(a->exact, a->answerable));
+    print_row(c, MSG_TUNE_EXAM_F1, share(b->f1, b->answerable), share(a->f1, a->answerable));
+    if (a->quoted || b->quoted) print_row(c, MSG_TUNE_EXAM_HOLDS, share((double)b->quote_holds, b->answerable), share((double)a->quote_holds, a->answerable));
+    print_row(c, MSG_TUNE_EXAM_VERBATIM, share((double)b->verbatim, b->quoted), share((double)a->verbatim, a->quoted));
+    print_row(c, MSG_TUNE_EXAM_REFUSED, share((double)b->refused, b->unanswerable), share((double)a->refused, a->unanswerable));
+    if (a->unanswerable) print_row(c, MSG_TUNE_EXAM_WRONGLY, share((double)b->refused_wrongly, b->answerable), share((double)a->refused_wrongly, a->answerable));
+}
+
+json_object *tune_view_exam_json(const answer_tally *t)
+{
+    json_object *o = json_object_new_object();
+    json_object_object_add(o, "answerable", json_object_new_int64(t->answerable));
+    json_object_object_add(o, "unanswerable", json_object_new_int64(t->unanswerable));
+    json_object_object_add(o, "exact", cli_json_number(share(t->exact, t->answerable)));
+    json_object_object_add(o, "f1", cli_json_number(share(t->f1, t->answerable)));
+    json_object_object_add(o, "quoted", json_object_new_int64(t->quoted));
+    json_object_object_add(o, "verbatim", json_object_new_int64(t->verbatim));
+    json_object_object_add(o, "quote_holds_answer", json_object_new_int64(t->quote_holds));
+    json_object_object_add(o, "refused", json_object_new_int64(t->refused));
+    json_object_object_add(o, "refused_wrongly", json_object_new_int64(t->refused_wrongly));
+    return o;
+}

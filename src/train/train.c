@@ -51,6 +51,7 @@ void train_close(trainer **pr)
 }
 
 const train_state *train_state_of(const trainer *r) { return &r->state; }
+size_t train_bytes(const trainer *r) { return grad_bytes(r->job); }
 
 /* A check follows a step as a unit of its own, so that it can be stopped, and done after a resume. */
 static bool check_is_due(const trainer *r)

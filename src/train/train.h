@@ -67,6 +67,8 @@ CJ_NODISCARD cj_err train_step(trainer *t, const train_watch *watch, train_repor
 /* The mean loss of all batches of a source, from its beginning to its end. */
 CJ_NODISCARD cj_err train_measure(trainer *t, const train_source *source, const train_watch *watch, double *loss, cj_diag *d);
 const train_state *train_state_of(const trainer *t);
+/* Bytes of activations. */
+size_t train_bytes(const trainer *t);
 /* Whether the run is at its end, its last check included. */
 bool train_is_done(const trainer *t);
 

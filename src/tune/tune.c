@@ -12,22 +12,12 @@
 #include "data/qa_form.h"
 #include "model/adapter_file.h"
 #include "model/trainee_write.h"
+#include "tune/inner.h"
 
-enum { PREFIX_TOKENS = 1 << 15, FREE_SHARE = 3 /* this part of what is free is for us */, KEEP_MAX = 1 << 30, FEW_TOKENS = 4 };
+enum { PREFIX_TOKENS = 1 << 15, FREE_SHARE = 3 /* this part of what is free is for us */, KEEP_MAX = 1 << 30, FEW_TOKENS = 4, CHECK_LEAST = 10 };
 
-struct tuning {
-    engine *e;
-    const training_rows *rows;
-    tune_options opt;
-    char *checkpoint;
-    tune_plan plan;
-    sample_set set;
-    lessons *lessons, *held;
-    train_source source, held_source;
-    int32_t *vocabulary; /* [plan.vocabulary] that the loss is taken over; NULL: all */
-    trainee *trainee;
-    trainer *trainer;
-};
+#define USUAL_SHARE 0.5 /* of the machine's ceiling that training reaches: for the estimate of time */
+#define PASSES 3        /* a backward pass is about twice a forward one */
 
 tune_options tune_usual(void)
 {
@@ -37,6 +27,7 @@ tune_options tune_usual(void)
 const tune_plan *tune_plan_of(const tuning *t) { return &t->plan; }
 const train_state *tune_state_of(const tuning *t) { return train_state_of(t->trainer); }
 const trainee *tune_trainee_of(const tuning *t) { return t->trainee; }
+const cj_diag *tune_log_trouble(const tuning *t) { return t->log_trouble.code ? &t->log_trouble : NULL; }
 
 /* ---- samples ---- */
 
@@ -139,7 +130,7 @@ static cj_err plan_steps(tuning *t, cj_diag *d)
     TRY(count_batches(t, &batches, d));
     p->steps_per_epoch = (batches + t->opt.accumulate - 1) / t->opt.accumulate;
     p->steps = t->opt.steps ? t->opt.steps : i64_max(1, (int64_t)ceil(t->opt.epochs * (double)batches / (double)t->opt.accumulate));
-    p->check_every = t->opt.check_every ? t->opt.check_every : i64_max(1, i64_min(p->steps_per_epoch, p->steps) / 4);
+    p->check_every = t->opt.check_every ? t->opt.check_every : i64_max(CHECK_LEAST, i64_min(p->steps_per_epoch, p->steps) / 4);
     return CJ_OK;
 }
 
@@ -186,6 +177,37 @@ static cj_err open_trainer(tuning *t, cj_diag *d)
     return train_open(&t->trainer, engine_model(t->e), t->trainee, &t->source, &how, d);
 }
 
+/* Operations of a forward pass over one token: two for each weight of the layers, attention left out. */
+static double operations_of_layers(const tuning *t)
+{
+    const model_spec *spec = model_spec_of(engine_model(t->e));
+    double n = 0;
+    for (int i = 0; i < spec->n_layers; i++)
+        for (adapter_target k = 0; k < ADAPTER_TARGETS; k++) {
+            const kernel_weight *w = adapter_base(spec, i, k);
+            if (w) n += 2.0 * (double)w->rows * (double)w->cols;
+        }
+    return n;
+}
+
+static double seconds_of(const tuning *t)
+{
+    const tune_plan *p = &t->plan;
+    if (t->opt.ceiling <= 0 || !p->samples) return 0;
+    const double learnt = (double)(p->steps - p->resumed) / (double)i64_max(1, p->steps_per_epoch) * (1 - (double)p->held / (double)p->samples);
+    const double head = 2.0 * (double)p->vocabulary * (double)model_spec_of(engine_model(t->e))->hidden;
+    const double each = operations_of_layers(t) * (double)p->tokens + head * (double)p->scored;
+    return (PASSES * each * learnt + operations_of_layers(t) * (double)p->passage_tokens) / (USUAL_SHARE * t->opt.ceiling);
+}
+
+static int64_t bytes_of(const tuning *t)
+{
+    const model *m = engine_model(t->e);
+    const int64_t passages = t->plan.passage_tokens * model_token_bytes(m, t->opt.kv), room = (int64_t)(passage_bytes(t, false) + passage_bytes(t, true));
+    const int64_t blocks = t->held ? 5 : 4; /* weights, gradients, two moments, the best weights */
+    return model_weight_bytes(m) + blocks * t->trainee->size * (int64_t)sizeof(float) + (int64_t)train_bytes(t->trainer) + i64_min(passages, room);
+}
+
 static cj_err resume(tuning *t, cj_diag *d)
 {
     bool found = false;
@@ -205,9 +227,33 @@ static cj_err open_parts(tuning *t, cj_diag *d)
     TRY(plan_steps(t, d));
     TRY(open_trainee(t, d));
     for (int i = 0; i < t->trainee->n_params; i++) t->plan.parameters += t->trainee->params[i].rows * t->trainee->params[i].cols;
-    t->plan.bytes = memory_of(t) + t->trainee->size * (int64_t)sizeof(float) * (t->held ? 5 : 4);
+    if (!t->plan.parameters) return diag_fail(d, CJ_E_USAGE, MSG_TUNE_NOTHING, "%d", model_spec_of(engine_model(t->e))->n_layers);
     TRY(open_trainer(t, d));
-    return resume(t, d);
+    TRY(resume(t, d));
+    t->plan.bytes = bytes_of(t);
+    t->plan.seconds = seconds_of(t);
+    return CJ_OK;
+}
+
+/* The output may be replaced by what this tuning makes of it, and by nothing else. */
+static cj_err check_out(const tuning *t, cj_diag *d)
+{
+    char *out = file_absolute(t->opt.out), *base = file_absolute(model_path(engine_model(t->e)));
+    const bool good = out && base, same = good && !strcmp(out, base);
+    mem_free(out);
+    mem_free(base);
+    if (!good) return diag_nomem(d, strlen(t->opt.out));
+    if (same) return diag_fail(d, CJ_E_USAGE, MSG_TUNE_OUT_IS_MODEL, "%s", t->opt.out);
+    if (!t->opt.fresh && file_exists(t->opt.out) && !file_exists(t->checkpoint)) return diag_fail(d, CJ_E_USAGE, MSG_TUNE_OUT_THERE, "%s", t->opt.out);
+    return CJ_OK;
+}
+
+static char *beside(const char *out, const char *ending)
+{
+    const size_t size = strlen(out) + strlen(ending) + 1;
+    char *path = mem_alloc(size);
+    if (path) snprintf(path, size, "%s%s", out, ending);
+    return path;
 }
 
 cj_err tune_open(tuning **out, engine *e, const training_rows *rows, const tune_options *o, cj_diag *d)
@@ -218,10 +264,11 @@ cj_err tune_open(tuning **out, engine *e, const training_rows *rows, const tune_
     *t = (tuning){.e = e, .rows = rows, .opt = *o, .plan = {.kind = kind_of(rows, o->kind)}};
     if (!(t->opt.alpha > 0)) t->opt.alpha = 2 * o->rank;
     t->opt.accumulate = i64_max(1, o->accumulate);
-    const size_t size = strlen(o->out) + sizeof ".checkpoint";
-    t->checkpoint = mem_alloc(size);
-    if (t->checkpoint) snprintf(t->checkpoint, size, "%s.checkpoint", o->out);
-    cj_err err = t->checkpoint ? open_parts(t, d) : diag_nomem(d, size);
+    t->checkpoint = beside(o->out, ".checkpoint");
+    t->log_path = beside(o->out, ".log.jsonl");
+    t->picture_path = beside(o->out, ".svg");
+    cj_err err = t->checkpoint && t->log_path && t->picture_path ? check_out(t, d) : diag_nomem(d, strlen(o->out));
+    if (!err) err = open_parts(t, d);
     if (err) tune_close(&t);
     *out = t;
     return err;
@@ -231,6 +278,7 @@ void tune_close(tuning **pt)
 {
     tuning *t = *pt;
     if (!t) return;
+    tune_log_close(&t->log);
     train_close(&t->trainer);
     trainee_close(&t->trainee);
     lessons_close(&t->held);
@@ -238,11 +286,42 @@ void tune_close(tuning **pt)
     samples_deinit(&t->set);
     mem_free(t->vocabulary);
     mem_free(t->checkpoint);
+    mem_free(t->log_path);
+    mem_free(t->picture_path);
     mem_free(t);
     *pt = NULL;
 }
 
-cj_err tune_run(tuning *t, const train_watch *watch, cj_diag *d) { return train_run(t->trainer, watch, d); }
+/* ---- the run ---- */
+
+/* What keeps the log from being written must not keep a model from learning. */
+static void give_up_log(tuning *t) { tune_log_close(&t->log); }
+
+static void on_report(void *arg, const train_report *r)
+{
+    tuning *t = arg;
+    if (t->log && tune_log_add(t->log, r, &t->log_trouble)) give_up_log(t);
+    if (t->log && r->checked && tune_log_draw(t->log, &t->opt.picture, t->picture_path, &t->log_trouble)) give_up_log(t);
+    if (t->watch && t->watch->on_report) t->watch->on_report(t->watch->arg, r);
+}
+
+static bool go_on(void *arg)
+{
+    const tuning *t = arg;
+    return !t->watch || !t->watch->go_on || t->watch->go_on(t->watch->arg);
+}
+
+cj_err tune_run(tuning *t, const train_watch *watch, cj_diag *d)
+{
+    const train_state *s = train_state_of(t->trainer);
+    const train_watch ours = {t, go_on, on_report};
+    t->watch = watch;
+    if (!t->log && tune_log_open(&t->log, t->log_path, s->step, s->checked, &t->log_trouble)) give_up_log(t);
+    cj_err e = train_run(t->trainer, &ours, d);
+    if (t->log && tune_log_draw(t->log, &t->opt.picture, t->picture_path, &t->log_trouble)) give_up_log(t);
+    t->watch = NULL;
+    return e;
+}
 
 /* ---- what comes out ---- */
 

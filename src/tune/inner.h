@@ -1,0 +1,25 @@
+/* The inside of a tuning. */
+#ifndef TUNE_INNER_H
+#define TUNE_INNER_H
+
+#include "tune/log.h"
+#include "tune/tune.h"
+
+struct tuning {
+    engine *e;
+    const training_rows *rows;
+    tune_options opt;
+    char *checkpoint, *log_path, *picture_path;
+    tune_plan plan;
+    sample_set set;
+    lessons *lessons, *held;
+    train_source source, held_source;
+    int32_t *vocabulary; /* [plan.vocabulary] that the loss is taken over; NULL: all */
+    trainee *trainee;
+    trainer *trainer;
+    tune_log *log;       /* NULL: not yet, or it cannot be written */
+    cj_diag log_trouble;
+    const train_watch *watch;
+};
+
+#endif
