@@ -1,15 +1,16 @@
 #!/usr/bin/env python3
 """Writes the corpus that the default adapter is trained on, as rows of data/rows.h, and tells how many of each kind there are.
 
-    tools/make_adapter_corpus.py --juan build/juan --corpus ../shared/corpus --out rows.jsonl [--seed 1] [--answers clause|short] [--scale 1.0]
+    tools/make_adapter_corpus.py --juan build/juan --corpus ../shared/corpus --out rows.jsonl [--seed 1] [--answers marked|clause|short] [--scale 1.0]
 
 Sources: CMRC 2018 dev and DRCD dev (questions people asked); questions made by `juan questions` from laws, novels, essays and the passages
 of the two; made-up facts hidden in public-domain texts (tools/adapter_facts.py), asked for in their own words and in others, near and far;
 and unanswerable questions on the same passages, with their own names and numbers. Nothing of CMRC 2018 trial or of the needle evaluation
 is used: what shares a passage, a question or a run of words with them is left out (and counted).
 
-An answer is the clause of the quote that holds what was marked (--answers clause: as CMRC's trial answers are, and readable by itself) or
-the marked words alone (--answers short). The quote is the sentence around it, word for word. The same seed gives the same file.
+An answer is what people marked, of several the one most like the others (--answers marked: be it a name or two clauses, as the question wants
+it), the clause of the quote that holds what was marked (--answers clause) or the shortest marked words alone (--answers short). The quote is
+the sentence around it, word for word. The same seed gives the same file.
 """
 import argparse
 import collections
@@ -93,16 +94,29 @@ def span_of(text, question):
     return best
 
 
+def likeness(a, b):
+    """F1 over characters."""
+    a, b = plain(a), plain(b)
+    shared = sum((collections.Counter(a) & collections.Counter(b)).values())
+    return 2 * shared / (len(a) + len(b)) if shared else 0
+
+
+def most_like_the_others(answers):
+    return max(answers, key=lambda a: sum(likeness(a, b) for b in answers))
+
+
 def asked_by_people(name, records, style):
     out = []
     for r in records:
         for q in r["questions"]:
-            span = span_of(r["text"], q)
+            found = [a for a in q["answers"] if a.strip() and a in r["text"]]
+            usual = {**q, "answers": [most_like_the_others(found)]} if style == "marked" and found else q
+            span = span_of(r["text"], usual)
             cut = quoted(r["text"], *span) if span else None
             if not cut:
                 continue
-            short = min((a for a in q["answers"] if a in r["text"]), key=len)
-            answer = cut[1] if style == "clause" else short
+            short = min(found, key=len)
+            answer = cut[1] if style == "clause" else short if style == "short" else usual["answers"][0].strip()
             out.append(row(name, f"{name}:{r['title']}", r["text"], q["question"].strip(), cut[0], answer, [short, *q["answers"]]))
     return out
 
@@ -324,7 +338,7 @@ def main():
     a.add_argument("--needles", default=os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "share", "needles-zh.tsv"))
     a.add_argument("--out", required=True)
     a.add_argument("--seed", type=int, default=1)
-    a.add_argument("--answers", choices=("clause", "short"), default="clause")
+    a.add_argument("--answers", choices=("marked", "clause", "short"), default="marked")
     a.add_argument("--scale", type=float, default=1.0, help="how much is made besides what people asked")
     o = a.parse_args()
     rnd = random.Random(o.seed)
