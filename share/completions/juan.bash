@@ -20,7 +20,7 @@ _juan() {
         names=$(_juan_models)
     elif [ "$COMP_CWORD" = 2 ]; then
         case $command in
-        eval) names="needle stars ruler longbench agreement" ;;
+        eval) names="needle stars ruler longbench agreement qa" ;;
         adapter) names="list try merge rm" ;;
         outline) names=$(_juan_entries) ;;
         shelf) names="list show rm verify export import gc" ;;

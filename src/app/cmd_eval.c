@@ -238,6 +238,7 @@ int cmd_eval(cli *c)
 {
     evaluation v = {.c = c, .opt = {.repeat = 1, .stars = 32}};
     if (c->argc && !strcmp(c->argv[0], "agreement")) return eval_agreement(c);
+    if (c->argc && !strcmp(c->argv[0], "qa")) return eval_qa(c);
     suite_options *o = &v.opt;
     asked a = {0};
     const cli_option options[] = {
@@ -255,7 +256,7 @@ int cmd_eval(cli *c)
         {"exact", 0, CLI_FLAG, &v.exact, NULL, MSG_OPT_EVAL_EXACT},
         {"find", 0, CLI_TEXT, &a.find, "HOW", MSG_OPT_EVAL_FIND},
     };
-    const cli_help help = {"needle|stars|ruler|longbench|agreement MODEL [--text FILE]... [--lengths N,N]", MSG_CMD_EVAL_ABOUT,
+    const cli_help help = {"needle|stars|ruler|longbench|agreement|qa MODEL [--text FILE]... [--lengths N,N]", MSG_CMD_EVAL_ABOUT,
                            "eval needle {0} --text book.txt --lengths 20K,100K --svg map.svg\neval stars {0} --text book.txt --stars 32 --json\n"
                            "eval ruler {0} --text book.txt --lengths 10K,100K\neval longbench {0} --data LongBench-zh", 2, 2};
     int code = cli_parse(c, &help, options, sizeof options / sizeof *options);

@@ -8,7 +8,8 @@
 #include "app/commands.def"
 #undef COMMAND
 
-/* juan eval agreement, called by cmd_eval. */
+/* juan eval agreement, juan eval qa, called by cmd_eval. */
 int eval_agreement(cli *c);
+int eval_qa(cli *c);
 
 #endif

@@ -74,11 +74,18 @@ static cj_err ask_text_quoting(asker *a, cj_diag *d)
     return whole ? ask_quote_whole(a, a->prompt.tokens.ids, text, 0, d) : ask_quote_found(a, d);
 }
 
+/* One that is lent is the base's again, whoever wrote in it last. */
+static cj_err open_reading(asker *a, cj_diag *d)
+{
+    a->session = a->opt->reading;
+    return a->session ? session_set_adapter(a->session, NULL, 0, d) : session_open(&a->session, a->e, 0, d);
+}
+
 static cj_err ask_text(asker *a, cj_diag *d)
 {
     a->n_heads = finder_choose_heads(a->e, a->opt->heads, a->opt->n_heads, a->heads, &a->heads_known);
     if (!a->n_heads) return diag_fail(d, CJ_E_UNSUPPORTED, MSG_ASK_NO_HEADS, "%s", model_path(engine_model(a->e)));
-    TRY(session_open(&a->session, a->e, 0, d));
+    TRY(open_reading(a, d));
     if (a->writer == a->e) a->close = a->session;
     else TRY(session_open(&a->close, a->writer, 0, d));
     if (a->quotes) return ask_text_quoting(a, d);
@@ -175,7 +182,7 @@ void asker_end(asker *a)
 {
     a->out->total_seconds = clock_now() - a->start;
     if (a->close != a->session) session_close(&a->close);
-    session_close(&a->session);
+    if (a->session != a->opt->reading) session_close(&a->session);
     prompt_deinit(&a->prompt);
 }
 

@@ -37,6 +37,8 @@ typedef struct ask_options {
     int evidence;                /* how many quotes at most, of each source; 0: 3 */
     bool all;                    /* every passage that bears on the question, in the order of the text; `evidence` is not looked at */
     bool direct;                 /* the answer is written while all of the text (one source) is attended to, exactly; nothing is read again */
+    session *reading;            /* of the engine that finds, exact, with the model's own window: what it holds of a text that is read now is not read again,
+                                  * so questions about one text cost its tokens once. NULL: one of its own */
     engine *answerer;            /* reads what was found again and writes the answer; NULL: the engine that finds. Not with `direct` */
     const engine_adapter *adapter; /* of the model that writes the answer, which writes with it; NULL: none. One of the form QA_FORM_NAME quotes first,
                                     * letter for letter, and answers from the quote, which then is the first evidence */

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""juan adapter, and --adapter of ask, run and chat, on a tiny model and adapters of random numbers."""
+"""juan adapter, --adapter of ask, run and chat, and juan eval qa, on a tiny model and adapters of random numbers."""
+import json
 import os
 import random
 import struct
@@ -92,6 +93,35 @@ def over_the_shelf():
     home.ok("chat", "hill", "--adapter", "house", given="Who sleeps?\n")
 
 
+def questions():
+    """juan eval qa: the answers of juan ask, question by question, though a passage is read once; the columns beside each other."""
+    path, text = adapter("asked.gguf", activated=True, prompt="qa-1"), "甲村有一口井。乙村有两口井，井边有一棵树。丙村没有井，只有一座桥。"
+    rows = [{"passage": text, "question": q, "answer": a} for q, a in
+            (("甲村有几口井？", "一口井"), ("乙村有几口井？", "两口井"), ("丙村有什么？", "一座桥"), ("丁村有什么？", "文中未提及"))]
+    data, each, passage = home.write("rows.jsonl", "".join(json.dumps(r) + "\n" for r in rows)), home.path("each.jsonl"), home.write("passage.txt", text)
+    command = ("eval", "qa", MODEL, "--data", data, "--adapter", path, "--adapter", "none", "--exact-math", "--threads", "1")
+    got = home.ok(*command, "--each", each, "--json").json()
+    assert [c["adapter"] for c in got["columns"]] == ["asked", "none"] and got["questions"] == 4 and got["unanswerable"] == 1 and got["seed"] == 1
+    for c in got["columns"]:
+        assert c["exact"]["n"] == c["f1"]["n"] == c["gold_in_first_quote"]["n"] == 3 and c["unanswerable_refused"]["n"] == 1 and c["seconds"] > 0
+        assert c["quotes_verbatim"]["share"] == 1 and c["f1"]["low"] <= c["f1"]["mean"] <= c["f1"]["high"]
+    with open(each, encoding="utf8") as f:
+        answers = [json.loads(line) for line in f]
+    assert [(a["adapter"], a["question"]) for a in answers] == [(n, r["question"]) for n in ("asked", "none") for r in rows]
+    for a in answers:
+        r = home.ok("ask", passage, a["question"], "--model", MODEL, "--adapter", path if a["adapter"] == "asked" else "none", "--exact-math", "--threads", "1", "--json").json()
+        assert (r["answer"], [e["quote"] for e in r["evidence"]]) == (a["answer"], a["quotes"]), (a, r)
+    assert answers[0]["answer"] != answers[4]["answer"]
+    shown = home.ok(*command, "-n", "2").out
+    assert "| | asked | none |" in shown and "exact match" in shown and "2 questions" not in shown.split("seed")[1], shown
+    assert "完全匹配" in home.ok(*command, "-n", "2", "--lang", "zh").out
+    home.fails(2, "eval", "qa", MODEL, says="--data")
+    home.fails(3, "eval", "qa", MODEL, "--data", home.path("no.jsonl"), says="no.jsonl")
+    home.fails(3, "eval", "qa", MODEL, "--data", home.write("text.jsonl", '{"text": "a"}\n'), says="passage")
+    home.fails(3, "eval", "qa", MODEL, "--data", data, "--adapter", "nobody", says="nobody")
+    home.fails(3, "eval", "qa", MODEL, "--data", data, "--each", home.folder)
+
+
 def merged():
     path, out = adapter("a.gguf"), home.path("merged.gguf")
     exact = ("--exact-math", "--kv", "f32")
@@ -120,4 +150,4 @@ def removed():
     assert home.ok("adapter", "list", "--json").json() == {"adapters": []}
 
 
-juan.run([("listed", listed), ("used", used), ("over the shelf", over_the_shelf), ("merged", merged), ("refused", refused), ("removed", removed)], home)
+juan.run([("listed", listed), ("used", used), ("over the shelf", over_the_shelf), ("questions about passages", questions), ("merged", merged), ("refused", refused), ("removed", removed)], home)

@@ -97,6 +97,7 @@ def values_out_of_range():
                                                        "--repeat=9999 --find=luck --find=index,index --find= --stars=0 --stars=9999",
              ("eval", "agreement", model, "--text", text): "--lengths=0 --lengths=x --lengths=2K,1K --rows=0 --rows=9999 --keep=0 --copies=-1 --copies=99 "
                                                            "--heads=1 --heads=1.x --heads= --heads=-1.0",
+             ("eval", "qa", model, "--data", text): "--questions=-1 --questions=99999999 --seed=-5",
              ("ask", text, "庙在哪里？", "--model", model): "--evidence=-1 --evidence=99999 --tokens=-1 --tokens=9999999"}
     for command, options in cases.items():
         for option in options.split():
