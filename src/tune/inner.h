@@ -9,7 +9,8 @@ struct tuning {
     engine *e;
     const training_rows *rows;
     tune_options opt;
-    char *checkpoint, *log_path, *picture_path;
+    char *checkpoint, *log_path, *picture_path, *lock_path;
+    int lock;            /* no two tunings write one output; -1: not held */
     tune_plan plan;
     sample_set set;
     lessons *lessons, *held;

@@ -5,9 +5,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/cpu.h"
 #include "base/file.h"
+#include "base/folder.h"
 #include "base/hash.h"
 #include "data/qa_form.h"
 #include "model/adapter_file.h"
@@ -248,6 +250,18 @@ static cj_err check_out(const tuning *t, cj_diag *d)
     return CJ_OK;
 }
 
+static cj_err take_lock(tuning *t, cj_diag *d)
+{
+    TRY(folder_lock(t->lock_path, &t->lock, d));
+    return t->lock >= 0 ? CJ_OK : diag_fail(d, CJ_E_USAGE, MSG_TUNE_BUSY, "%s", t->opt.out);
+}
+
+static void leave_lock(tuning *t)
+{
+    if (t->lock >= 0) unlink(t->lock_path);
+    folder_unlock(t->lock);
+}
+
 static char *beside(const char *out, const char *ending)
 {
     const size_t size = strlen(out) + strlen(ending) + 1;
@@ -261,13 +275,15 @@ cj_err tune_open(tuning **out, engine *e, const training_rows *rows, const tune_
     *out = NULL;
     tuning *t = mem_zalloc(sizeof *t);
     if (!t) return diag_nomem(d, sizeof *t);
-    *t = (tuning){.e = e, .rows = rows, .opt = *o, .plan = {.kind = kind_of(rows, o->kind)}};
+    *t = (tuning){.e = e, .rows = rows, .opt = *o, .lock = -1, .plan = {.kind = kind_of(rows, o->kind)}};
     if (!(t->opt.alpha > 0)) t->opt.alpha = 2 * o->rank;
     t->opt.accumulate = i64_max(1, o->accumulate);
     t->checkpoint = beside(o->out, ".checkpoint");
     t->log_path = beside(o->out, ".log.jsonl");
     t->picture_path = beside(o->out, ".svg");
-    cj_err err = t->checkpoint && t->log_path && t->picture_path ? check_out(t, d) : diag_nomem(d, strlen(o->out));
+    t->lock_path = beside(o->out, ".lock");
+    cj_err err = t->checkpoint && t->log_path && t->picture_path && t->lock_path ? check_out(t, d) : diag_nomem(d, strlen(o->out));
+    if (!err) err = take_lock(t, d);
     if (!err) err = open_parts(t, d);
     if (err) tune_close(&t);
     *out = t;
@@ -288,6 +304,8 @@ void tune_close(tuning **pt)
     mem_free(t->checkpoint);
     mem_free(t->log_path);
     mem_free(t->picture_path);
+    leave_lock(t);
+    mem_free(t->lock_path);
     mem_free(t);
     *pt = NULL;
 }
