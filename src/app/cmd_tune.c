@@ -1,4 +1,5 @@
 /* juan tune: a model learns from rows, or from documents. */
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -8,7 +9,7 @@
 #include "base/file.h"
 #include "reader/adapters.h"
 
-enum { EXAM_USUAL = 40 };
+enum { EXAM_USUAL = 40, CEILING_TRIES = 2 };
 
 typedef struct tuner {
     cli *c;
@@ -204,9 +205,11 @@ static cj_err run(tuner *t, cj_diag *d)
 {
     tuning *run = NULL;
     examined x = {0};
-    kernel_ceilings ceilings = {0};
-    TRY(kernel_ceilings_measure(engine_kernel(t->e), &ceilings, d));
-    t->opt.ceiling = 1e9 * ceilings.f32_gflops;
+    for (int i = 0; i < CEILING_TRIES; i++) { /* whatever else the machine does can only make it look slower */
+        kernel_ceilings c = {0};
+        TRY(kernel_ceilings_measure(engine_kernel(t->e), &c, d));
+        t->opt.ceiling = fmax(t->opt.ceiling, 1e9 * c.f32_gflops);
+    }
     t->opt.picture = picture_of(t);
     TRY(tune_open(&run, t->e, &t->rows, &t->opt, d));
     cj_err e = train(t, run, d);

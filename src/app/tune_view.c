@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "app/term.h"
+#include "base/mem.h"
 
 static const char *kind_text(const cli *c, tune_kind k)
 {
@@ -21,14 +22,16 @@ void tune_view_plan(const cli *c, const tune_plan *p, const char *out)
     if (p->resumed) cli_say(c, MSG_TUNE_RESUMED, "%s" ARG "%s", term_count(a, p->resumed), term_count(b, p->steps));
 }
 
-/* The second line of the progress. */
+/* The second line of the progress. A ceiling that was measured while others used the machine is no ceiling. */
 static void more(void *arg, char *out, size_t size)
 {
     const tune_view *v = arg;
-    char loss[16], held[16] = "-", args[128];
+    const double share = v->last.share;
+    char loss[16], held[16] = "-", part[16] = "-", args[128];
     snprintf(loss, sizeof loss, "%.4f", v->last.loss);
     if (v->held_out > 0) snprintf(held, sizeof held, "%.4f", v->held_out);
-    snprintf(args, sizeof args, "%lld" ARG "%lld" ARG "%s" ARG "%s" ARG "%.0f", (long long)v->last.step, (long long)v->last.steps, loss, held, 100 * v->last.share);
+    if (share > 0 && share <= 1) snprintf(part, sizeof part, "%.0f%%", 100 * share);
+    snprintf(args, sizeof args, "%lld" ARG "%lld" ARG "%s" ARG "%s" ARG "%s", (long long)v->last.step, (long long)v->last.steps, loss, held, part);
     msg_format(cli_text(v->c, MSG_TUNE_PROGRESS), args, out, size);
 }
 
@@ -60,7 +63,7 @@ void tune_view_report(void *view, const train_report *r)
         return;
     }
     v->last = *r;
-    (void)cli_progress_step(&v->progress, r->rows, r->rows / r->step * r->steps);
+    (void)cli_progress_step(&v->progress, r->rows, i64_max(r->rows, r->rows / r->step * r->steps));
 }
 
 void tune_view_end(tune_view *v) { cli_progress_end(&v->progress); }

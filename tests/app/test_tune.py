@@ -79,8 +79,10 @@ def broken_off(name, how):
     while not (os.path.exists(out + ".log.jsonl") and len(told(out)) > 13):
         assert time.time() < end and process.poll() is None, process.communicate()[1]
         time.sleep(0.005)
+    process.send_signal(signal.SIGSTOP)
     home.fails(2, *LONG, "--out", out, says="Another juan tune")
     process.send_signal(how)
+    process.send_signal(signal.SIGCONT)
     said = process.communicate()[1].decode()
     assert process.returncode != 0 and not os.path.exists(out), "it was done before it was stopped"
     again = home.ok(*LONG, "--out", out)
