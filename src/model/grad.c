@@ -227,6 +227,15 @@ static bool same_prefixes(const grad_job *job, const grad_batch *b)
     return true;
 }
 
+/* How many layers must be run. */
+static int top_of(const grad_job *job)
+{
+    const int *aims = job->batch.aim_begin, layers = job->spec->n_layers;
+    int top = aims && !job->scored ? layers : 0;
+    while (top && aims[top] == aims[top - 1]) top--;
+    return top ? top : layers;
+}
+
 cj_err grad_begin(grad_job *job, const grad_batch *b, cj_diag *d)
 {
     int64_t rows = 0;
@@ -239,6 +248,7 @@ cj_err grad_begin(grad_job *job, const grad_batch *b, cj_diag *d)
     job->loss = job->weight = job->operations = 0;
     job->holder = -1;
     for (int i = 0; i < b->n_seqs; i++) TRY(take_seq(job, &b->seqs[i], &job->seqs[i], d));
+    job->top = top_of(job);
     for (int i = 0; i < job->spec->n_ropes; i++) {
         op_rope_tables(job->ctx, &job->spec->ropes[i], job->positions, job->rows, job->near[i], job->far[i]);
         job->ropes[i] = (rope_tables){&job->spec->ropes[i], job->rows, job->near[i], job->far[i]};
@@ -266,6 +276,11 @@ static void add_losses(grad_job *job)
         job->loss += (double)job->weights[i] * (double)job->losses[i];
         if (out) out[job->idx[i]] = job->losses[i];
     }
+    const op_attn_aim *aims = job->batch.aims;
+    for (int i = 0; job->batch.aim_begin && i < job->batch.aim_begin[job->spec->n_layers]; i++) {
+        job->loss += (double)aims[i].weight * (double)*aims[i].loss;
+        job->weight += (double)aims[i].weight;
+    }
 }
 
 /* After the last layer, or a part of the head. */
@@ -277,7 +292,7 @@ static void step_head(grad_job *job)
     if (job->at < job->scored) return;
     add_losses(job);
     job->phase = job->batch.only_loss ? GRAD_DONE : GRAD_BACK;
-    job->at = job->spec->n_layers - 1;
+    job->at = job->top - 1;
 }
 
 static cj_err step_back(grad_job *job, cj_diag *d)
@@ -293,7 +308,7 @@ cj_err grad_step(grad_job *job, bool *done, cj_diag *d)
 {
     if (job->phase == GRAD_FORWARD) {
         TRY(grad_layer(job, (int)job->at, false, d));
-        if (++job->at == job->spec->n_layers) {
+        if (++job->at == job->top) {
             job->phase = GRAD_HEAD;
             job->at = 0;
             op_zero(job->ctx, job->dx, job->rows * job->spec->hidden);

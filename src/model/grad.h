@@ -6,8 +6,9 @@
  *
  * What a layer computes is kept for the way back as far as keep_bytes reaches, from the first layers on; the other layers compute it again from
  * their input, which is always kept (Chen et al. 2016). Both ways give the same bits. Logits exist for a few scored rows at a time.
- * Gradients are of the plain sum, over scored rows, of weight * -log p(target), and are added to what the trainee holds: a step of several batches
- * is divided by their weights afterwards (op_adamw's grad_scale).
+ * Gradients are of the plain sum, over scored rows and aims (attn_train.h), of weight * loss, and are added to what the trainee holds: a step of several
+ * batches is divided by their weights afterwards (op_adamw's grad_scale). Where there are aims and no scored row nothing is run beyond the attention of the
+ * last layer that has one.
  *
  * The loss may be taken over a part of the vocabulary, as if the other tokens were not there: where answers can only be made of tokens that occur in
  * the data, the logits of a big vocabulary's others would cost more than the whole model.
@@ -31,12 +32,12 @@ typedef struct grad_batch {
     int n_seqs;
     bool only_loss;       /* no gradients */
     float *losses;        /* [rows] -log p(target) of every row, 0 where not scored; NULL: not wanted */
-    const op_attn_aim *aims; /* by layer: those of layer l are [aim_begin[l], aim_begin[l + 1]) */
+    const op_attn_aim *aims; /* by layer: those of layer l are [aim_begin[l], aim_begin[l + 1]); their `loss` must be there */
     const int *aim_begin; /* [layers + 1]; NULL: no aims */
 } grad_batch;
 
 typedef struct grad_result {
-    double loss, weight;  /* sums over the scored rows: weight * -log p(target), weight */
+    double loss, weight;  /* sums over scored rows and aims: weight * -log p(target), or of the mass aimed at; weight */
     int64_t rows, scored;
     double operations;    /* of products and attention, as executed, since the batch began; a multiply-add is two */
 } grad_result;

@@ -29,6 +29,7 @@ struct grad_job {
     grad_batch batch;
     grad_phase phase;
     int64_t at, rows, scored;    /* layer or scored row that comes next */
+    int top;                     /* layers that are run: where nothing is scored no more than the aims need */
     double loss, weight, operations;
     int32_t *ids, *targets, *idx; /* [max_rows]; targets and idx of the scored rows: idx says which they are */
     float *weights, *losses;     /* of the scored rows */

@@ -79,6 +79,9 @@ static void add_half(grad_job *job, float *to, const float *from, const float *h
     op_axpy(job->ctx, to, from, 1, job->rows * job->spec->hidden);
 }
 
+/* Whether nothing after the layer's attention is wanted: an aim is all there is to it. */
+static bool ends_looking(const grad_job *job, int layer) { return layer == job->top - 1 && !job->scored && job->batch.aim_begin; }
+
 cj_err grad_layer(grad_job *job, int layer, bool again, cj_diag *d)
 {
     const layer_spec *y = &job->spec->layers[layer];
@@ -91,6 +94,7 @@ cj_err grad_layer(grad_job *job, int layer, bool again, cj_diag *d)
     const op_attn_train attention = attention_of(job, layer, &kv);
     op_attention_train(job->ctx, &attention);
     job->operations += 2 * attended(job, &y->gqa) * (y->gqa.dk + y->gqa.dv);
+    if (ends_looking(job, layer)) return CJ_OK;
     grad_linear(job, layer, ADAPTER_O, c->mixed, c->half1 ? c->half1 : c->mid, c->low[ADAPTER_O]);
     add_half(job, c->mid, job->x[layer], c->half1, y->mixer_post_norm);
 
@@ -154,8 +158,11 @@ static cj_err attention_back(grad_job *job, int layer, bool on, cj_diag *d)
     const layer_grads *g = &job->t->layers[layer];
     const layer_acts *c = &job->acts[layer];
     kv_layout kv;
-    const float *dhalf = half_back(job, c->half1, y->mixer_post_norm, g->mixer_post_norm);
-    grad_linear_back(job, layer, ADAPTER_O, c->mixed, dhalf, c->low[ADAPTER_O], job->dmixed, false);
+    if (ends_looking(job, layer)) op_zero(job->ctx, job->dmixed, job->rows * y->gqa.heads * y->gqa.dv);
+    else {
+        const float *dhalf = half_back(job, c->half1, y->mixer_post_norm, g->mixer_post_norm);
+        grad_linear_back(job, layer, ADAPTER_O, c->mixed, dhalf, c->low[ADAPTER_O], job->dmixed, false);
+    }
     TRY(bind_prefixes(job, layer, d));
     const op_attn_train attention = attention_of(job, layer, &kv);
     op_attention_train_back(job->ctx, &attention, job->dmixed, job->dq, job->dk, job->dv);
@@ -183,6 +190,6 @@ static bool trained_before(const trainee *t, int layer)
 cj_err grad_layer_back(grad_job *job, int layer, cj_diag *d)
 {
     if (!job->blocks[layer] && job->holder != layer) TRY(grad_layer(job, layer, true, d));
-    ffn_back(job, layer);
+    if (!ends_looking(job, layer)) ffn_back(job, layer);
     return attention_back(job, layer, trained_before(job->t, layer), d);
 }

@@ -220,7 +220,7 @@ static cj_err end(trainee **out, builder *b, cj_err e)
 
 static bool wants(const trainee_adapter_options *o, int layer, adapter_target t)
 {
-    return layer >= o->first_layer && (!o->targets || o->targets >> t & 1);
+    return layer >= o->first_layer && (!o->end_layer || layer < o->end_layer) && (!o->targets || o->targets >> t & 1);
 }
 
 static cj_err list_adapter(builder *b, const model *m, const trainee_adapter_options *o, cj_diag *d)

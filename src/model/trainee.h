@@ -41,13 +41,13 @@ typedef struct trainee {
     float *embed, *head, *head_bias, *final_norm; /* gradients; head is embed where they are one matrix */
 } trainee;
 
-/* Pairs for the chosen matrices of every layer from `first_layer` on. As Hu et al. 2021 do, b is 0, so that the adapter changes nothing at first,
+/* Pairs for the chosen matrices of the layers [first_layer, end_layer). As Hu et al. 2021 do, b is 0, so that the adapter changes nothing at first,
  * and a is drawn, evenly between -1/sqrt(columns) and that. */
 typedef struct trainee_adapter_options {
     int rank;
     float alpha;      /* the scale is alpha / rank */
     unsigned targets; /* bits 1 << adapter_target; 0: all */
-    int first_layer;
+    int first_layer, end_layer; /* end_layer 0: to the last */
     uint64_t seed;
     const model_adapter *from; /* NULL, or what to go on from: of the same rank, scale and matrices */
 } trainee_adapter_options;

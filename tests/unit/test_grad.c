@@ -18,7 +18,7 @@
 #include "model/trainee_write.h"
 #include "support/own_folder.h"
 
-enum { ROWS = 40, SEQS = 3, PREFIX = 29 };
+enum { ROWS = 40, SEQS = 3, PREFIX = 29, AIMS = 3, LAYERS_MAX = 16 };
 static const int64_t counts[SEQS] = {22, 1, 17};
 
 /* What the tests of one model share: rows of several sequences, some scored, with weights. */
@@ -31,6 +31,10 @@ typedef struct world {
     int32_t ids[ROWS], targets[ROWS], before[SEQS][PREFIX];
     float weights[ROWS], losses[ROWS];
     grad_seq seqs[SEQS];
+    op_attn_aim aims[AIMS];      /* looked at only with aim_begin */
+    int aim_begin[LAYERS_MAX + 1];
+    float mass[AIMS][ROWS], looks[AIMS];
+    bool aiming;
 } world;
 
 static const char *golden(const char *name)
@@ -108,7 +112,7 @@ static grad_result run(world *w, bool only_loss)
 {
     cj_diag d = {0};
     bool done = false;
-    ok(grad_begin(w->job, &(grad_batch){.seqs = w->seqs, .n_seqs = SEQS, .only_loss = only_loss, .losses = w->losses}, &d), &d);
+    ok(grad_begin(w->job, &(grad_batch){.seqs = w->seqs, .n_seqs = SEQS, .only_loss = only_loss, .losses = w->losses, .aims = w->aims, .aim_begin = w->aiming ? w->aim_begin : NULL}, &d), &d);
     while (!done) ok(grad_step(w->job, &done, &d), &d);
     return grad_result_of(w->job);
 }
@@ -292,6 +296,49 @@ static void an_adapter(void **state)
         open_adapter(&w, cases[i].targets, cases[i].first_layer);
         open_job(&w, 0);
         check_gradients(&w, cases[i].name);
+        close_model(&w);
+    }
+}
+
+/* Two aims in the first layer, one in the second: at the prefix, at a row's own sequence, and at both. */
+static void set_aims(world *w)
+{
+    const int64_t after = kv_count(w->prefix[0]);
+    const op_attn_aim aims[AIMS] = {{.seq = 0, .head = 1, .begin = 4, .end = 9, .weight = 0.7f}, {.seq = 2, .head = 0, .row = 3, .begin = PREFIX - 4, .end = PREFIX + 4, .weight = 1.5f},
+                                    {.seq = 0, .head = 0, .row = 10, .rows = 2, .begin = after, .end = after + 6, .weight = 1}};
+    for (int i = 0; i < AIMS; i++) {
+        w->aims[i] = aims[i];
+        w->aims[i].mass = w->mass[i];
+        w->aims[i].loss = &w->looks[i];
+    }
+    for (int i = 0; i <= LAYERS_MAX; i++) w->aim_begin[i] = i > 1 ? AIMS : i > 0 ? 2 : 0;
+    w->aiming = true;
+}
+
+/* Beside what is predicted, and alone: then no more is run than they need. */
+static void aims(void **state)
+{
+    (void)state;
+    for (int alone = 0; alone < 2; alone++) {
+        world w;
+        cj_diag d = {0};
+        open_model(&w, golden("gemma3"));
+        read_prefixes(&w);
+        random_state r = {11};
+        const trainee_adapter_options o = {.rank = 3, .alpha = 6, .targets = 1u << ADAPTER_Q | 1u << ADAPTER_K, .end_layer = alone ? 2 : 0, .seed = 5};
+        ok(trainee_open_adapter(&w.t, w.m, &o, &d), &d);
+        for (int64_t i = 0; i < w.t->size; i++) w.t->w[i] += (float)(0.2 * random_normal(&r));
+        for (int i = 0; alone && i < ROWS; i++) w.targets[i] = -1;
+        open_job(&w, alone ? 0 : SIZE_MAX);
+        const grad_result before = run(&w, true);
+        set_aims(&w);
+        const grad_result all = run(&w, true);
+        double want = before.loss;
+        for (int i = 0; i < AIMS; i++) want += (double)w.aims[i].weight * (double)w.looks[i];
+        assert_float_equal(all.loss, want, 1e-4 * want);
+        assert_float_equal(all.weight - before.weight, 3.2, 1e-5);
+        if (alone) assert_true(all.operations < before.operations);
+        check_gradients(&w, alone ? "aims alone" : "aims");
         close_model(&w);
     }
 }
@@ -533,7 +580,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_loss_is_that_of_inference), cmocka_unit_test(a_whole_model), cmocka_unit_test(caps_on_scores_and_logits),
-        cmocka_unit_test(an_adapter), cmocka_unit_test(an_adapter_on_a_quantised_model), cmocka_unit_test(keeping_changes_nothing),
+        cmocka_unit_test(an_adapter), cmocka_unit_test(aims), cmocka_unit_test(an_adapter_on_a_quantised_model), cmocka_unit_test(keeping_changes_nothing),
         cmocka_unit_test(the_loss_over_a_part_of_the_vocabulary), cmocka_unit_test(a_part_that_cannot_be_is_refused),
         cmocka_unit_test(batches_are_checked), cmocka_unit_test(models_that_cannot_be_trained_are_told), cmocka_unit_test(fresh_weights_are_drawn), cmocka_unit_test(a_trained_model_is_written),
         cmocka_unit_test(memory_may_fail_anywhere),
