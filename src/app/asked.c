@@ -5,6 +5,7 @@
 
 #include "app/documents.h"
 #include "base/file.h"
+#include "data/qa_form.h"
 
 static bool is_file(const char *name) { return !strcmp(name, "-") || file_exists(name); }
 
@@ -79,8 +80,21 @@ static cj_err open_entries(asked *a, int n, engine_options *opt, cj_diag *d)
 
 /* ---- models ---- */
 
-cj_err asked_open(asked *a, const cli *c, int n, bool entries, const char *model_name, const char *answerer, const char *adapter, engine_options *opt,
-                  cj_diag *d)
+static cj_err open_adapters(asked *a, const char *name, bool answers, cj_diag *d)
+{
+    engine *answerer = a->answerer.engine ? a->answerer.engine : a->reader.engine;
+    const bool none = name && !strcmp(name, "none");
+    TRY(adapters_open(&a->adapter, answerer, name || answers ? name : "none", QA_FORM_NAME, d));
+    if (a->adapter && answerer == a->reader.engine && !strcmp(engine_adapter_facts(a->adapter)->prompt, FINDER_FORM)) {
+        a->finder = a->adapter;
+        a->adapter = NULL;
+        return adapters_open(&a->adapter, answerer, answers ? NULL : "none", QA_FORM_NAME, d);
+    }
+    return adapters_open(&a->finder, a->reader.engine, none ? name : NULL, FINDER_FORM, d);
+}
+
+cj_err asked_open(asked *a, const cli *c, int n, bool entries, const char *model_name, const char *answerer, const char *adapter, bool answers,
+                  engine_options *opt, cj_diag *d)
 {
     *a = (asked){.c = c};
     engine_options other = *opt; /* an answerer does not depend on how an entry was read */
@@ -89,12 +103,13 @@ cj_err asked_open(asked *a, const cli *c, int n, bool entries, const char *model
     TRY(named_open(&a->reader, info ? info->model_name : model_name, info ? info->model_path : NULL, opt, d));
     if (a->reader.heads.trouble.code) cli_note(c, &a->reader.heads.trouble);
     if (answerer) TRY(named_open(&a->answerer, answerer, NULL, &other, d));
-    return adapters_open(&a->adapter, answerer ? a->answerer.engine : a->reader.engine, adapter, d);
+    return open_adapters(a, adapter, answers, d);
 }
 
 void asked_close(asked *a)
 {
     engine_adapter_close(&a->adapter);
+    engine_adapter_close(&a->finder);
     named_close(&a->answerer);
     named_close(&a->reader);
     for (int i = 0; i < a->n; i++) book_deinit(&a->books[i]);

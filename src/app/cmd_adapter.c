@@ -7,6 +7,7 @@
 #include "app/documents.h"
 #include "app/term.h"
 #include "base/folder.h"
+#include "data/qa_form.h"
 #include "hub/hub.h"
 #include "model/adapter_merge.h"
 #include "reader/adapters.h"
@@ -69,6 +70,7 @@ static json_object *row_json(const known_adapter *a, const adapter_file *f, cons
     json_object_object_add(o, "bytes", json_object_new_int64(adapter_file_bytes(f)));
     json_object_object_add(o, "activated", json_object_new_boolean(facts->activated));
     json_object_object_add(o, "prompt", text_or_null(facts->prompt));
+    json_object_object_add(o, "heads", text_or_null(facts->heads));
     json_object_object_add(o, "fits", text_or_null(fit));
     return o;
 }
@@ -137,7 +139,8 @@ static cj_err list(adapting *t)
 static cj_err answer(adapting *t, const named_model *m, document_set *docs, const char *question, const engine_adapter *a, ask_result *r)
 {
     answering shown;
-    const ask_options how = {.heads = m->heads.item, .n_heads = m->heads.n, .adapter = a, .on_progress = answering_on_progress, .on_text = answering_on_text, .arg = &shown};
+    const bool finds = a && !strcmp(engine_adapter_facts(a)->prompt, FINDER_FORM);
+    const ask_options how = {.heads = m->heads.item, .n_heads = m->heads.n, .finder = finds ? a : NULL, .adapter = finds ? NULL : a, .on_progress = answering_on_progress, .on_text = answering_on_text, .arg = &shown};
     answering_begin(&shown, t->c);
     if (!t->c->json) cli_print(t->c, a ? MSG_ADAPTER_TRY_WITH : MSG_ADAPTER_TRY_WITHOUT, "%s", a ? engine_adapter_facts(a)->name : "");
     cj_err e = ask_documents(m->engine, docs->docs, docs->n, question, &how, r, &t->d);
@@ -176,7 +179,7 @@ static cj_err try(adapting *t)
     all.argv += 2;
     cj_err e = documents_open(&docs, &all, all.argc, &t->d);
     if (!e) e = named_open(&m, t->model, NULL, &opt, &t->d);
-    if (!e) e = adapters_open(&a, m.engine, name, &t->d);
+    if (!e) e = adapters_open(&a, m.engine, name, QA_FORM_NAME, &t->d);
     if (!e) e = both(t, &m, &docs, a, question);
     engine_adapter_close(&a);
     named_close(&m);

@@ -90,10 +90,11 @@ static cj_err run(asking *a, const char *model_name, const char *answerer, const
     const int names = a->c->argc - 1;
     if (how->direct && answerer) return diag_fail(d, CJ_E_USAGE, MSG_ASK_DIRECT_ANSWERER, "%s", "");
     if (how->direct && names > 1 && !asked_files(a->c->argv, names)) return diag_fail(d, CJ_E_USAGE, MSG_ASK_DIRECT_ONE, "%d", names);
-    TRY(asked_open(about, a->c, names, false, model_name, answerer, adapter, opt, d));
+    TRY(asked_open(about, a->c, names, false, model_name, answerer, adapter, true, opt, d));
     how->heads = about->reader.heads.item;
     how->n_heads = about->reader.heads.n;
     how->answerer = about->answerer.engine;
+    how->finder = about->finder;
     how->adapter = about->adapter;
     return ask(about->reader.engine, about->sources, about->n, a->c->argv[names], how, &a->result, d);
 }

@@ -159,6 +159,7 @@ static int converse_with(chatting *t, ask_options *how)
     how->heads = about->reader.heads.item;
     how->n_heads = about->reader.heads.n;
     how->answerer = about->answerer.engine;
+    how->finder = about->finder;
     how->adapter = about->adapter;
     if (talk_open(&t->talk, about->reader.engine, about->sources, about->n, how, &d)) return cli_fail(t->c, &d);
     t->converse = (converse){.c = t->c, .of = t, .welcome = welcome, .say = say, .commands = commands, .n_commands = sizeof commands / sizeof *commands};
@@ -194,7 +195,7 @@ int cmd_chat(cli *c)
     code = cli_engine_options(c, &opt);
     if (code) return code;
     ask_options ask_opt = {.find = how, .direct = direct, .evidence = (int)evidence, .max_tokens = tokens, .on_progress = answering_on_progress, .on_text = answering_on_text, .arg = &t};
-    cj_err e = asked_open(&t.about, c, c->argc, true, model_name, answerer, adapter ? adapter : "none", &opt, &d);
+    cj_err e = asked_open(&t.about, c, c->argc, true, model_name, answerer, adapter, false, &opt, &d);
     code = e ? cli_fail(c, &d) : converse_with(&t, &ask_opt);
     talk_close(&t.talk);
     ask_deinit(&t.result);

@@ -19,6 +19,7 @@ typedef struct evaluation {
     int n_columns;
     bool answers, exact;
     const char *as; /* name on the user's shelf, or NULL */
+    const char *adapter; /* of columns_options */
     cli_progress progress;
     bool asking; /* what the progress is of: else of reading */
 } evaluation;
@@ -81,7 +82,7 @@ static cj_err run_all(evaluation *v, cj_diag *d)
     enum { SHORT_ANSWER = 64, NUMBER = 6 /* tokens */, NAME_BYTES = 512 };
     int64_t tokens = v->opt.kind == SUITE_STARS ? i64_max(SHORT_ANSWER, NUMBER * v->opt.stars) : SHORT_ANSWER;
     TRY(suite_open(&v->suite, &v->opt, d));
-    columns_options opt = {.model_name = v->c->argv[1], .open_it = needs_model(v), .users_shelf = v->as, .max_tokens = tokens,
+    columns_options opt = {.model_name = v->c->argv[1], .adapter = v->adapter, .open_it = needs_model(v), .users_shelf = v->as, .max_tokens = tokens,
                            .keep = v->exact || v->c->exact_math ? 0 : ENGINE_KEEP};
     TRY(columns_open(&v->columns, v->c, &opt, d));
     for (int i = 0; i < v->suite.n; i++) {
@@ -255,6 +256,7 @@ int cmd_eval(cli *c)
         {"as", 0, CLI_TEXT, &v.as, "NAME", MSG_OPT_EVAL_AS},
         {"exact", 0, CLI_FLAG, &v.exact, NULL, MSG_OPT_EVAL_EXACT},
         {"find", 0, CLI_TEXT, &a.find, "HOW", MSG_OPT_EVAL_FIND},
+        {"adapter", 0, CLI_TEXT, &v.adapter, "ADAPTER", MSG_OPT_EVAL_ADAPTER},
     };
     const cli_help help = {"needle|stars|ruler|longbench|agreement|qa MODEL [--text FILE]... [--lengths N,N]", MSG_CMD_EVAL_ABOUT,
                            "eval needle {0} --text book.txt --lengths 20K,100K --svg map.svg\neval stars {0} --text book.txt --stars 32 --json\n"

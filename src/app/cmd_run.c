@@ -8,6 +8,7 @@
 #include "app/chat.h"
 #include "app/commands.h"
 #include "base/clock.h"
+#include "data/qa_form.h"
 #include "hub/hub.h"
 #include "reader/adapters.h"
 
@@ -134,7 +135,7 @@ int cmd_run(cli *c)
     code = cli_engine_open(c, c->argv[0], NULL, &e);
     engine_adapter *adapter = NULL;
     cj_diag d = {0};
-    if (!code && adapters_open(&adapter, e, o.adapter ? o.adapter : "none", &d)) code = cli_fail(c, &d);
+    if (!code && adapters_open(&adapter, e, o.adapter ? o.adapter : "none", QA_FORM_NAME, &d)) code = cli_fail(c, &d);
     if (!code) code = run(c, &o, &how, e, adapter);
     engine_adapter_close(&adapter);
     engine_close(&e);

@@ -8,13 +8,14 @@
 #include "app/tune_view.h"
 #include "base/file.h"
 #include "reader/adapters.h"
+#include "reader/named.h"
 
 enum { EXAM_USUAL = 40, CEILING_TRIES = 2 };
 
 typedef struct tuner {
     cli *c;
     cli_list data;
-    const char *out_given, *kind, *matrices, *schedule, *vocabulary;
+    const char *out_given, *kind, *heads, *texts, *matrices, *schedule, *vocabulary;
     int64_t rank, first_layer;
     int64_t exam; /* held-out questions to answer at the end */
     double held; /* percent; < 0: the usual */
@@ -50,16 +51,32 @@ static bool read_matrices(const char *text, unsigned *out)
     return *out != 0;
 }
 
+/* LAYER.HEAD,... */
+static bool read_heads(const char *text, tune_options *o)
+{
+    char part[32];
+    for (o->n_heads = 0; *text; o->n_heads++) {
+        if (o->n_heads == FINDING_HEADS_MAX || !cli_next_part(&text, part, sizeof part)) return false;
+        finding_head *h = &o->heads[o->n_heads];
+        int used = 0;
+        if (sscanf(part, "%5d.%5d%n", &h->layer, &h->head, &used) != 2 || part[used] || h->layer < 0 || h->head < 0) return false;
+        h->weight = 1;
+    }
+    return o->n_heads > 0;
+}
+
 /* The name of an option whose value makes no sense, or NULL. */
 static const char *understand(tuner *t)
 {
-    static const char *const kinds[] = {"auto", "activated", "ordinary"}, *const schedules[] = {"cosine", "wsd"}, *const vocabularies[] = {"data", "all"};
+    static const char *const kinds[] = {"auto", "activated", "ordinary", "find"}, *const schedules[] = {"cosine", "wsd"}, *const vocabularies[] = {"data", "all"};
     tune_options *o = &t->opt;
     int kind = 0, falls = 0, words = 0;
-    if (t->kind && !choose(t->kind, kinds, 3, &kind)) return "--kind";
+    if (t->kind && !choose(t->kind, kinds, 4, &kind)) return "--kind";
     if (t->schedule && !choose(t->schedule, schedules, 2, &falls)) return "--schedule";
     if (t->vocabulary && !choose(t->vocabulary, vocabularies, 2, &words)) return "--vocabulary";
     if (t->matrices && !read_matrices(t->matrices, &o->targets)) return "--matrices";
+    if (t->heads && !read_heads(t->heads, o)) return "--heads";
+    if (t->texts && !(o->n_texts = cli_counts(t->texts, o->texts, FINDING_LENGTHS_MAX, 16, 1 << 20))) return "--texts";
     if (t->rank < 1 || t->rank > ADAPTER_RANK_MAX) return "--rank";
     if (t->first_layer < 0 || t->first_layer > INT16_MAX) return "--first-layer";
     if (o->alpha < 0) return "--alpha";
@@ -155,7 +172,7 @@ static cj_err examine(tuner *t, const tuning *run, examined *x, cj_diag *d)
 {
     cli_progress progress;
     exam_options how = {.most = t->exam, .on_progress = cli_progress_step, .arg = &progress};
-    if (!exam_questions(run, t->exam)) return CJ_OK;
+    if (t->opt.kind == TUNE_FINDING || !exam_questions(run, t->exam)) return CJ_OK; /* it does not answer */
     cli_progress_begin(&progress, t->c, MSG_TUNE_EXAMINING);
     cj_err e = exam_run(run, t->e, &how, &x->before, d);
     if (!e) e = examine_new(t, run, &how, &x->after, d);
@@ -224,6 +241,22 @@ static cj_err run(tuner *t, cj_diag *d)
     return e;
 }
 
+/* The head of most weight of those that are known to find. */
+static cj_err choose_heads(tuner *t, cj_diag *d)
+{
+    known_heads known = {0};
+    hub *h = NULL;
+    TRY(hub_open(&h, NULL, NULL, d));
+    cj_err e = named_heads(&known, h, t->c->argv[0], engine_model(t->e), d);
+    hub_close(&h);
+    TRY(e);
+    if (!known.n) return diag_fail(d, CJ_E_USAGE, MSG_TUNE_HEADS, "%s", t->c->argv[0]);
+    const finder_head *best = &known.item[0];
+    for (int i = 1; i < known.n; i++) best = known.item[i].weight > best->weight ? &known.item[i] : best;
+    t->opt.heads[t->opt.n_heads++] = (finding_head){best->layer, best->head, 1};
+    return CJ_OK;
+}
+
 static int tune(tuner *t)
 {
     cj_diag d = {0};
@@ -237,6 +270,7 @@ static int tune(tuner *t)
     cj_err e = choose_out(t, &d);
     if (!e) e = tune_data_open(&t->rows, t->c, &t->data, t->opt.seed, &d);
     code = e ? cli_fail(t->c, &d) : cli_engine_open(t->c, t->c->argv[0], &how, &t->e);
+    if (!code && t->opt.kind == TUNE_FINDING && !t->opt.n_heads && (e = choose_heads(t, &d))) code = cli_fail(t->c, &d);
     if (!code) {
         t->opt.out = t->out;
         t->opt.name = t->name;
@@ -259,6 +293,8 @@ int cmd_tune(cli *c)
         {"data", 'd', CLI_LIST, &t.data, "FILE", MSG_OPT_TUNE_DATA},
         {"out", 'o', CLI_TEXT, &t.out_given, "NAME", MSG_OPT_TUNE_OUT},
         {"kind", 0, CLI_TEXT, &t.kind, "KIND", MSG_OPT_TUNE_KIND},
+        {"heads", 0, CLI_TEXT, &t.heads, "LIST", MSG_OPT_TUNE_HEADS},
+        {"texts", 0, CLI_TEXT, &t.texts, "LIST", MSG_OPT_TUNE_TEXTS},
         {"rank", 0, CLI_INT, &t.rank, "N", MSG_OPT_TUNE_RANK},
         {"alpha", 0, CLI_FLOAT, &o->alpha, "A", MSG_OPT_TUNE_ALPHA},
         {"matrices", 0, CLI_TEXT, &t.matrices, "LIST", MSG_OPT_TUNE_MATRICES},

@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "base/folder.h"
+#include "reader/adapters.h"
 #include "reader/read.h"
 
 static const char *const names[COLUMNS] = {[COLUMN_DIRECT] = "direct", [COLUMN_READING] = "reading", [COLUMN_INDEX] = "index", [COLUMN_BOTH] = "both"};
@@ -41,6 +42,8 @@ static cj_err open_model(eval_columns *k, cj_diag *d)
     TRY(named_open(&k->model, k->model_name, NULL, &opt, d));
     if (k->model.heads.trouble.code) cli_note(k->c, &k->model.heads.trouble);
     k->find.n_heads = k->model.heads.n;
+    TRY(adapters_open(&k->adapter, k->model.engine, k->adapter_name, FINDER_FORM, d));
+    k->find.adapter = k->adapter;
     return shelf_open(&k->shelf, k->shelf_path, d);
 }
 
@@ -58,7 +61,7 @@ static cj_err make_folder(eval_columns *k, bool users_shelf, cj_diag *d)
 
 cj_err columns_open(eval_columns *k, const cli *c, const columns_options *opt, cj_diag *d)
 {
-    *k = (eval_columns){.c = c, .model_name = opt->model_name, .name = "eval", .folder_held = -1};
+    *k = (eval_columns){.c = c, .model_name = opt->model_name, .adapter_name = opt->adapter, .name = "eval", .folder_held = -1};
     TRY(make_folder(k, opt->users_shelf, d));
     k->find = (finder_options){.heads = k->model.heads.item, .keep = opt->keep, .on_progress = still_wanted};
     k->ask = (ask_options){.max_tokens = opt->max_tokens, .snapshots = k->snapshots, .on_progress = go_on};
@@ -80,6 +83,7 @@ void columns_close(eval_columns *k)
     close_text(k);
     index_reader_close(&k->index);
     shelf_close(&k->shelf);
+    engine_adapter_close(&k->adapter);
     named_close(&k->model);
     folder_disown(&k->folder, &k->folder_held);
     mem_free(k->index_path);

@@ -17,7 +17,7 @@ typedef enum eval_column { COLUMN_DIRECT, COLUMN_READING, COLUMN_INDEX, COLUMN_B
 
 typedef struct eval_columns {
     const cli *c;
-    const char *model_name;
+    const char *model_name, *adapter_name;
     const char *name; /* of the entry */
     char *folder, *index_path, *shelf_path, *snapshots; /* folder holds the others and is removed at the end */
     int folder_held;
@@ -27,6 +27,7 @@ typedef struct eval_columns {
     book book;
     shelf_entry *entry;
     index_reader index;
+    engine_adapter *adapter; /* that finds; NULL: none */
     finder_options find;
     finder *finder;
     ask_options ask;
@@ -36,6 +37,7 @@ bool columns_named(const char *name, eval_column *out);
 
 typedef struct columns_options {
     const char *model_name;
+    const char *adapter; /* that questions are read with to find; NULL: the one that comes with the program; "none" */
     bool open_it;       /* the model: the columns wanted, or answers, need it */
     bool users_shelf;   /* what is read stays, under names given to columns_next */
     int64_t keep;       /* of read_options */

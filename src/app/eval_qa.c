@@ -109,7 +109,7 @@ static cj_err run_column(questioning *q, qa_column *k, const engine_adapter *a, 
 static cj_err run_named(questioning *q, const char *name, cj_diag *d)
 {
     engine_adapter *a = NULL;
-    TRY(adapters_open(&a, q->model.engine, name, d));
+    TRY(adapters_open(&a, q->model.engine, name, QA_FORM_NAME, d));
     cj_err e = CJ_OK;
     if (name || a) e = run_column(q, &q->columns[q->n_columns++], a, d);
     /* the session forgets the adapter with the next question; it is closed with the model otherwise */

@@ -9,6 +9,7 @@
 
 static const char *kind_text(const cli *c, tune_kind k)
 {
+    if (k == TUNE_FINDING) return cli_text(c, MSG_TUNE_KIND_FINDING);
     return cli_text(c, k == TUNE_WHOLE ? MSG_TUNE_KIND_WHOLE : k == TUNE_ACTIVATED ? MSG_TUNE_KIND_ACTIVATED : MSG_TUNE_KIND_ORDINARY);
 }
 

@@ -200,6 +200,7 @@ static cj_err read_keys(adapter_file *f, cj_diag *d)
     TRY(text(f, "general.name", a->name, d));
     TRY(text(f, "general.base_model.0.name", a->base, d));
     TRY(text(f, "changjuan.adapter.prompt", a->prompt, d));
+    TRY(text(f, "changjuan.adapter.heads", a->heads, d));
     TRY(gguf_bool(f->file, "changjuan.adapter.activated", GGUF_OPTIONAL, &a->activated, d));
     TRY(gguf_float(f->file, "adapter.lora.alpha", GGUF_REQUIRED, &f->alpha, d));
     const gguf_key *print = gguf_key_find(f->file, "changjuan.adapter.base");

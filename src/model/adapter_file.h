@@ -3,7 +3,7 @@
  *
  * A GGUF file as llama.cpp has it: general.type = adapter, adapter.type = lora, adapter.lora.alpha, and for each pair the tensors
  * blk.N.<matrix>.weight.lora_a [rank][columns] and .lora_b [rows][rank]. What only we know is under changjuan.adapter: activated (it acts from the
- * question on), base (fingerprint of the weights it was made with), prompt (the form in which it is asked).
+ * question on), base (fingerprint of the weights it was made with), prompt (the form in which it is asked), heads (that find with it).
  * Or a folder as PEFT writes it (adapter_config.json, adapter_model.safetensors) where the names are those of family/dialect.c.
  */
 #ifndef MODEL_ADAPTER_FILE_H
@@ -19,6 +19,7 @@ typedef struct adapter_facts {
     char arch[ADAPTER_TEXT_MAX + 1];   /* of the model it is for, by its name in GGUF; "": not said */
     char base[ADAPTER_TEXT_MAX + 1];   /* the model's own name; "": not said */
     char prompt[ADAPTER_TEXT_MAX + 1]; /* "": none in particular */
+    char heads[ADAPTER_TEXT_MAX + 1];  /* that it was trained to find with: LAYER.HEAD[*WEIGHT] ...; "": none */
     uint64_t base_print;               /* model_fingerprint; 0: not said */
     bool activated;
 } adapter_facts;

@@ -22,6 +22,7 @@ static cj_err put_keys(gguf_writer *w, const model_adapter *a, const adapter_fac
     TRY(gguf_put_f32(w, "adapter.lora.alpha", a->scale * (float)a->rank, d));
     TRY(gguf_put_bool(w, "changjuan.adapter.activated", f->activated, d));
     if (f->base_print) TRY(gguf_put_scalar(w, "changjuan.adapter.base", GGUF_U64, &f->base_print, d));
+    TRY(put_text(w, "changjuan.adapter.heads", f->heads, d));
     return put_text(w, "changjuan.adapter.prompt", f->prompt, d);
 }
 

@@ -6,7 +6,6 @@
 
 #include "base/folder.h"
 #include "base/share.h"
-#include "data/qa_form.h"
 
 #define FOLDER "adapters"
 
@@ -120,7 +119,7 @@ cj_err adapters_locate(char **path, const char *name, cj_diag *d)
 }
 
 /* What came with the program is for the model that it was made with; an adapter that cannot be read is passed over here. */
-static cj_err open_default(engine_adapter **out, engine *e, cj_diag *d)
+static cj_err open_default(engine_adapter **out, engine *e, const char *prompt, cj_diag *d)
 {
     known_adapters l;
     TRY(adapters_list(&l, d));
@@ -128,18 +127,18 @@ static cj_err open_default(engine_adapter **out, engine *e, cj_diag *d)
         engine_adapter *a = NULL;
         if (l.item[i].own || engine_adapter_open(&a, e, l.item[i].path, NULL)) continue;
         const adapter_facts *f = engine_adapter_facts(a);
-        if (engine_adapter_is_at_home(a) && f->activated && !strcmp(f->prompt, QA_FORM_NAME)) *out = a;
+        if (engine_adapter_is_at_home(a) && f->activated && !strcmp(f->prompt, prompt)) *out = a;
         else engine_adapter_close(&a);
     }
     adapters_deinit(&l);
     return CJ_OK;
 }
 
-cj_err adapters_open(engine_adapter **out, engine *e, const char *name, cj_diag *d)
+cj_err adapters_open(engine_adapter **out, engine *e, const char *name, const char *prompt, cj_diag *d)
 {
     char *path = NULL;
     *out = NULL;
-    if (!name) return open_default(out, e, d);
+    if (!name) return open_default(out, e, prompt, d);
     if (!strcmp(name, "none")) return CJ_OK;
     TRY(adapters_locate(&path, name, d));
     cj_err err = engine_adapter_open(out, e, path, d);

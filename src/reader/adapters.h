@@ -22,8 +22,8 @@ void adapters_deinit(known_adapters *l);
 char *adapters_folder(void);
 /* The file or folder of a name, or of a path. mem_free it. */
 CJ_NODISCARD cj_err adapters_locate(char **path, const char *name, cj_diag *d);
-/* Opens the adapter `name` for e. NULL: the one that comes with the program and was made for these very weights, to answer questions; *out stays NULL
- * where there is none. "none": none. */
-CJ_NODISCARD cj_err adapters_open(engine_adapter **out, engine *e, const char *name, cj_diag *d);
+/* Opens the adapter `name` for e. NULL: the one that comes with the program, was made for these very weights, and is asked in the form `prompt`; *out stays
+ * NULL where there is none. "none": none. */
+CJ_NODISCARD cj_err adapters_open(engine_adapter **out, engine *e, const char *name, const char *prompt, cj_diag *d);
 
 #endif

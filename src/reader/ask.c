@@ -83,7 +83,8 @@ static cj_err open_reading(asker *a, cj_diag *d)
 
 static cj_err ask_text(asker *a, cj_diag *d)
 {
-    a->n_heads = finder_choose_heads(a->e, a->opt->heads, a->opt->n_heads, a->heads, &a->heads_known);
+    const finder_options find = {.heads = a->opt->heads, .n_heads = a->opt->n_heads, .adapter = a->opt->finder};
+    a->n_heads = finder_choose_heads(a->e, &find, a->heads, &a->heads_known);
     if (!a->n_heads) return diag_fail(d, CJ_E_UNSUPPORTED, MSG_ASK_NO_HEADS, "%s", model_path(engine_model(a->e)));
     TRY(open_reading(a, d));
     if (a->writer == a->e) a->close = a->session;
@@ -105,9 +106,11 @@ static void note_finding(asker *a, int source, const finder_cost *c)
 {
     const int64_t pages = i64_ceil_div(c->book, KV_PAGE);
     ask_step step = {.source = source, .pages = pages, .chosen = ask_chosen_pages(a->e, pages), .heads = c->heads};
-    if (c->book) {
+    if (c->book && !a->opt->finder) {
         step.kind = ASK_STEP_NEUTRAL, step.from = c->neutral.from, step.tokens = c->neutral.tokens, step.seconds = c->neutral.seconds;
         ask_note(a, step);
+    }
+    if (c->book) {
         step.kind = ASK_STEP_LOOK, step.from = c->question.from, step.tokens = c->question.tokens, step.seconds = c->question.seconds;
         ask_note(a, step);
     }
@@ -189,7 +192,7 @@ void asker_end(asker *a)
 cj_err ask(engine *e, const search_source *sources, int n_sources, const char *question, const ask_options *opt, ask_result *out, cj_diag *d)
 {
     asker a = asker_begin(e, sources, n_sources, question, opt, out);
-    a.find = (finder_options){.heads = opt->heads, .n_heads = opt->n_heads, .how = opt->find, .keep = ENGINE_KEEP, .on_progress = ask_progress, .arg = &a};
+    a.find = (finder_options){.heads = opt->heads, .n_heads = opt->n_heads, .adapter = opt->finder, .how = opt->find, .keep = ENGINE_KEEP, .on_progress = ask_progress, .arg = &a};
     cj_err err = check(opt, sources, n_sources, d);
     if (!err) err = sources->entry ? ask_entries(&a, d) : ask_text(&a, d);
     asker_end(&a);

@@ -40,6 +40,7 @@ typedef struct ask_options {
     session *reading;            /* of the engine that finds, exact, with the model's own window: what it holds of a text that is read now is not read again,
                                   * so questions about one text cost its tokens once. NULL: one of its own */
     engine *answerer;            /* reads what was found again and writes the answer; NULL: the engine that finds. Not with `direct` */
+    const engine_adapter *finder; /* of finder_options; NULL: none */
     const engine_adapter *adapter; /* of the model that writes the answer, which writes with it; NULL: none. One of the form QA_FORM_NAME quotes first,
                                     * letter for letter, and answers from the quote, which then is the first evidence */
     int64_t max_tokens;          /* of the answer, at most ASK_TOKENS_MAX; 0: 64 */

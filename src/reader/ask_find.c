@@ -78,9 +78,8 @@ static cj_err look_idly(asker *a, prompt_maker *make, float *usual, cj_diag *d)
 
 /* score[passage]: what the question looks at beyond that. Heads that are known to find are watched word by word; of others, most of which
  * find nothing, only what the whole question looks at is above their noise. */
-static cj_err look_asking(asker *a, prompt_maker *make, model_want want, const float *usual, float *share, float *score, cj_diag *d)
+static cj_err look_asking(asker *a, model_want want, const float *usual, float *share, float *score, cj_diag *d)
 {
-    TRY(ask_make_prompt(a, make, a->question, d));
     int64_t words = a->prompt.words_end - a->prompt.words, most = SESSION_PROBES_MAX / a->n_heads;
     if (words < 1) return diag_fail(d, CJ_E_USAGE, MSG_ASK_EMPTY_QUESTION, "%s", "");
     gaze g = {.parts = a->heads_known ? (int)i64_min(words, most) : 1};
@@ -92,6 +91,17 @@ static cj_err look_asking(asker *a, prompt_maker *make, model_want want, const f
     }
     gaze_deinit(&g);
     return e;
+}
+
+/* score[passage]: what the question looks at with an adapter that finds. The session and the prompt are then as if it had not been. */
+static cj_err look_trained(asker *a, prompt_maker *make, const float *usual, float *share, float *score, cj_diag *d)
+{
+    if (!a->question[strspn(a->question, " \t\r\n")]) return diag_fail(d, CJ_E_USAGE, MSG_ASK_EMPTY_QUESTION, "%s", "");
+    cj_err e = ask_make_prompt(a, prompt_qa, a->question, d);
+    if (!e) e = session_set_adapter(a->session, a->opt->finder, a->prompt.text_end, d);
+    if (!e) e = look_asking(a, WANT_NONE, usual, share, score, d);
+    if (!e) e = session_set_adapter(a->session, NULL, 0, d);
+    return e ? e : ask_make_prompt(a, make, a->question, d);
 }
 
 static void take_best(asker *a, const float *score)
@@ -107,8 +117,13 @@ cj_err ask_read_and_score(asker *a, prompt_maker *make, model_want want, cj_diag
     float *shares = mem_array((size_t)a->n_heads + 2, n * sizeof *shares); /* of each head, usually; of a word; the scores */
     if (!shares) return diag_nomem(d, ((size_t)a->n_heads + 2) * n * sizeof *shares);
     float *share = shares + (size_t)a->n_heads * n, *score = share + n;
-    cj_err e = look_idly(a, make, shares, d);
-    if (!e) e = look_asking(a, make, want, shares, share, score, d);
+    cj_err e = CJ_OK;
+    if (a->opt->finder) e = look_trained(a, make, shares, share, score, d);
+    else {
+        e = look_idly(a, make, shares, d);
+        if (!e) e = ask_make_prompt(a, make, a->question, d);
+        if (!e) e = look_asking(a, want, shares, share, score, d);
+    }
     if (!e) take_best(a, score);
     mem_free(shares);
     return e;

@@ -53,7 +53,21 @@ int finder_all_heads(const engine *e, int from, finder_head out[FINDER_HEADS_MAX
     return n;
 }
 
-int finder_choose_heads(const engine *e, const finder_head *heads, int n_heads, finder_head out[FINDER_HEADS_MAX], bool *known)
+/* LAYER.HEAD[*WEIGHT] ... */
+static int read_heads(const char *at, finder_head out[FINDER_HEADS_MAX])
+{
+    int n = 0, used = 0;
+    finder_head h;
+    for (; n < FINDER_HEADS_MAX && sscanf(at, "%9d.%9d%n", &h.layer, &h.head, &used) == 2; n++) {
+        at += used;
+        h.weight = 1;
+        if (sscanf(at, "*%9f%n", &h.weight, &used) == 1) at += used;
+        out[n] = h;
+    }
+    return n;
+}
+
+static int choose_heads(const engine *e, const finder_head *heads, int n_heads, finder_head out[FINDER_HEADS_MAX], bool *known)
 {
     const model_spec *m = model_spec_of(engine_model(e));
     float sum = 0;
@@ -67,6 +81,13 @@ int finder_choose_heads(const engine *e, const finder_head *heads, int n_heads, 
     for (int i = 0; i < n; i++) sum += out[i].weight;
     for (int i = 0; i < n; i++) out[i].weight /= sum;
     return n;
+}
+
+int finder_choose_heads(const engine *e, const finder_options *opt, finder_head out[FINDER_HEADS_MAX], bool *known)
+{
+    finder_head trained[FINDER_HEADS_MAX];
+    const int n = opt->adapter ? read_heads(engine_adapter_facts(opt->adapter)->heads, trained) : 0;
+    return n ? choose_heads(e, trained, n, out, known) : choose_heads(e, opt->heads, opt->n_heads, out, known);
 }
 
 /* ---- opening ---- */
@@ -88,6 +109,7 @@ static cj_err take_book(finder *f, cj_diag *d)
     f->ids = mem_array((size_t)(f->count + FINDER_QUESTION_MAX), sizeof *f->ids);
     if (!f->ids) return diag_nomem(d, (size_t)(f->count + FINDER_QUESTION_MAX) * sizeof *f->ids);
     memcpy(f->ids, t->ids, (size_t)f->count * sizeof *f->ids);
+    TRY(session_set_adapter(f->session, f->opt->adapter, f->count, d));
     const passage_list *l = &f->book->passages;
     while (f->whole < l->n && l->item[f->whole].end <= t->spans[f->count - 1].end) f->whole++;
     return CJ_OK;
@@ -136,14 +158,19 @@ static cj_err take_index(finder *f, bool reads, cj_diag *d)
 
 static bool by(const finder *f, int way) { return (f->opt->how ? f->opt->how : FIND_BOTH) & way; }
 
-cj_err finder_watch(finder *f, const finder_head *heads, int n_heads, cj_diag *d)
+static cj_err make_usual(finder *f, cj_diag *d)
 {
-    const size_t n = (size_t)f->book->passages.n;
+    const size_t n = (size_t)f->n_heads * (size_t)f->book->passages.n;
     mem_free(f->usual);
     f->usual_for = NULL;
-    f->n_heads = finder_choose_heads(f->e, heads, n_heads, f->heads, &f->heads_known);
-    f->usual = mem_array((size_t)f->n_heads * n, sizeof *f->usual);
-    return f->usual ? CJ_OK : diag_nomem(d, (size_t)f->n_heads * n * sizeof *f->usual);
+    f->usual = mem_array(n, sizeof *f->usual);
+    return f->usual ? CJ_OK : diag_nomem(d, n * sizeof *f->usual);
+}
+
+cj_err finder_watch(finder *f, const finder_head *heads, int n_heads, cj_diag *d)
+{
+    f->n_heads = choose_heads(f->e, heads, n_heads, f->heads, &f->heads_known);
+    return make_usual(f, d);
 }
 
 static cj_err open_finder(finder *f, cj_diag *d)
@@ -152,7 +179,8 @@ static cj_err open_finder(finder *f, cj_diag *d)
     f->sum = mem_array(n, sizeof *f->sum);
     f->share = mem_array(n, sizeof *f->share);
     if (!f->sum || !f->share) return diag_nomem(d, 2 * n * sizeof *f->sum);
-    TRY(finder_watch(f, f->opt->heads, f->opt->n_heads, d));
+    f->n_heads = finder_choose_heads(f->e, f->opt, f->heads, &f->heads_known);
+    TRY(make_usual(f, d));
     const bool reads = by(f, FIND_READING) && f->n_heads;
     if (by(f, FIND_INDEX)) TRY(take_index(f, reads, d));
     if (by(f, FIND_READING) && !reads && !f->index) return diag_fail(d, CJ_E_UNSUPPORTED, MSG_ASK_NO_HEADS, "%s", model_path(engine_model(f->e)));
@@ -186,13 +214,13 @@ void finder_close(finder **pf)
 
 /* ---- by reading ---- */
 
-/* Puts the question after the book: its own tokens are [*words, *end). */
+/* Puts the question after the book: its own tokens, or those an adapter acts on, are [*words, *end). */
 static cj_err put_question(finder *f, const char *question, int64_t *words, int64_t *end, cj_diag *d)
 {
     prompt p;
-    cj_err e = prompt_question(&p, f->e, question, d);
+    cj_err e = f->opt->adapter ? prompt_qa(&p, f->e, NULL, 0, question, d) : prompt_question(&p, f->e, question, d);
     int64_t n = (int64_t)p.tokens.count;
-    if (!e && p.words_end == p.words) e = diag_fail(d, CJ_E_USAGE, MSG_ASK_EMPTY_QUESTION, "%s", "");
+    if (!e && (p.words_end == p.words || !question[strspn(question, " \t\r\n")])) e = diag_fail(d, CJ_E_USAGE, MSG_ASK_EMPTY_QUESTION, "%s", "");
     if (!e && n > FINDER_QUESTION_MAX)
         e = diag_fail(d, CJ_E_LIMIT, MSG_ASK_QUESTION_LONG, "%lld" ARG "%d" ARG "%lld", (long long)n, FINDER_QUESTION_MAX, (long long)(n - FINDER_QUESTION_MAX));
     if (!e) {
@@ -286,11 +314,11 @@ static cj_err find_usual(finder *f, const char *neutral, finder_look *seen, cj_d
     return e;
 }
 
-/* Fills score, of all heads together or of each. What is usual is found once for each language. */
+/* Fills score, of all heads together or of each. What is usual is found once for each language; heads that were trained do not look there, so nothing is. */
 static cj_err score_by_reading(finder *f, const char *question, float *score, bool each, finder_cost *cost, cj_diag *d)
 {
     const char *neutral = prompt_neutral_question(question);
-    if (f->usual_for != neutral) TRY(find_usual(f, neutral, &cost->neutral, d));
+    if (!f->opt->adapter && f->usual_for != neutral) TRY(find_usual(f, neutral, &cost->neutral, d));
     memset(score, 0, (size_t)(f->book->passages.n * (each ? f->n_heads : 1)) * sizeof *score);
     f->score = score;
     f->each = each;

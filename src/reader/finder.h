@@ -2,14 +2,17 @@
  *
  * Two ways propose passages: what the words of a question look at (attention over every token of the book, on the heads that find), and a text index
  * (shelf/text_index.h). Each passage says which of them found it. Only the tokens of the question are computed, over the pages that are there.
+ * An adapter that was trained to find (its prompt is FINDER_FORM) reads the question, in the form of data/qa_form.h: then the heads it was trained for are watched,
+ * as a whole, and what they look at counts as it is; what was read of the book is the base's with it or without.
  * Where both are wanted and one cannot be had (no head of the model sees the whole text; the shelf cannot be written) the other one does alone.
  */
 #ifndef READER_FINDER_H
 #define READER_FINDER_H
 
-#include "engine/engine.h"
+#include "engine/adapter.h"
 #include "reader/book.h"
 
+#define FINDER_FORM "find-1" /* changjuan.adapter.prompt of an adapter that finds */
 #define FINDER_INDEX "text.index" /* kind of an entry's file */
 enum { FIND_READING = 1, FIND_INDEX = 2, FIND_BOTH = 3 };
 enum { FINDER_HEADS_MAX = SESSION_PROBES_MAX, FINDER_FOUND_MAX = 192, FINDER_QUESTION_MAX = 4096 /* tokens */ };
@@ -22,6 +25,7 @@ typedef struct finder_head {
 typedef struct finder_options {
     const finder_head *heads; /* that are known to find; n_heads 0: all heads of layers without a window */
     int n_heads;
+    const engine_adapter *adapter; /* with which questions are read; NULL: none. Of one that says which heads it was trained for these count */
     int how;                  /* FIND_...; 0: both */
     int64_t keep;             /* of session_set_keep, for what is read now and for questions; 0: exact */
     const char *index;        /* file of the text index; made when it is not there. NULL: the entry's own, without an entry none */
@@ -77,8 +81,9 @@ CJ_NODISCARD cj_err finder_score_each(finder *f, const char *question, float *sc
 
 /* All heads of layers without a window, later layers first: those from number `from` on, as far as there is room; returns how many. */
 int finder_all_heads(const engine *e, int from, finder_head out[FINDER_HEADS_MAX]);
-/* Those of `heads` that the model has, else (*known false) of all heads those there is room for; their weights sum to 1. Returns how many. */
-int finder_choose_heads(const engine *e, const finder_head *heads, int n_heads, finder_head out[FINDER_HEADS_MAX], bool *known);
+/* Of the heads of the options' adapter, or else of the options, those that the model has; else (*known false) of all heads those there is room for. Their
+ * weights sum to 1. Returns how many. */
+int finder_choose_heads(const engine *e, const finder_options *opt, finder_head out[FINDER_HEADS_MAX], bool *known);
 
 /* The text index of an entry is made now rather than when it is first asked. */
 CJ_NODISCARD cj_err finder_index_make(const book *b, const char *path, bool (*on_progress)(void *arg, int64_t done, int64_t total), void *arg, cj_diag *d);

@@ -198,6 +198,7 @@ cj_err prompt_qa(prompt *p, const engine *e, const char *text, size_t bytes, con
     buf asked;
     TRY(begin(p, e, &t, d));
     if (text) TRY(qa_encode(t, true, text, bytes, &p->tokens, d));
+    p->text = text && tokenizer_specials(t)->add_bos && tokenizer_specials(t)->bos >= 0; /* after the begin token */
     p->stop = "\n\n"; /* an empty line, where a model has no end token */
     p->text_end = p->words = (int64_t)p->tokens.count;
     buf_init(&asked, (size_t)INT32_MAX);

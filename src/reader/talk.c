@@ -59,7 +59,7 @@ cj_err talk_open(talk **out, engine *e, const search_source *sources, int n, con
     talk *t = mem_zalloc(sizeof *t);
     if (!t) return diag_nomem(d, sizeof *t);
     *t = (talk){.e = e, .writer = opt->answerer ? opt->answerer : e, .sources = sources, .n = n, .opt = opt};
-    t->find = (finder_options){.heads = opt->heads, .n_heads = opt->n_heads, .how = opt->find, .keep = ENGINE_KEEP, .on_progress = ask_progress};
+    t->find = (finder_options){.heads = opt->heads, .n_heads = opt->n_heads, .adapter = opt->finder, .how = opt->find, .keep = ENGINE_KEEP, .on_progress = ask_progress};
     cj_err err = search_open(&t->search, e, sources, n, &t->find, d);
     if (!err) err = open_session(t, d);
     if (!err && prompt_can_chat(t->writer) && !(t->messages = json_object_new_array())) err = diag_nomem(d, 0);

@@ -14,6 +14,7 @@ struct tuning {
     tune_plan plan;
     sample_set set;
     lessons *lessons, *held;
+    finding *finding, *held_finding; /* of TUNE_FINDING, in place of those */
     train_source source, held_source;
     int32_t *vocabulary; /* [plan.vocabulary] that the loss is taken over; NULL: all */
     trainee *trainee;

@@ -14,6 +14,7 @@
 #include "data/qa_form.h"
 #include "model/adapter_file.h"
 #include "model/trainee_write.h"
+#include "reader/finder.h"
 #include "tune/inner.h"
 
 enum { PREFIX_TOKENS = 1 << 15, FREE_SHARE = 3 /* this part of what is free is for us */, KEEP_MAX = 1 << 30, FEW_TOKENS = 4, CHECK_LEAST = 10 };
@@ -23,7 +24,8 @@ enum { PREFIX_TOKENS = 1 << 15, FREE_SHARE = 3 /* this part of what is free is f
 
 tune_options tune_usual(void)
 {
-    return (tune_options){.rank = 16, .epochs = 2, .batch = 1024, .accumulate = 1, .sample_tokens = 2048, .held = -1, .patience = 4, .kv = KV_Q8, .seed = 1};
+    return (tune_options){.rank = 16, .epochs = 2, .batch = 1024, .accumulate = 1, .sample_tokens = 2048, .held = -1, .patience = 4, .kv = KV_Q8, .seed = 1,
+                          .texts = {2048, 4096, 8192}, .n_texts = 3};
 }
 
 const tune_plan *tune_plan_of(const tuning *t) { return &t->plan; }
@@ -41,6 +43,8 @@ static tune_kind kind_of(const training_rows *rows, tune_kind wanted)
     return TUNE_ACTIVATED;
 }
 
+static bool finds(const tuning *t) { return t->plan.kind == TUNE_FINDING; }
+
 static double held_share(const tuning *t)
 {
     return t->opt.held >= 0 ? t->opt.held : fmin(0.05, TUNE_HELD_ROWS / fmax(1, (double)t->rows->n));
@@ -51,8 +55,8 @@ static cj_err make_samples(tuning *t, cj_diag *d)
     const tokenizer *words;
     tune_plan *p = &t->plan;
     TRY(engine_need_tokenizer(t->e, &words, d));
-    const sample_options how = {.chat_template = engine_template(t->e), .whole = p->kind != TUNE_ACTIVATED, .sample_tokens = t->opt.sample_tokens,
-                                .prefix_tokens = PREFIX_TOKENS, .group_tokens = i64_max(t->opt.batch, t->opt.sample_tokens), .held = held_share(t)};
+    const sample_options how = {.chat_template = engine_template(t->e), .whole = p->kind != TUNE_ACTIVATED && !finds(t), .sample_tokens = t->opt.sample_tokens,
+                                .prefix_tokens = PREFIX_TOKENS, .group_tokens = finds(t) ? INT64_MAX : i64_max(t->opt.batch, t->opt.sample_tokens), .held = held_share(t)};
     TRY(samples_make(&t->set, t->rows, words, &how, d));
     p->rows = t->rows->n;
     p->too_long = t->set.too_long;
@@ -73,7 +77,7 @@ static cj_err choose_vocabulary(tuning *t, cj_diag *d)
 {
     const int64_t all = model_spec_of(engine_model(t->e))->vocab;
     t->plan.vocabulary = all;
-    if (t->opt.all_vocabulary || t->plan.kind == TUNE_WHOLE) return CJ_OK;
+    if (t->opt.all_vocabulary || t->plan.kind == TUNE_WHOLE || finds(t)) return CJ_OK;
     uint8_t *here = mem_array((size_t)all, sizeof *here);
     if (!here) return diag_nomem(d, (size_t)all);
     for (int64_t i = 0; i < t->set.n_tokens; i++) here[t->set.tokens[i]] = 1;
@@ -105,6 +109,16 @@ static size_t passage_bytes(const tuning *t, bool held)
 
 /* ---- lessons ---- */
 
+static cj_err open_finding(tuning *t, bool held, finding **out, train_source *source, cj_diag *d)
+{
+    const tune_options *o = &t->opt;
+    const finding_options how = {.held = held, .heads = o->heads, .n_heads = o->n_heads, .lengths = o->texts, .n_lengths = o->n_texts,
+                                 .tokens = o->batch, .seed = o->seed, .kv = o->kv};
+    TRY(finding_open(out, engine_model(t->e), engine_tokenizer(t->e), &t->set, &how, d));
+    *source = finding_source(*out);
+    return CJ_OK;
+}
+
 static cj_err open_part(tuning *t, bool held, lessons **out, train_source *source, cj_diag *d)
 {
     const lessons_options o = {.held = held, .tokens = t->opt.batch, .seed = t->opt.seed, .kv = t->opt.kv, .passage_bytes = passage_bytes(t, held)};
@@ -118,6 +132,7 @@ static cj_err count_batches(const tuning *t, int64_t *n, cj_diag *d)
 {
     batch_feed feed = {0};
     const training_batch *b;
+    if (finds(t)) return finding_batches(t->finding, n, d);
     TRY(feed_open(&feed, &t->set, false, t->opt.batch, (batch_place){.seed = t->opt.seed}, d));
     cj_err e = CJ_OK;
     for (*n = 0; !e && !feed.at.epoch; ++*n) e = feed_next(&feed, &b, d);
@@ -138,12 +153,20 @@ static cj_err plan_steps(tuning *t, cj_diag *d)
 
 /* ---- the trainer ---- */
 
+/* Beyond the last head that learns to find there is nothing to train. 0: all layers. */
+static int end_layer(const tune_options *o)
+{
+    int last = -1;
+    for (int i = 0; i < o->n_heads; i++) last = o->heads[i].layer > last ? o->heads[i].layer : last;
+    return last + 1;
+}
+
 static cj_err open_trainee(tuning *t, cj_diag *d)
 {
     const model *m = engine_model(t->e);
     const tune_options *o = &t->opt;
     if (t->plan.kind == TUNE_WHOLE) return trainee_open_whole(&t->trainee, m, &(trainee_whole_options){.seed = o->seed}, d);
-    const trainee_adapter_options a = {.rank = o->rank, .alpha = (float)o->alpha, .targets = o->targets, .first_layer = o->first_layer, .seed = o->seed};
+    const trainee_adapter_options a = {.rank = o->rank, .alpha = (float)o->alpha, .targets = o->targets, .first_layer = o->first_layer, .end_layer = end_layer(o), .seed = o->seed};
     return trainee_open_adapter(&t->trainee, m, &a, d);
 }
 
@@ -162,13 +185,13 @@ static cj_err open_trainer(tuning *t, cj_diag *d)
     const tune_options *o = &t->opt;
     const tune_plan *p = &t->plan;
     const double peak = o->rate > 0 ? o->rate : p->kind == TUNE_WHOLE ? TUNE_RATE_WHOLE : TUNE_RATE;
-    const int64_t rows = i64_max(lessons_rows(t->lessons), t->held ? lessons_rows(t->held) : 0);
+    const int64_t rows = finds(t) ? finding_rows(t->finding) : i64_max(lessons_rows(t->lessons), t->held ? lessons_rows(t->held) : 0);
     const train_options how = {
         .passes = {.max_rows = rows, .keep_bytes = keep_bytes(t), .vocabulary = t->vocabulary, .n_vocabulary = t->vocabulary ? p->vocabulary : 0},
         .schedule = {.kind = o->schedule, .peak = peak, .least = peak / 20, .warmup = p->steps / 30, .steps = p->steps, .fall = p->steps / 5},
         .optimiser = OPTIMISER_USUAL,
         .accumulate = o->accumulate,
-        .held_out = t->held ? &t->held_source : NULL,
+        .held_out = t->held || t->held_finding ? &t->held_source : NULL,
         .check_every = p->check_every,
         .patience = o->patience,
         .checkpoint = t->checkpoint,
@@ -197,7 +220,7 @@ static double seconds_of(const tuning *t)
     const tune_plan *p = &t->plan;
     if (t->opt.ceiling <= 0 || !p->samples) return 0;
     const double learnt = (double)(p->steps - p->resumed) / (double)i64_max(1, p->steps_per_epoch) * (1 - (double)p->held / (double)p->samples);
-    const double head = 2.0 * (double)p->vocabulary * (double)model_spec_of(engine_model(t->e))->hidden;
+    const double head = finds(t) ? 0 : 2.0 * (double)p->vocabulary * (double)model_spec_of(engine_model(t->e))->hidden;
     const double each = operations_of_layers(t) * (double)p->tokens + head * (double)p->scored;
     return (PASSES * each * learnt + operations_of_layers(t) * (double)p->passage_tokens) / (USUAL_SHARE * t->opt.ceiling);
 }
@@ -206,7 +229,7 @@ static int64_t bytes_of(const tuning *t)
 {
     const model *m = engine_model(t->e);
     const int64_t passages = t->plan.passage_tokens * model_token_bytes(m, t->opt.kv), room = (int64_t)(passage_bytes(t, false) + passage_bytes(t, true));
-    const int64_t blocks = t->held ? 5 : 4; /* weights, gradients, two moments, the best weights */
+    const int64_t blocks = t->held || t->held_finding ? 5 : 4; /* weights, gradients, two moments, the best weights */
     return model_weight_bytes(m) + blocks * t->trainee->size * (int64_t)sizeof(float) + (int64_t)train_bytes(t->trainer) + i64_min(passages, room);
 }
 
@@ -224,8 +247,13 @@ static cj_err open_parts(tuning *t, cj_diag *d)
     TRY(trainee_check(engine_model(t->e), d));
     TRY(make_samples(t, d));
     TRY(choose_vocabulary(t, d));
-    TRY(open_part(t, false, &t->lessons, &t->source, d));
-    if (t->plan.held) TRY(open_part(t, true, &t->held, &t->held_source, d));
+    if (finds(t)) {
+        TRY(open_finding(t, false, &t->finding, &t->source, d));
+        if (t->plan.held) TRY(open_finding(t, true, &t->held_finding, &t->held_source, d));
+    } else {
+        TRY(open_part(t, false, &t->lessons, &t->source, d));
+        if (t->plan.held) TRY(open_part(t, true, &t->held, &t->held_source, d));
+    }
     TRY(plan_steps(t, d));
     TRY(open_trainee(t, d));
     for (int i = 0; i < t->trainee->n_params; i++) t->plan.parameters += t->trainee->params[i].rows * t->trainee->params[i].cols;
@@ -297,6 +325,8 @@ void tune_close(tuning **pt)
     tune_log_close(&t->log);
     train_close(&t->trainer);
     trainee_close(&t->trainee);
+    finding_close(&t->held_finding);
+    finding_close(&t->finding);
     lessons_close(&t->held);
     lessons_close(&t->lessons);
     samples_deinit(&t->set);
@@ -347,11 +377,13 @@ static adapter_facts facts_of(const tuning *t)
 {
     const model *m = engine_model(t->e);
     const gguf_str base = source_name(model_source_of(m));
-    adapter_facts f = {.base_print = model_fingerprint(m), .activated = t->plan.kind == TUNE_ACTIVATED};
+    adapter_facts f = {.base_print = model_fingerprint(m), .activated = t->plan.kind == TUNE_ACTIVATED || finds(t)};
     snprintf(f.name, sizeof f.name, "%s", t->opt.name);
     snprintf(f.arch, sizeof f.arch, "%s", model_spec_of(m)->family);
     snprintf(f.base, sizeof f.base, "%.*s", (int)base.len, base.data ? base.data : "");
-    if (f.activated) snprintf(f.prompt, sizeof f.prompt, "%s", QA_FORM_NAME);
+    if (f.activated) snprintf(f.prompt, sizeof f.prompt, "%s", finds(t) ? FINDER_FORM : QA_FORM_NAME);
+    for (int i = 0, n = 0; finds(t) && i < t->opt.n_heads && n < ADAPTER_TEXT_MAX; i++)
+        n += snprintf(f.heads + n, sizeof f.heads - (size_t)n, i ? " %d.%d*%g" : "%d.%d*%g", t->opt.heads[i].layer, t->opt.heads[i].head, (double)t->opt.heads[i].weight);
     return f;
 }
 

@@ -8,12 +8,13 @@
 #define TUNE_TUNE_H
 
 #include "engine/engine.h"
+#include "train/finding.h"
 #include "train/lessons.h"
 #include "tune/log.h"
 
 /* An activated adapter acts from the question on: passages are read by the model as it is, once, and their pages are any adapter's. An ordinary one
- * acts on every token; so does training the whole model. */
-typedef enum tune_kind { TUNE_AUTO, TUNE_ACTIVATED, TUNE_ORDINARY, TUNE_WHOLE } tune_kind;
+ * acts on every token; so does training the whole model. One that finds is activated too: it teaches heads to look at the quotes (train/finding.h). */
+typedef enum tune_kind { TUNE_AUTO, TUNE_ACTIVATED, TUNE_ORDINARY, TUNE_FINDING, TUNE_WHOLE } tune_kind;
 
 typedef struct tune_options {
     tune_kind kind;         /* TUNE_AUTO: activated where every row is in the form of the default adapter, else ordinary */
@@ -23,6 +24,10 @@ typedef struct tune_options {
     double alpha;           /* 0: twice the rank */
     unsigned targets;       /* bits 1 << adapter_target; 0: all */
     int first_layer;
+    finding_head heads[FINDING_HEADS_MAX]; /* [n_heads] of TUNE_FINDING: that learn to find; up to their last layer matrices are trained */
+    int n_heads;
+    int64_t texts[FINDING_LENGTHS_MAX]; /* [n_texts] of TUNE_FINDING: tokens of the texts that are made of passages, in turn */
+    int n_texts;
     double rate;            /* 0: TUNE_RATE, or of a whole model TUNE_RATE_WHOLE */
     schedule_kind schedule;
     double epochs;          /* how often all rows are seen */

@@ -24,12 +24,12 @@ def key(name, value):
     return text(name) + (struct.pack("<If", 6, value) if isinstance(value, float) else struct.pack("<I", 8) + text(value))
 
 
-def adapter(name, family="qwen3", activated=False, layers=1, by=0.2, prompt=""):
+def adapter(name, family="qwen3", activated=False, layers=1, by=0.2, prompt="", heads=""):
     """A file of rank 4 for a tiny model of `layers` layers."""
     random.seed(7)
     keys = [("general.architecture", family), ("general.type", "adapter"), ("adapter.type", "lora"), ("adapter.lora.alpha", 8.0),
             ("general.base_model.0.name", "tiny"), ("changjuan.adapter.activated", activated),
-            ("changjuan.adapter.prompt", prompt)]
+            ("changjuan.adapter.prompt", prompt), ("changjuan.adapter.heads", heads)]
     about, data, n = b"", b"", 0
     for layer in range(layers):
         for stem, (cols, rows) in SHAPES.items():
@@ -122,6 +122,25 @@ def questions():
     home.fails(3, "eval", "qa", MODEL, "--data", data, "--each", home.folder)
 
 
+def finds():
+    """One that finds reads questions to find, not to answer; what was read of the text serves it as it is."""
+    eye = adapter("eye.gguf", activated=True, prompt="find-1", heads="0.1")
+    file = home.write("text.txt", "The house stands on a hill. A dog sleeps in front of it.\n")
+    for about in ((file, "Who sleeps?", "--model", MODEL), ("hill", "Who sleeps?", "--find", "reading")):
+        without, seen = (home.ok("ask", *about, "--adapter", name, "--json", "--explain").json() for name in ("none", eye))
+        assert seen["answer"] == without["answer"] or seen["evidence"] != without["evidence"], seen
+        kinds = [[s["step"] for s in r["steps"] if s["step"] != "begin"] for r in (without, seen)]
+        assert kinds[0][1] == kinds[1][0] == "look" and kinds[0][2:] == kinds[1][1:], kinds
+        assert all(e["verified"] for e in seen["evidence"])
+    home.fails(2, "ask", "hill", " ", "--find", "reading", "--adapter", eye)
+    home.ok("chat", "hill", "--adapter", eye, given="Who sleeps?\n")
+    assert home.ok("adapter", "try", eye, file, "Who sleeps?", "--model", MODEL, "--json").json()["with"] is not None
+    facts = home.write("facts.tsv", "一只猫睡在墙上。\t猫睡在哪里？\t那个小兽在何处歇着？\t墙上\n")
+    haystack = home.write("long.txt", "那天一直下雨。没有人到老屋来。风吹了一夜。\n" * 20)
+    for name in (eye, "none"):
+        home.ok("eval", "needle", MODEL, "--text", haystack, "--lengths", "300", "--needles", facts, "--find", "reading", "--adapter", name, "--json")
+
+
 def merged():
     path, out = adapter("a.gguf"), home.path("merged.gguf")
     exact = ("--exact-math", "--kv", "f32")
@@ -150,4 +169,4 @@ def removed():
     assert home.ok("adapter", "list", "--json").json() == {"adapters": []}
 
 
-juan.run([("listed", listed), ("used", used), ("over the shelf", over_the_shelf), ("questions about passages", questions), ("merged", merged), ("refused", refused), ("removed", removed)], home)
+juan.run([("listed", listed), ("used", used), ("over the shelf", over_the_shelf), ("questions about passages", questions), ("finds", finds), ("merged", merged), ("refused", refused), ("removed", removed)], home)

@@ -48,6 +48,19 @@ def told(out):
     return [{k: v for k, v in e.items() if k not in ("tokens_per_second", "share_of_ceiling")} for e in entries]
 
 
+def one_that_finds():
+    r = home.ok(*QUICK, "--steps", "8", "--rate", "1e-2", "--kind", "find", "--heads", "0.1", "--texts", "64,128", "--out", "eye", "--json").json()
+    losses = [e["loss"] for e in told(r["path"]) if "loss" in e]
+    assert len(losses) == 8 and min(losses[4:]) < losses[0], losses
+    eye = next(a for a in home.ok("adapter", "list", "--json").json()["adapters"] if a["name"] == "eye")
+    assert eye["prompt"] == "find-1" and eye["heads"] == "0.1*1" and eye["activated"], eye
+    home.fails(2, *QUICK, "--kind", "find", "--out", "blind", says="--heads")
+    for bad in ("", "3", "0.x", "0.1.2", "-1.0"):
+        home.fails(2, *QUICK, "--kind", "find", "--heads", bad, "--out", "blind", says="--heads")
+    home.fails(3, *QUICK, "--kind", "find", "--heads", "7.0", "--out", "blind", says="head 0")
+    home.fails(2, *QUICK, "--kind", "find", "--heads", "0.1", "--texts", "1", "--out", "blind", says="--texts")
+
+
 def an_adapter():
     r = home.ok(*QUICK, "--steps", "12", "--rate", "5e-3", "--questions", "3", "--out", "house", "--json").json()
     assert r["path"].endswith("adapters/house.gguf") and r["activated"] and r["rows"] == 24 and r["steps"] == 12 and r["held_out"] >= 1, r
@@ -186,4 +199,4 @@ def wrong_values():
 
 juan.run([("an adapter, its log and its picture", an_adapter), ("kill -9", killed), ("Ctrl-C", interrupted), ("done is done", done_is_done), ("a full disk", full_disk),
           ("conversations, plain text, a whole model", other_kinds), ("documents", documents), ("bad rows", bad_rows), ("bad checkpoints", bad_checkpoints),
-          ("a weight that is no number", not_a_number), ("wrong values", wrong_values)], home)
+          ("a weight that is no number", not_a_number), ("wrong values", wrong_values), ("one that finds", one_that_finds)], home)

@@ -1,11 +1,11 @@
 /* Does attention find what was planted in a long text? Reads a text once, then puts questions after it, for tests/reading/gate.py.
  *
- *     gate MODEL TEXT QUESTIONS OUT [TOKENS]
+ *     gate MODEL TEXT QUESTIONS OUT [TOKENS [ADAPTER]]
  *
  * The text is cut after TOKENS tokens. QUESTIONS has one a line; the first asks for nothing in particular. OUT gets, as float32, for each
  * question but the first, each head without a window (later layers first) and each block of 32 tokens of the text: the share of
  * the attention of the question's words that falls on the block; then the sum over the words of the root of what a word's share is
- * beyond that of the first question. Standard output has the heads, the number of tokens and blocks, and the byte at which each block begins.
+ * beyond that of the first question (with an adapter that finds, as it is). Standard output has the heads, the number of tokens and blocks, and the byte at which each block begins.
  */
 #include <math.h>
 #include <stdio.h>
@@ -14,7 +14,8 @@
 
 #include "base/clock.h"
 #include "base/file.h"
-#include "engine/engine.h"
+#include "data/qa_form.h"
+#include "engine/adapter.h"
 
 enum { BLOCK = 32, HEADS_MAX = SESSION_PROBES_MAX };
 
@@ -22,6 +23,7 @@ typedef struct gate {
     engine *e;
     session *s;
     const tokenizer *t;
+    engine_adapter *adapter; /* that reads the questions; NULL: none */
     token_list tokens;    /* the text's */
     int64_t n, blocks;    /* tokens of it, blocks */
     int layer[HEADS_MAX], head[HEADS_MAX], heads;
@@ -48,15 +50,26 @@ static bool say(void *arg, int64_t done, int64_t total)
     return true;
 }
 
+static cj_err put_in_form(gate *g, const char *question, cj_diag *d)
+{
+    buf text;
+    buf_init(&text, 1 << 16);
+    cj_err e = qa_put_question(&text, question, d);
+    if (!e) e = qa_encode(g->t, false, text.data, text.len, &g->tokens, d);
+    buf_deinit(&text);
+    return e;
+}
+
 /* mass [heads][words][blocks] of a question; *words is how many tokens it has. */
 static float *look(gate *g, const char *question, int64_t *words)
 {
     cj_diag d = {0};
     int64_t reused;
     g->tokens.count = (size_t)g->n;
-    must(tokenizer_encode(g->t, "\n问题：", strlen("\n问题："), 0, &g->tokens, &d), &d);
+    if (!g->adapter) must(tokenizer_encode(g->t, "\n问题：", strlen("\n问题："), 0, &g->tokens, &d), &d);
     int64_t from = (int64_t)g->tokens.count;
-    must(tokenizer_encode(g->t, question, strlen(question), 0, &g->tokens, &d), &d);
+    if (g->adapter) must(put_in_form(g, question, &d), &d);
+    else must(tokenizer_encode(g->t, question, strlen(question), 0, &g->tokens, &d), &d);
     int64_t end = (int64_t)g->tokens.count, bins = (end + BLOCK - 1) / BLOCK;
     *words = end - from;
     float *mass = mem_array((size_t)(g->heads * *words), (size_t)bins * sizeof *mass);
@@ -118,6 +131,8 @@ int main(int argc, char **argv)
             g.head[g.heads++] = h;
         }
     must(session_open(&g.s, g.e, g.n + 4096, &d), &d);
+    if (argc > 6) must(engine_adapter_open(&g.adapter, g.e, argv[6], &d), &d);
+    must(session_set_adapter(g.s, g.adapter, g.n, &d), &d);
     double start = clock_now();
     must(session_eval(g.s, g.tokens.ids, g.n, &(session_call){.on_progress = say}, NULL, &d), &d);
     fprintf(stderr, "%lld tokens read in %.1f s\n", (long long)g.n, clock_now() - start);
@@ -139,7 +154,7 @@ int main(int argc, char **argv)
             continue;
         }
         g.usual = mem_array((size_t)(g.heads * g.blocks), sizeof *g.usual);
-        for (int64_t i = 0; i < g.heads * words * g.blocks; i++)
+        for (int64_t i = 0; !g.adapter && i < g.heads * words * g.blocks; i++)
             g.usual[i / g.blocks / words * g.blocks + i % g.blocks] += mass[i] / (float)words;
         mem_free(mass);
     }
@@ -149,6 +164,7 @@ int main(int argc, char **argv)
     token_list_deinit(&g.tokens);
     buf_deinit(&text);
     session_close(&g.s);
+    engine_adapter_close(&g.adapter);
     engine_close(&g.e);
     return 0;
 }

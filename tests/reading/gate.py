@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The gate: how well does the attention of a model find planted facts in a long text, without a text index and without training?
 
-    tests/reading/gate.py MODEL TEXT... --tokens 32768 131072 [--build build] [--keep FOLDER]
+    tests/reading/gate.py MODEL TEXT... --tokens 32768 131072 [--adapter FILE] [--build build] [--keep FOLDER]
 
 Plants the facts of share/needles-zh.tsv at ends of sentences, spread evenly, in the texts joined, reads as many tokens once, and asks every fact in
 its own words and in others. Printed: how often a block of 32 tokens that holds the fact comes first, among three, among ten, by head
@@ -47,7 +47,7 @@ def read(a, path, questions, tokens, folder):
     lines, out = os.path.join(folder, "questions.txt"), os.path.join(folder, f"{tokens}.f32")
     with open(lines, "w", encoding="utf-8") as f:
         f.writelines(q + "\n" for q in [NEUTRAL] + questions)
-    run = subprocess.run([os.path.join(a.build, "tests", "gate"), a.path, path, lines, out, str(tokens)], stdout=subprocess.PIPE, check=True)
+    run = subprocess.run([os.path.join(a.build, "tests", "gate"), a.path, path, lines, out, str(tokens), *([a.adapter] if a.adapter else [])], stdout=subprocess.PIPE, check=True)
     told = json.loads(run.stdout)
     scores = numpy.fromfile(out, dtype=numpy.float32).reshape(len(questions), len(told["heads"]), 2, told["blocks"])
     return told, scores
@@ -63,6 +63,7 @@ def main():
     p.add_argument("model", help="its name in the catalogue, or its file")
     p.add_argument("texts", nargs="+")
     p.add_argument("--tokens", type=int, nargs="+", default=[32768])
+    p.add_argument("--adapter", help="that finds: questions are read with it")
     p.add_argument("--build", default="build")
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--keep", help="folder for the scores")

@@ -244,7 +244,7 @@ static void without_heads(void **state)
     cj_diag d = {0};
     engine *e = model_of("CJ_TINY_SPACES");
     assert_non_null(e);
-    assert_int_equal(finder_choose_heads(e, NULL, 0, heads, &known), 0);
+    assert_int_equal(finder_choose_heads(e, &(finder_options){0}, heads, &known), 0);
     assert_int_equal(ask_documents(e, docs, 1, "谁？", &(ask_options){.max_tokens = 2}, &r, &d), CJ_E_UNSUPPORTED);
     assert_int_equal(d.message, MSG_ASK_NO_HEADS);
     ask_deinit(&r);

@@ -224,7 +224,7 @@ static void opened_with_its_heads(void **state)
     assert_true(m.heads.from == HEADS_CALIBRATED && m.heads.n == 2 && m.heads.item[1].layer == 0 && m.heads.item[1].head == 2);
     finder_head chosen[FINDER_HEADS_MAX];
     bool known;
-    assert_int_equal(finder_choose_heads(m.engine, m.heads.item, m.heads.n, chosen, &known), 2);
+    assert_int_equal(finder_choose_heads(m.engine, &(finder_options){.heads = m.heads.item, .n_heads = m.heads.n}, chosen, &known), 2);
     assert_true(known);
     assert_float_equal(chosen[0].weight, 2 / 3.0, 1e-6); /* they sum to 1 */
     assert_float_equal(chosen[1].weight, 1 / 3.0, 1e-6);
