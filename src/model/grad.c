@@ -5,7 +5,7 @@
 
 #include "base/mem.h"
 
-enum { HEAD_BYTES = 192 << 20 /* of logits at a time: the head is laid out anew for each */, HEAD_ROWS_MIN = 16, HEAD_ROWS_MAX = 512 };
+enum { HEAD_BYTES = 256 << 20 /* of logits at a time: the head is laid out anew for each */, HEAD_ROWS_MIN = 16, HEAD_ROWS_MAX = 512 };
 
 /* Device memory for `n` floats, counted. */
 static float *floats(grad_job *job, int64_t n)
