@@ -15,13 +15,13 @@ enum { EXAM_USUAL = 40, CEILING_TRIES = 2 };
 typedef struct tuner {
     cli *c;
     cli_list data;
-    const char *out_given, *kind, *heads, *texts, *matrices, *schedule, *vocabulary;
+    const char *out_given, *kind, *heads, *texts, *matrices, *schedule, *vocabulary, *from;
     int64_t rank, first_layer;
     int64_t exam; /* held-out questions to answer at the end */
     double held; /* percent; < 0: the usual */
     bool whole;
     tune_options opt;
-    char *out, *name, title[256];
+    char *out, *name, *from_path, title[256];
     engine *e;
     training_rows rows;
 } tuner;
@@ -87,6 +87,7 @@ static const char *understand(tuner *t)
     if (o->accumulate < 1 || o->accumulate > 1 << 16) return "--accumulate";
     if (o->sample_tokens < 16 || o->sample_tokens > MODEL_ROWS_MAX) return "--length";
     if (t->held > 50) return "--held-out";
+    if (t->from && t->whole) return "--from";
     if (o->check_every < 0) return "--check-every";
     if (o->patience < 0) return "--patience";
     if (o->save_every < 0) return "--save-every";
@@ -268,12 +269,14 @@ static int tune(tuner *t)
     cli_catch_interrupt();
     rows_init(&t->rows);
     cj_err e = choose_out(t, &d);
+    if (!e && t->from) e = adapters_locate(&t->from_path, t->from, &d);
     if (!e) e = tune_data_open(&t->rows, t->c, &t->data, t->opt.seed, &d);
     code = e ? cli_fail(t->c, &d) : cli_engine_open(t->c, t->c->argv[0], &how, &t->e);
     if (!code && t->opt.kind == TUNE_FINDING && !t->opt.n_heads && (e = choose_heads(t, &d))) code = cli_fail(t->c, &d);
     if (!code) {
         t->opt.out = t->out;
         t->opt.name = t->name;
+        t->opt.from = t->from_path;
         e = run(t, &d);
         code = e ? cli_fail(t->c, &d) : EXIT_DONE;
     }
@@ -281,6 +284,7 @@ static int tune(tuner *t)
     rows_deinit(&t->rows);
     mem_free(t->out);
     mem_free(t->name);
+    mem_free(t->from_path);
     return code;
 }
 
@@ -295,6 +299,7 @@ int cmd_tune(cli *c)
         {"kind", 0, CLI_TEXT, &t.kind, "KIND", MSG_OPT_TUNE_KIND},
         {"heads", 0, CLI_TEXT, &t.heads, "LIST", MSG_OPT_TUNE_HEADS},
         {"texts", 0, CLI_TEXT, &t.texts, "LIST", MSG_OPT_TUNE_TEXTS},
+        {"from", 0, CLI_TEXT, &t.from, "ADAPTER", MSG_OPT_TUNE_FROM},
         {"rank", 0, CLI_INT, &t.rank, "N", MSG_OPT_TUNE_RANK},
         {"alpha", 0, CLI_FLOAT, &o->alpha, "A", MSG_OPT_TUNE_ALPHA},
         {"matrices", 0, CLI_TEXT, &t.matrices, "LIST", MSG_OPT_TUNE_MATRICES},

@@ -21,3 +21,9 @@ void hash_sha256_hex(hash_sha256 *h, char out[65])
 void hash_sha256_end(hash_sha256 *h, uint8_t out[32]) { crypto_hash_sha256_final(STATE(h), out); }
 
 uint64_t hash_xxh3(const void *data, size_t n) { return XXH3_64bits(data, n); }
+
+uint64_t hash_mix(uint64_t sum, uint64_t more)
+{
+    const uint64_t parts[] = {sum, more};
+    return hash_xxh3(parts, sizeof parts);
+}

@@ -8,32 +8,12 @@
 #include "engine/inner.h"
 #include "model/low_rank.h"
 
-static uint64_t mix(uint64_t sum, uint64_t more)
-{
-    const uint64_t parts[] = {sum, more};
-    return hash_xxh3(parts, sizeof parts);
-}
-
-static uint64_t mix_matrix(uint64_t sum, const kernel_weight *w)
-{
-    const uint64_t facts[] = {(uint64_t)w->type, (uint64_t)w->rows, (uint64_t)w->cols};
-    sum = mix(sum, hash_xxh3(facts, sizeof facts));
-    return w->data ? mix(sum, hash_xxh3(w->data, (size_t)w->rows * quant_row_bytes(w->type, w->cols))) : sum;
-}
-
-static uint64_t fingerprint(const model_adapter *a)
-{
-    uint64_t sum = hash_xxh3(&a->scale, sizeof a->scale);
-    for (int i = 0; i < a->n_layers * ADAPTER_TARGETS; i++) sum = mix_matrix(mix_matrix(sum, &a->pairs[i].a), &a->pairs[i].b);
-    return sum;
-}
-
 cj_err engine_adapter_of(engine_adapter **out, engine *e, const model_adapter *data, const adapter_facts *facts, cj_diag *d)
 {
     TRY(adapter_fits(data, model_spec_of(e->model), facts->name, d));
     engine_adapter *a = mem_zalloc(sizeof *a);
     if (!a) return diag_nomem(d, sizeof *a);
-    *a = (engine_adapter){.engine = e, .facts = *facts, .fingerprint = fingerprint(data)};
+    *a = (engine_adapter){.engine = e, .facts = *facts, .fingerprint = adapter_print(data)};
     cj_err err = low_rank_open(&a->laid, e->ctx, data, d);
     if (err) engine_adapter_close(&a);
     else *out = a;
@@ -80,5 +60,5 @@ cj_err session_set_adapter(session *s, const engine_adapter *a, int64_t from, cj
 uint64_t session_writer(const session *s, int64_t n)
 {
     const uint64_t base = model_fingerprint(s->engine->model);
-    return n > s->adapter_from ? mix(mix(base, s->adapter->fingerprint), (uint64_t)s->adapter_from) : base;
+    return n > s->adapter_from ? hash_mix(hash_mix(base, s->adapter->fingerprint), (uint64_t)s->adapter_from) : base;
 }

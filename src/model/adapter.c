@@ -1,6 +1,8 @@
 /* What an adapter may be laid over. */
 #include "model/adapter.h"
 
+#include "base/hash.h"
+
 const char *adapter_target_name(adapter_target t)
 {
     static const char *const names[ADAPTER_TARGETS] = {"attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down"};
@@ -36,4 +38,20 @@ cj_err adapter_fits(const model_adapter *a, const model_spec *m, const char *nam
             if (p->a.cols != w->cols || p->b.rows != w->rows) return misfit(name, i, t, w, p->b.rows, p->a.cols, d);
         }
     return CJ_OK;
+}
+
+/* ---- what tells one from another ---- */
+
+static uint64_t mix_matrix(uint64_t sum, const kernel_weight *w)
+{
+    const uint64_t facts[] = {(uint64_t)w->type, (uint64_t)w->rows, (uint64_t)w->cols};
+    sum = hash_mix(sum, hash_xxh3(facts, sizeof facts));
+    return w->data ? hash_mix(sum, hash_xxh3(w->data, (size_t)w->rows * quant_row_bytes(w->type, w->cols))) : sum;
+}
+
+uint64_t adapter_print(const model_adapter *a)
+{
+    uint64_t sum = hash_xxh3(&a->scale, sizeof a->scale);
+    for (int i = 0; i < a->n_layers * ADAPTER_TARGETS; i++) sum = mix_matrix(mix_matrix(sum, &a->pairs[i].a), &a->pairs[i].b);
+    return sum;
 }

@@ -32,5 +32,7 @@ const char *adapter_target_name(adapter_target t);
 const kernel_weight *adapter_base(const model_spec *m, int layer, adapter_target t);
 /* Whether the adapter can be laid over this model: its layers, the shape of every pair. name: the adapter's, for messages. */
 CJ_NODISCARD cj_err adapter_fits(const model_adapter *a, const model_spec *m, const char *name, cj_diag *d);
+/* Differs where the numbers, types or scale of two adapters do. */
+uint64_t adapter_print(const model_adapter *a);
 
 #endif

@@ -5,8 +5,7 @@
 
 static uint64_t mix(uint64_t sum, const void *facts, size_t bytes)
 {
-    const uint64_t parts[] = {sum, hash_xxh3(facts, bytes)};
-    return hash_xxh3(parts, sizeof parts);
+    return hash_mix(sum, hash_xxh3(facts, bytes));
 }
 
 /* Numbers of one type, not structs: what lies between members is not ours to hash. */

@@ -17,6 +17,7 @@ struct tuning {
     finding *finding, *held_finding; /* of TUNE_FINDING, in place of those */
     train_source source, held_source;
     int32_t *vocabulary; /* [plan.vocabulary] that the loss is taken over; NULL: all */
+    adapter_file *from;  /* that it goes on from; NULL: nothing */
     trainee *trainee;
     trainer *trainer;
     tune_log *log;       /* NULL: not yet, or it cannot be written */

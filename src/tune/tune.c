@@ -161,12 +161,30 @@ static int end_layer(const tune_options *o)
     return last + 1;
 }
 
+/* What it goes on from decides the shape of what comes of it. */
+static cj_err take_from(tuning *t, cj_diag *d)
+{
+    tune_options *o = &t->opt;
+    TRY(adapter_file_open(&t->from, o->from, d));
+    TRY(adapter_file_fit(t->from, engine_model(t->e), d));
+    const model_adapter *a = adapter_file_data(t->from);
+    o->rank = a->rank;
+    o->alpha = (double)a->scale * a->rank;
+    o->targets = 0;
+    for (int i = o->first_layer; i < a->n_layers; i++)
+        for (adapter_target k = 0; k < ADAPTER_TARGETS; k++)
+            if (adapter_pair_of(a, i, k)->a.data) o->targets |= 1u << k;
+    return CJ_OK;
+}
+
 static cj_err open_trainee(tuning *t, cj_diag *d)
 {
     const model *m = engine_model(t->e);
     const tune_options *o = &t->opt;
     if (t->plan.kind == TUNE_WHOLE) return trainee_open_whole(&t->trainee, m, &(trainee_whole_options){.seed = o->seed}, d);
-    const trainee_adapter_options a = {.rank = o->rank, .alpha = (float)o->alpha, .targets = o->targets, .first_layer = o->first_layer, .end_layer = end_layer(o), .seed = o->seed};
+    if (o->from) TRY(take_from(t, d));
+    const trainee_adapter_options a = {.rank = o->rank, .alpha = (float)o->alpha, .targets = o->targets, .first_layer = o->first_layer, .end_layer = end_layer(o),
+                                       .seed = o->seed, .from = t->from ? adapter_file_data(t->from) : NULL};
     return trainee_open_adapter(&t->trainee, m, &a, d);
 }
 
@@ -176,7 +194,7 @@ static uint64_t settings_of(const tuning *t)
     const kernel_table *k = kernel_table_of(engine_kernel(t->e));
     const double reals[] = {t->opt.alpha};
     const int64_t wholes[] = {t->plan.kind, t->plan.vocabulary, (int64_t)k->level, engine_options_of(t->e)->exact};
-    const uint64_t sums[] = {hash_xxh3(reals, sizeof reals), hash_xxh3(wholes, sizeof wholes)};
+    const uint64_t sums[] = {hash_xxh3(reals, sizeof reals), hash_xxh3(wholes, sizeof wholes), t->from ? adapter_print(adapter_file_data(t->from)) : 0};
     return hash_xxh3(sums, sizeof sums);
 }
 
@@ -325,6 +343,7 @@ void tune_close(tuning **pt)
     tune_log_close(&t->log);
     train_close(&t->trainer);
     trainee_close(&t->trainee);
+    adapter_file_close(&t->from);
     finding_close(&t->held_finding);
     finding_close(&t->finding);
     lessons_close(&t->held);

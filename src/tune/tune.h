@@ -20,6 +20,7 @@ typedef struct tune_options {
     tune_kind kind;         /* TUNE_AUTO: activated where every row is in the form of the default adapter, else ordinary */
     const char *out;        /* the file that is to come; its checkpoint has this name and ".checkpoint", and so on with .log.jsonl and .svg */
     const char *name;       /* of the adapter */
+    const char *from;       /* an adapter to go on from, whose rank, scale and matrices the new one has; NULL: from nothing */
     int rank;
     double alpha;           /* 0: twice the rank */
     unsigned targets;       /* bits 1 << adapter_target; 0: all */

@@ -77,6 +77,17 @@ def an_adapter():
     assert all(e["verified"] for e in home.ok("ask", text, "哪一天写的？", "--model", MODEL, "--adapter", "house", "--json").json()["evidence"])
 
 
+def a_second_stage():
+    first = home.ok(*QUICK, "--steps", "12", "--rate", "5e-3", "--matrices", "q,v", "--out", folder("first"), "--json").json()
+    out = folder("second")
+    r = home.ok(*QUICK[:4], *QUICK[6:], "--steps", "3", "--from", first["path"], "--out", out, "--json").json()
+    assert r["parameters"] == first["parameters"], (r, first)  # its rank and matrices
+    assert told(out)[0]["loss"] < told(first["path"])[0]["loss"], (told(out)[0], told(first["path"])[0])
+    home.fails(3, *QUICK, "--steps", "3", "--matrices", "q,v", "--out", out, says="settings")  # not what that run began from
+    home.fails(3, *QUICK, "--from", "nobody", says="nobody")
+    home.fails(2, *QUICK, "--from", first["path"], "--full", says="--from")
+
+
 def unbroken():
     out = folder("unbroken")
     if not os.path.exists(out):
@@ -197,6 +208,6 @@ def wrong_values():
     home.fails(2, *QUICK, "--first-layer", "9", says="--first-layer")
 
 
-juan.run([("an adapter, its log and its picture", an_adapter), ("kill -9", killed), ("Ctrl-C", interrupted), ("done is done", done_is_done), ("a full disk", full_disk),
+juan.run([("an adapter, its log and its picture", an_adapter), ("a second stage", a_second_stage), ("kill -9", killed), ("Ctrl-C", interrupted), ("done is done", done_is_done), ("a full disk", full_disk),
           ("conversations, plain text, a whole model", other_kinds), ("documents", documents), ("bad rows", bad_rows), ("bad checkpoints", bad_checkpoints),
           ("a weight that is no number", not_a_number), ("wrong values", wrong_values), ("one that finds", one_that_finds)], home)
