@@ -1,6 +1,7 @@
 /* The writing loop. */
 #include "engine/generate.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -82,17 +83,18 @@ static cj_err push_id(writer *w, int32_t id, cj_diag *d)
     return CJ_OK;
 }
 
-/* Of the sampler: whether the caller accepts the text with this token. */
-static bool may_write(void *arg, int32_t id)
+/* Of the sampler: what the caller says of the text with this token. */
+static float weigh(void *arg, int32_t id)
 {
     writer *w = arg;
     token_stream after = w->stream;
     const size_t n = w->text.len, held = after.held_count;
     const bool ended = !w->opt->ignore_end && tokenizer_is_end(after.tokenizer, id);
     bool ok = ended || (!token_stream_push(&after, id, &w->text, NULL) && (w->text.len > n || after.held_count > held));
-    ok = ok && !buf_append(&w->text, after.held, after.held_count, NULL) && w->opt->accepts(w->opt->arg, w->text.data ? w->text.data : "", w->text.len, ended);
+    ok = ok && !buf_append(&w->text, after.held, after.held_count, NULL);
+    const float less = ok ? w->opt->weigh(w->opt->arg, w->text.data ? w->text.data : "", w->text.len, ended) : -INFINITY;
     if (w->text.data) w->text.data[w->text.len = n] = 0;
-    return ok;
+    return less;
 }
 
 /* One token: sample, decode, show. *ended is set when it was the last. */
@@ -172,8 +174,8 @@ cj_err generate(session *s, const int32_t *ids, int64_t n, const generate_option
     TRY(engine_need_tokenizer(session_engine(s), &t, d));
     writer w = {.opt = opt, .count = n, .cap = n + 256, .result = r};
     sampler_options sampling = opt->sampling;
-    if (opt->accepts) {
-        sampling.accepts = may_write;
+    if (opt->weigh) {
+        sampling.weigh = weigh;
         sampling.arg = &w;
     }
     TRY(sampler_open(&sm, &sampling, model_spec_of(engine_model(session_engine(s)))->vocab, d));

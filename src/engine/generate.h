@@ -35,9 +35,9 @@ typedef struct generate_options {
     int32_t n_top;               /* log-probabilities wanted beside each token */
     bool ignore_end;             /* go on past end tokens (benchmarks) */
     unsigned decode_flags;       /* token_stream flags */
-    /* Whether the text may go on so: all that was written with one token more, its last character perhaps unfinished; or end here. What is refused
-     * is not written, the next likeliest is; where nothing is accepted the text ends (END_STOP). NULL: it may. */
-    bool (*accepts)(void *arg, const char *text, size_t n, bool ended);
+    /* How well the text goes on so: all that was written with one token more, its last character perhaps unfinished; or ends here. What is added to
+     * the token's logit, 0 or less; -INFINITY refuses it, and where everything is refused the text ends (END_STOP). NULL: 0. */
+    float (*weigh)(void *arg, const char *text, size_t n, bool ended);
     bool (*on_piece)(void *arg, const generate_piece *p);              /* false ends the text: END_CALLER */
     bool (*on_progress)(void *arg, int64_t done, int64_t total);       /* while the prompt is read; false cancels */
     void *arg;

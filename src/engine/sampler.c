@@ -19,6 +19,7 @@ struct sampler {
     uint64_t draws;
     float *logits;     /* [vocab] changed copy */
     candidate *part;   /* [vocab] */
+    uint8_t *weighed;  /* [vocab] whether the caller was asked; NULL where there is none to ask */
 };
 
 enum { PENALTY_LAST = 64 };
@@ -51,7 +52,8 @@ cj_err sampler_open(sampler **out, const sampler_options *opt, int64_t vocab, cj
     s->logits = mem_array((size_t)vocab, sizeof *s->logits);
     s->part = mem_array((size_t)vocab, sizeof *s->part);
     s->bias = mem_array((size_t)opt->n_bias, sizeof *s->bias);
-    if (!s->logits || !s->part || !s->bias) {
+    s->weighed = opt->weigh ? mem_zalloc((size_t)vocab) : NULL;
+    if (!s->logits || !s->part || !s->bias || (opt->weigh && !s->weighed)) {
         sampler_close(&s);
         return diag_nomem(d, (size_t)vocab * (sizeof(float) + sizeof(candidate)));
     }
@@ -67,6 +69,7 @@ void sampler_close(sampler **ps)
     if (!s) return;
     mem_free(s->logits);
     mem_free(s->part);
+    mem_free(s->weighed);
     mem_free(s->bias);
     mem_free(s);
     *ps = NULL;
@@ -162,15 +165,19 @@ int32_t sampler_pick(sampler *s, const float *logits, const int32_t *history, in
     for (int32_t i = 0; i < s->opt.n_bias; i++) s->logits[s->bias[i].id] += s->bias[i].add;
     apply_penalties(s, history, n);
     for (int64_t i = 0; !greedy && i < s->vocab; i++) s->logits[i] = isnan(s->logits[i]) ? -INFINITY : s->logits[i] / s->opt.temperature;
-    for (int64_t tries = 0; tries < s->vocab; tries++) {
+    if (s->weighed) memset(s->weighed, 0, (size_t)s->vocab);
+    for (int64_t tries = 0; tries <= s->vocab; tries++) {
         int32_t id = likeliest(s->logits, s->vocab);
         const float max = s->logits[id];
         const bool left = isfinite(max);
         if (!left && tries) return -1;
         if (!left && !greedy) id = likeliest(logits, s->vocab); /* everything was forbidden */
         else if (!greedy) id = draw_token(s, max);
-        if (!s->opt.accepts || s->opt.accepts(s->opt.arg, id)) return id;
-        s->logits[id] = -INFINITY;
+        if (!s->weighed || s->weighed[id]) return id;
+        const float less = s->opt.weigh(s->opt.arg, id);
+        if (less == 0) return id;
+        s->logits[id] += greedy ? less : less / s->opt.temperature;
+        s->weighed[id] = 1;
     }
     return -1;
 }

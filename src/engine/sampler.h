@@ -2,8 +2,8 @@
  *
  * Order: logit bias and penalties change the logits; temperature 0 then takes the likeliest (the lower id wins a tie). Otherwise
  * logits / temperature make a distribution, of which top_k, top_p and min_p keep a part, and the seed draws from that part.
- * The n-th draw of a seed is the same number everywhere, so the same seed on the same logits gives the same text. A token that the
- * caller does not accept is as if forbidden: the next likeliest is taken, or another drawn.
+ * The n-th draw of a seed is the same number everywhere, so the same seed on the same logits gives the same text. A token whose
+ * logit the caller lessens must be taken, or drawn, again with what is left of it; one that the caller refuses is as if forbidden.
  */
 #ifndef ENGINE_SAMPLER_H
 #define ENGINE_SAMPLER_H
@@ -28,7 +28,8 @@ typedef struct sampler_options {
     const sampler_bias *bias;  /* copied */
     int32_t n_bias;
     uint64_t seed;
-    bool (*accepts)(void *arg, int32_t id); /* asked of tokens in the order in which they would be taken; NULL: all are */
+    /* What to add to a token's logit, 0 or less; -INFINITY refuses it. Asked of tokens in the order in which they would be taken, once each. NULL: 0. */
+    float (*weigh)(void *arg, int32_t id);
     void *arg;
 } sampler_options;
 

@@ -1,10 +1,11 @@
 /* Answers by an adapter that quotes (data/qa_form.h): the passages as they are, read by the base; then the question, and all that is written, with the
  * adapter. What is written is held to the form, so a quote is verbatim, and becomes the first evidence.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "reader/asker.h"
-#include "reader/quoting.h"
+#include "reader/leaning.h"
 
 /* An answer while it is written. */
 typedef struct quoter {
@@ -16,7 +17,7 @@ typedef struct quoter {
     bool begun;   /* the quote is closed, or there is none: the answer has begun, the evidence was taken */
 } quoter;
 
-static bool accepts(void *arg, const char *text, size_t n, bool ended) { return quoting_fits(&((asker *)arg)->quoter->form, text, n, ended); }
+static float weigh(void *arg, const char *text, size_t n, bool ended) { return quoting_weigh(&((asker *)arg)->quoter->form, text, n, ended); }
 
 static ask_range place_of(const quoter *q, const quoted *at)
 {
@@ -69,19 +70,24 @@ static cj_err write_quoted(asker *a, const int32_t *ids, int64_t count, int64_t 
 {
     quoter q = {.ranges = ranges, .form = {.n = n, .words = qa_words_for(a->question)}};
     quoting_piece *pieces = mem_array((size_t)n + 1, sizeof *pieces);
+    quoting_lean *leans = NULL;
     if (!pieces) return diag_nomem(d, ((size_t)n + 1) * sizeof *pieces);
     for (int i = 0; i < n; i++)
         pieces[i] = (quoting_piece){a->sources[ranges[i].source].book->text.data + ranges[i].byte, ranges[i].end - ranges[i].byte};
     q.form.pieces = pieces;
     a->quoter = &q;
     buf_init(&q.text, 1 << 20);
-    const generate_options how = {.sampling = SAMPLER_GREEDY, .max_tokens = ask_answer_tokens(a), .accepts = accepts, .on_piece = on_piece,
+    const generate_options how = {.sampling = SAMPLER_GREEDY, .max_tokens = ask_answer_tokens(a), .weigh = weigh, .on_piece = on_piece,
                                   .on_progress = ask_progress, .arg = a};
-    cj_err e = session_set_adapter(a->close, a->opt->adapter, held, d);
+    cj_err e = leaning_make(pieces, n, a->question, &leans, &q.form.n_leans, d);
+    q.form.leans = leans;
+    q.form.weight = getenv("LEAN") ? (float)atof(getenv("LEAN")) : LEANING_WEIGHT;
+    if (!e) e = session_set_adapter(a->close, a->opt->adapter, held, d);
     if (!e) e = ask_generate(a, ids, count, &how, NULL, step, d);
     if (!e && q.full) e = diag_nomem(d, q.text.len);
     if (!e) e = take_answer(a, d);
     buf_deinit(&q.text);
+    mem_free(leans);
     mem_free(pieces);
     a->quoter = NULL;
     return e;

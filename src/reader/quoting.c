@@ -1,6 +1,7 @@
 /* Answers that quote. */
 #include "reader/quoting.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "base/utf8.h"
@@ -53,16 +54,16 @@ bool quoting_closed(const quoting *q, const char *text, size_t n, bool ended, qu
     return false;
 }
 
-/* Whether body[0..n) is the beginning of a quote, perhaps with a part of what closes it. */
-static bool is_quoting(const quoting *q, const char *body, size_t n)
+/* Where body[0..n) is the beginning of a quote, perhaps with a part of what closes it: the bytes without that part; 0 where it is not. */
+static size_t quote_begun(const quoting *q, const char *body, size_t n)
 {
     char mark[MARK_MAX];
     quoted where;
     const size_t closes = closing(q, mark);
-    if (stands(q, body, n, &where)) return true;
+    if (stands(q, body, n, &where)) return n;
     for (size_t part = 1; part < closes && part < n; part++)
-        if (!memcmp(body + n - part, mark, part) && stands(q, body, n - part, &where)) return true;
-    return false;
+        if (!memcmp(body + n - part, mark, part) && stands(q, body, n - part, &where)) return n - part;
+    return 0;
 }
 
 bool quoting_fits(const quoting *q, const char *text, size_t n, bool ended)
@@ -72,5 +73,28 @@ bool quoting_fits(const quoting *q, const char *text, size_t n, bool ended)
     if (begins(text, n, q->words->refusal) && (!ended || n == strlen(q->words->refusal))) return true;
     if (n <= opens) return !ended && begins(text, n, q->words->open);
     if (memcmp(text, q->words->open, opens)) return false;
-    return quoting_closed(q, text, n, ended, &where) || (!ended && is_quoting(q, text + opens, n - opens));
+    return quoting_closed(q, text, n, ended, &where) || (!ended && quote_begun(q, text + opens, n - opens));
+}
+
+/* Of the best place where s[0..n) stands. */
+static float best_lean(const quoting *q, const char *s, size_t n)
+{
+    float best = -INFINITY;
+    for (int64_t i = 0; i < q->n_leans; i++) {
+        const quoting_lean *l = &q->leans[i];
+        const char *piece = q->pieces[l->piece].text;
+        const size_t last = i64_min((int64_t)(l->end + n - 1), (int64_t)q->pieces[l->piece].bytes);
+        if (l->lean > best && memmem(piece + l->at, last - l->at, s, n)) best = l->lean;
+    }
+    return isfinite(best) ? best : -1; /* between the stretches */
+}
+
+float quoting_weigh(const quoting *q, const char *text, size_t n, bool ended)
+{
+    quoted where;
+    const size_t opens = strlen(q->words->open);
+    if (!quoting_fits(q, text, n, ended)) return -INFINITY;
+    if (!q->n_leans || n <= opens || memcmp(text, q->words->open, opens)) return 0;
+    const bool closed = quoting_closed(q, text, n, ended, &where);
+    return q->weight * best_lean(q, text + opens, closed ? where.end - where.at : quote_begun(q, text + opens, n - opens));
 }

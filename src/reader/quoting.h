@@ -16,14 +16,26 @@ typedef struct quoting_piece {
     size_t bytes;
 } quoting_piece;
 
+/* A quote that begins in bytes [at, end) of a piece is so much less likely: what is added to its logit, 0 or less. */
+typedef struct quoting_lean {
+    int piece;
+    size_t at, end;
+    float lean;
+} quoting_lean;
+
 typedef struct quoting {
     const quoting_piece *pieces;
     int n;
     const qa_words *words;
+    const quoting_lean *leans; /* [n_leans]; NULL: any quote is as good as another */
+    int64_t n_leans;
+    float weight;              /* of the leans */
 } quoting;
 
 /* Whether text[0..n) can still become an answer in the form, or when `ended`, is one. */
 bool quoting_fits(const quoting *q, const char *text, size_t n, bool ended);
+/* For generate_options.weigh: -INFINITY for what does not fit, else the weight times the lean of the best place where its quote can begin. */
+float quoting_weigh(const quoting *q, const char *text, size_t n, bool ended);
 
 typedef struct quoted {
     int piece;

@@ -39,7 +39,7 @@ int64_t exam_questions(const tuning *t, int64_t most) { return i64_min(most, cou
 
 /* ---- one question ---- */
 
-static bool accepts(void *arg, const char *text, size_t n, bool ended) { return quoting_fits(&((exam *)arg)->form, text, n, ended); }
+static float weigh(void *arg, const char *text, size_t n, bool ended) { return quoting_weigh(&((exam *)arg)->form, text, n, ended); }
 
 static bool on_progress(void *arg, int64_t done, int64_t total)
 {
@@ -103,8 +103,8 @@ static cj_err ask(exam *x, const sample_group *g, const sample *s, cj_diag *d)
     generate_result r;
     TRY(take_prompt(x, prefix, s, &n, d));
     x->passage = row->passage >= 0 ? (quoting_piece){t->rows->passage[row->passage].text, t->rows->passage[row->passage].bytes} : (quoting_piece){0};
-    x->form = (quoting){&x->passage, 1, qa_words_for(row->question ? row->question : "")};
-    const generate_options how = {.sampling = SAMPLER_GREEDY, .max_tokens = ANSWER_TOKENS, .accepts = quotes ? accepts : NULL, .on_progress = on_progress, .arg = x};
+    x->form = (quoting){.pieces = &x->passage, .n = 1, .words = qa_words_for(row->question ? row->question : "")};
+    const generate_options how = {.sampling = SAMPLER_GREEDY, .max_tokens = ANSWER_TOKENS, .weigh = quotes ? weigh : NULL, .on_progress = on_progress, .arg = x};
     TRY(session_set_adapter(x->s, x->opt->adapter, x->opt->adapter && t->plan.kind == TUNE_ACTIVATED ? prefix->n : 0, d));
     buf_init(&written, ANSWER_BYTES);
     cj_err e = generate(x->s, x->ids, n, &how, &written, &r, d);

@@ -287,6 +287,10 @@ static int32_t pick(const sampler_options *o, const float *logits, int64_t vocab
     return id;
 }
 
+/* 0.45 off what is before the fifth, which lies 0.4 below the first; the second is refused. */
+static float likes_the_fifth(void *arg, int32_t id) { return id == 1 ? -INFINITY : id < 4 ? -0.45f : 0; }
+static float refuses(void *arg, int32_t id) { return -INFINITY; }
+
 static void sampling_keeps_its_promises(void **state)
 {
     (void)state;
@@ -299,6 +303,11 @@ static void sampling_keeps_its_promises(void **state)
     o.bias = &forbid;
     o.n_bias = 1;
     assert_int_equal(pick(&o, logits, V, NULL, 0), 1);
+    o = SAMPLER_GREEDY;
+    o.weigh = likes_the_fifth;
+    assert_int_equal(pick(&o, logits, V, NULL, 0), 4);
+    o.weigh = refuses;
+    assert_int_equal(pick(&o, logits, V, NULL, 0), -1);
     const int32_t history[] = {0, 0, 1};
     o = SAMPLER_GREEDY;
     o.presence = 0.25f;
