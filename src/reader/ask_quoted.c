@@ -1,7 +1,6 @@
 /* Answers by an adapter that quotes (data/qa_form.h): the passages as they are, read by the base; then the question, and all that is written, with the
  * adapter. What is written is held to the form, so a quote is verbatim, and becomes the first evidence.
  */
-#include <stdlib.h>
 #include <string.h>
 
 #include "reader/asker.h"
@@ -68,7 +67,7 @@ static cj_err take_answer(asker *a, cj_diag *d)
 /* Answers after the first `held` of ids[0..count), in which the ranges stand. */
 static cj_err write_quoted(asker *a, const int32_t *ids, int64_t count, int64_t held, const ask_range *ranges, int n, ask_step step, cj_diag *d)
 {
-    quoter q = {.ranges = ranges, .form = {.n = n, .words = qa_words_for(a->question)}};
+    quoter q = {.ranges = ranges, .form = {.n = n, .words = qa_words_for(a->question), .weight = LEANING_WEIGHT}};
     quoting_piece *pieces = mem_array((size_t)n + 1, sizeof *pieces);
     quoting_lean *leans = NULL;
     if (!pieces) return diag_nomem(d, ((size_t)n + 1) * sizeof *pieces);
@@ -81,7 +80,6 @@ static cj_err write_quoted(asker *a, const int32_t *ids, int64_t count, int64_t 
                                   .on_progress = ask_progress, .arg = a};
     cj_err e = leaning_make(pieces, n, a->question, &leans, &q.form.n_leans, d);
     q.form.leans = leans;
-    q.form.weight = getenv("LEAN") ? (float)atof(getenv("LEAN")) : LEANING_WEIGHT;
     if (!e) e = session_set_adapter(a->close, a->opt->adapter, held, d);
     if (!e) e = ask_generate(a, ids, count, &how, NULL, step, d);
     if (!e && q.full) e = diag_nomem(d, q.text.len);

@@ -5,7 +5,7 @@
 
 #include "data/qa_form.h"
 #include "engine/generate.h"
-#include "reader/quoting.h"
+#include "reader/leaning.h"
 #include "tune/inner.h"
 
 enum { ANSWER_TOKENS = 192, ANSWER_BYTES = 1 << 16 };
@@ -103,12 +103,16 @@ static cj_err ask(exam *x, const sample_group *g, const sample *s, cj_diag *d)
     generate_result r;
     TRY(take_prompt(x, prefix, s, &n, d));
     x->passage = row->passage >= 0 ? (quoting_piece){t->rows->passage[row->passage].text, t->rows->passage[row->passage].bytes} : (quoting_piece){0};
-    x->form = (quoting){.pieces = &x->passage, .n = 1, .words = qa_words_for(row->question ? row->question : "")};
+    x->form = (quoting){.pieces = &x->passage, .n = 1, .words = qa_words_for(row->question ? row->question : ""), .weight = LEANING_WEIGHT};
     const generate_options how = {.sampling = SAMPLER_GREEDY, .max_tokens = ANSWER_TOKENS, .weigh = quotes ? weigh : NULL, .on_progress = on_progress, .arg = x};
     TRY(session_set_adapter(x->s, x->opt->adapter, x->opt->adapter && t->plan.kind == TUNE_ACTIVATED ? prefix->n : 0, d));
+    quoting_lean *leans = NULL;
+    if (quotes) TRY(leaning_make(&x->passage, 1, row->question, &leans, &x->form.n_leans, d));
+    x->form.leans = leans;
     buf_init(&written, ANSWER_BYTES);
     cj_err e = generate(x->s, x->ids, n, &how, &written, &r, d);
     if (!e) e = score(x, s, written.data ? written.data : "", d);
+    mem_free(leans);
     buf_deinit(&written);
     return e;
 }
