@@ -5,13 +5,14 @@ LIBDIR ?= lib
 DESTDIR ?=
 WERROR ?= false
 FUZZ_SECONDS ?= 60
+CORPUS ?= ../shared/corpus
 MODEL ?= gemma-3-270m
 Q ?= 甄士隐的岳丈叫什么名字？
 
 # The question and the model go to scripts through the environment, so that no quote in them can break a command line.
 export Q MODEL FUZZ_SECONDS
 
-.PHONY: all help deps demo test test-long style asan tsan fuzz bench finding install clean
+.PHONY: all help deps demo test test-long style asan tsan fuzz bench finding adapter install clean
 
 all: $(BUILD)/build.ninja
 	@ninja -C $(BUILD) programs
@@ -31,6 +32,7 @@ help:
 	@echo "make fuzz                fuzz every parser for FUZZ_SECONDS ($(FUZZ_SECONDS)) each, with clang's libFuzzer where it is there"
 	@echo "make bench [MODEL=name]  tokens per second and the machine's ceilings"
 	@echo "make finding             how well questions find the sentences that answer them, and how many answers are right (a quarter of an hour)"
+	@echo "make adapter [CORPUS=DIR] trains the adapter that comes with the default model, and measures it (hours; stopped, it goes on)"
 	@echo "make install             to PREFIX ($(PREFIX)), below DESTDIR when it is given"
 	@echo "make deps                install what the build and the tests need, and nothing when nothing is missing"
 	@echo "make clean               remove the build folders"
@@ -61,6 +63,9 @@ finding: all
 	@ninja -C $(BUILD) tests/look tests/indexed
 	@tests/reading/finding.py --build $(BUILD) "$$MODEL"
 	@tests/reading/answers.py --build $(BUILD) "$$MODEL"
+
+adapter: all
+	@CORPUS='$(CORPUS)' tools/make_adapter $(BUILD)/juan $(BUILD)/adapter
 
 install: $(BUILD)/build.ninja
 	@meson configure $(BUILD) -Dprefix='$(abspath $(PREFIX))' -Dlibdir='$(LIBDIR)'

@@ -152,6 +152,10 @@ void ask_view_steps(const ask_view *v, const ask_result *r)
 {
     printf("%s\n", cli_text(v->c, MSG_EXPLAIN));
     for (int i = 0; i < r->n_steps; i++) print_step(v, &r->steps[i]);
+    if (!v->adapter) return;
+    printf(" · ");
+    print_part(v, MSG_EXPLAIN_ADAPTER, v->adapter);
+    printf("\n");
 }
 
 static json_object *step_json(const ask_view *v, const ask_step *s)
@@ -204,6 +208,7 @@ json_object *ask_view_json(const ask_view *v, const ask_result *r, bool explain)
     for (int i = 0; i < r->n_steps; i++) json_object_array_add(steps, step_json(v, &r->steps[i]));
     json_object_object_add(o, "evidence", list);
     json_object_object_add(o, "mode", json_object_new_string(modes[r->mode]));
+    json_object_object_add(o, "adapter", v->adapter ? json_object_new_string(v->adapter) : NULL);
     if (explain) json_object_object_add(o, "steps", steps);
     else json_object_put(steps);
     json_object_object_add(o, "timings", timings_json(r));

@@ -118,4 +118,4 @@ void asked_close(asked *a)
     document_set_close(&a->docs);
 }
 
-ask_view asked_view(const asked *a) { return (ask_view){a->c, a->sources, a->n}; }
+ask_view asked_view(const asked *a) { return (ask_view){a->c, a->sources, a->n, a->adapter ? engine_adapter_facts(a->adapter)->name : NULL}; }

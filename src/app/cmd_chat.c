@@ -20,6 +20,7 @@ typedef struct chatting {
     asked about;
     talk *talk;
     bool explain, told; /* told: that there is no text index */
+    bool quotes;        /* an adapter answers each question by itself */
     ask_result result; /* of the last turn */
     converse converse;
 } chatting;
@@ -119,7 +120,8 @@ static void welcome(void *of)
         cli_say(t->c, MSG_TALK_WELCOME, "%s" ARG "%s" ARG "%s", info->name, term_count(chars, info->characters), term_count(tokens, info->tokens));
     }
     cli_say(t->c, MSG_TALK_ANSWERS, "%s", name);
-    if (!prompt_can_chat(writer)) cli_say_unable(t->c, HUB_CHATS, MSG_TALK_BASE, MSG_TALK_BASE_BUT, name);
+    if (t->quotes) cli_say(t->c, MSG_TALK_QUOTES, "%s", engine_adapter_facts(t->about.adapter)->name);
+    else if (!prompt_can_chat(writer)) cli_say_unable(t->c, HUB_CHATS, MSG_TALK_BASE, MSG_TALK_BASE_BUT, name);
 }
 
 /* ---- from a pipe ---- */
@@ -161,6 +163,7 @@ static int converse_with(chatting *t, ask_options *how)
     how->answerer = about->answerer.engine;
     how->finder = about->finder;
     how->adapter = about->adapter;
+    t->quotes = ask_quotes(how);
     if (talk_open(&t->talk, about->reader.engine, about->sources, about->n, how, &d)) return cli_fail(t->c, &d);
     t->converse = (converse){.c = t->c, .of = t, .welcome = welcome, .say = say, .commands = commands, .n_commands = sizeof commands / sizeof *commands};
     return isatty(STDIN_FILENO) ? converse_run(&t->converse) : each_line(t);

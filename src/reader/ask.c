@@ -172,13 +172,15 @@ static cj_err check(const ask_options *opt, const search_source *sources, int n,
     return CJ_OK;
 }
 
+bool ask_quotes(const ask_options *opt) { return opt->adapter && !strcmp(engine_adapter_facts(opt->adapter)->prompt, QA_FORM_NAME); }
+
 asker asker_begin(engine *e, const search_source *sources, int n_sources, const char *question, const ask_options *opt, ask_result *out)
 {
     *out = (ask_result){0};
     buf_init(&out->answer, 1 << 20);
     return (asker){.e = e, .sources = sources, .n_sources = n_sources, .question = question, .opt = opt, .out = out, .start = clock_now(),
                    .writer = opt->answerer ? opt->answerer : e,
-                   .quotes = opt->adapter && !strcmp(engine_adapter_facts(opt->adapter)->prompt, QA_FORM_NAME)};
+                   .quotes = ask_quotes(opt)};
 }
 
 void asker_end(asker *a)

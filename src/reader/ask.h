@@ -52,6 +52,9 @@ typedef struct ask_options {
     void *arg;
 } ask_options;
 
+/* Whether what is written is written by an adapter that quotes. */
+bool ask_quotes(const ask_options *opt);
+
 /* What was done, in its order. */
 typedef enum ask_step_kind {
     ASK_STEP_READ,    /* a text was read now, with a question about nothing after it */

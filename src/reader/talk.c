@@ -26,7 +26,8 @@ struct talk {
 
 /* ---- opening ---- */
 
-static bool attaches(const talk *t) { return t->n == 1 && t->writer == t->e; }
+/* What quotes answers from the passages alone, unless all of the text is to be attended to. */
+static bool attaches(const talk *t) { return t->n == 1 && t->writer == t->e && (t->opt->direct || !ask_quotes(t->opt)); }
 
 static cj_err open_session(talk *t, cj_diag *d)
 {
@@ -241,14 +242,22 @@ static cj_err put_passages(talk *t, asker *a, int *passages, int64_t *n, cj_diag
     return e;
 }
 
+/* By an adapter that quotes each question is answered by itself. */
+static cj_err turn_quoting(const talk *t, asker *a, cj_diag *d)
+{
+    if (!t->opt->direct) return ask_quote_found(a, d);
+    return ask_quote_whole(a, t->ids, t->held, i64_ceil_div(t->held, KV_PAGE), d);
+}
+
 static cj_err turn(talk *t, asker *a, cj_diag *d)
 {
     int passages = 0;
     int64_t n;
     TRY(ask_search(a, t->search, d));
+    a->out->mode = t->opt->direct ? ASK_MODE_DIRECT : ASK_MODE_FIND;
+    if (a->quotes) return turn_quoting(t, a, d);
     ask_take_evidence(a, NULL);
     if (!a->n_found && !t->held) return CJ_OK; /* nothing to answer from */
-    a->out->mode = t->opt->direct ? ASK_MODE_DIRECT : ASK_MODE_FIND;
     if (t->opt->direct || !a->n_found) TRY(put(t, a, &(buf){0}, true, &n, d));
     else TRY(put_passages(t, a, &passages, &n, d));
     const int64_t pages = i64_ceil_div(t->held, KV_PAGE);
@@ -264,7 +273,6 @@ cj_err talk_say(talk *t, const char *question, ask_result *out, cj_diag *d)
 {
     asker a = asker_begin(t->e, t->sources, t->n, question, t->opt, out);
     a.close = t->session;
-    a.quotes = false; /* which is for one question */
     t->find.arg = &a;
     cj_err e = turn(t, &a, d);
     a.close = NULL; /* it goes on */

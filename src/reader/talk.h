@@ -2,7 +2,8 @@
  *
  * Over one entry whose reader also answers, everything that is written attends to the entry: by page selection, with the passages that were found
  * read again beside the question; or (`direct` of the options) exactly, with no passages. Over several entries, or with another answerer, what answers
- * has the passages and the conversation only. An adapter acts from the first thing said on.
+ * has the passages and the conversation only. An adapter acts from the first thing said on; one that quotes
+ * (ask.h) answers each question by itself, from the passages that were found.
  */
 #ifndef READER_TALK_H
 #define READER_TALK_H

@@ -49,13 +49,17 @@ MODEL = home.model("tiny.gguf", "tiny-qwen3", "--set", "layers=1")
 SAY = ("run", MODEL, "--raw", "-p", "Hello, wörld", "-n", "12", "--temp", "0")
 
 
+def own():
+    """Those of the user; some may come with the program."""
+    return [a for a in home.ok("adapter", "list", "--json").json()["adapters"] if a["own"]]
+
+
 def listed():
-    assert home.ok("adapter", "list", "--json").json() == {"adapters": []}
-    assert "There are no adapters here" in home.ok("adapter").out
+    assert own() == []
     adapter("home/adapters/house.gguf", activated=True)
     home.write("home/adapters/broken.gguf", "GGUF")
     home.write("home/adapters/note.txt", "no adapter")
-    broken, house = home.ok("adapter", "list", "--json").json()["adapters"]
+    broken, house = own()
     assert broken["name"] == "broken" and broken["damaged"]
     assert house["name"] == "house" and house["activated"] and house["rank"] == 4 and house["own"] and house["base"] == "tiny" and house["bytes"] > 1000
     shown = home.ok("adapter").out
@@ -87,10 +91,16 @@ def over_the_shelf():
     for name in ("house", asked):
         home.ok("ask", "hill", "Who sleeps?", "--adapter", name, "--direct", "--json")
     r = home.ok("ask", file, "Who sleeps?", "--model", MODEL, "--adapter", asked, "--explain", "--json").json()
+    assert r["adapter"] == "asked" and home.ok("ask", file, "Who sleeps?", "--model", MODEL, "--adapter", "none", "--json").json()["adapter"] is None
+    assert "With the adapter asked" in home.ok("ask", file, "Who sleeps?", "--model", MODEL, "--adapter", asked, "--explain").out
     assert r["mode"] == "close" and all(e["verified"] for e in r["evidence"]), r
     home.fails(2, "ask", "hill", "Who sleeps?", "--adapter", path, "--direct", says="acts on documents")
     home.fails(2, "chat", "hill", "--adapter", path, given="Who sleeps?\n", says="acts on documents")
     home.ok("chat", "hill", "--adapter", "house", given="Who sleeps?\n")
+    for how in ((), ("--direct",)): # each question by itself
+        said = home.ok("chat", "hill", "--adapter", asked, *how, "--json", given="Who sleeps?\nWhat stands there?\nWho sleeps?\n").lines()
+        assert len(said) == 3 and said[0]["answer"] == said[2]["answer"] and said[0]["adapter"] == "asked", said
+        assert [e["quote"] for e in said[0]["evidence"]] == [e["quote"] for e in said[2]["evidence"]] and all(e["verified"] for e in said[0]["evidence"]), said
 
 
 def questions():
@@ -166,7 +176,7 @@ def refused():
 def removed():
     assert home.ok("adapter", "rm", "house", "--json").json() == {"name": "house"}
     home.ok("adapter", "rm", "broken")
-    assert home.ok("adapter", "list", "--json").json() == {"adapters": []}
+    assert own() == []
 
 
 juan.run([("listed", listed), ("used", used), ("over the shelf", over_the_shelf), ("questions about passages", questions), ("finds", finds), ("merged", merged), ("refused", refused), ("removed", removed)], home)

@@ -35,12 +35,23 @@ def installs():
     run("make", "install", f"BUILD={BUILD}", f"PREFIX={prefix}", f"LIBDIR={libdir}", f"DESTDIR={staged}")
     for path in ("bin/juan", "include/changjuan.h", f"{libdir}/libchangjuan.so", f"{libdir}/libchangjuan.so.0", f"{libdir}/pkgconfig/changjuan.pc"):
         assert os.path.exists(f"{root}/{path}"), f"{path} was not installed"
+    shipped = sorted(os.listdir(f"{ROOT}/share/adapters"))
+    assert "NOTICE" in shipped and sorted(os.listdir(f"{root}/share/juan/adapters")) == shipped
     headers = [os.path.relpath(h, root) for h in glob.glob(f"{root}/include/**/*.h", recursive=True)]
     assert headers == ["include/changjuan.h"], headers
 
 
 def command_runs():
     assert run(f"{root}/bin/juan", "--version").startswith("juan ")
+
+
+def adapters_are_found():
+    """Those that come with the program, by the installed command."""
+    shipped = [f for f in os.listdir(f"{ROOT}/share/adapters") if f.endswith(".gguf")]
+    listed = json.loads(run(f"{root}/bin/juan", "adapter", "list", "--json", JUAN_HOME=f"{staged}/home"))["adapters"]
+    assert sorted(a["name"] + ".gguf" for a in listed) == sorted(shipped) and not any(a["own"] or a["damaged"] for a in listed), listed
+    if not shipped:
+        raise tap.Skip("share/adapters holds no adapter: make adapter makes one")
 
 
 def package_is_whole():
@@ -68,7 +79,7 @@ def example_builds(source):
 
 try:
     examples = sorted(glob.glob(f"{ROOT}/examples/*.c"))
-    tap.run([("make install", installs), ("the installed command runs", command_runs), ("the package file is whole", package_is_whole)]
+    tap.run([("make install", installs), ("the installed command runs", command_runs), ("adapters are found", adapters_are_found), ("the package file is whole", package_is_whole)]
             + [(f"{os.path.basename(e)} builds and runs", example_builds(e)) for e in examples])
 finally:
     shutil.rmtree(staged, ignore_errors=True)
