@@ -98,7 +98,7 @@ def over_the_shelf():
     home.fails(2, "chat", "hill", "--adapter", path, given="Who sleeps?\n", says="acts on documents")
     home.ok("chat", "hill", "--adapter", "house", given="Who sleeps?\n")
     for how in ((), ("--direct",)): # each question by itself
-        said = home.ok("chat", "hill", "--adapter", asked, *how, "--json", given="Who sleeps?\nWhat stands there?\nWho sleeps?\n").lines()
+        said = home.ok("chat", "hill", "--adapter", asked, *how, "--threads", "1", "--json", given="Who sleeps?\nWhat stands there?\nWho sleeps?\n").lines()
         assert len(said) == 3 and said[0]["answer"] == said[2]["answer"] and said[0]["adapter"] == "asked", said
         assert [e["quote"] for e in said[0]["evidence"]] == [e["quote"] for e in said[2]["evidence"]] and all(e["verified"] for e in said[0]["evidence"]), said
 
