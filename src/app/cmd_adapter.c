@@ -226,6 +226,29 @@ static cj_err merge_into(adapting *t, const model *m, const char *out, convert_o
     return e;
 }
 
+/* ---- export ---- */
+
+static cj_err export_as(adapting *t, const model *m, const char *out, convert_options *o)
+{
+    adapter_file *f = NULL;
+    char *path = NULL;
+    TRY(adapters_locate(&path, t->c->argv[1], &t->d));
+    cj_err e = adapter_file_open(&f, path, &t->d);
+    if (!e) e = adapter_file_fit(f, m, &t->d);
+    if (!e) e = adapter_export(f, m, out, o->type, &t->d);
+    if (!e && adapter_file_facts(f)->activated) cli_say(t->c, MSG_ADAPTER_EXPORTED_ACTIVATED, "%s", adapter_file_facts(f)->name);
+    if (!e && t->c->json) {
+        json_object *r = json_object_new_object();
+        json_object_object_add(r, "path", json_object_new_string(out));
+        json_object_object_add(r, "activated", json_object_new_boolean(adapter_file_facts(f)->activated));
+        cli_json(r);
+    } else if (!e)
+        cli_print(t->c, MSG_ADAPTER_EXPORTED, "%s", out);
+    adapter_file_close(&f);
+    mem_free(path);
+    return e;
+}
+
 static cj_err default_model(char **path, const char *name, cj_diag *d)
 {
     hub *h = NULL;
@@ -236,7 +259,8 @@ static cj_err default_model(char **path, const char *name, cj_diag *d)
     return e;
 }
 
-static cj_err merge(adapting *t)
+/* What needs the model beside the adapter. */
+static cj_err with_model(adapting *t, cj_err (*what)(adapting *t, const model *m, const char *out, convert_options *o))
 {
     convert_options o = {.type = t->type ? quant_type_by_name(t->type) : CONVERT_KEEP};
     kernel_ctx *ctx = NULL;
@@ -247,12 +271,15 @@ static cj_err merge(adapting *t)
     cj_err e = kernel_open(&ctx, &(kernel_options){.threads = (int)t->c->threads}, &t->d);
     if (!e) e = model_open(&m, ctx, path, &t->d);
     o.pool = e ? NULL : kernel_pool(ctx);
-    if (!e) e = merge_into(t, m, t->c->argv[2], &o);
+    if (!e) e = what(t, m, t->c->argv[2], &o);
     model_close(&m);
     kernel_close(&ctx);
     mem_free(path);
     return e;
 }
+
+static cj_err merge(adapting *t) { return with_model(t, merge_into); }
+static cj_err export(adapting *t) { return with_model(t, export_as); }
 
 /* ---- rm ---- */
 
@@ -288,6 +315,7 @@ static const struct {
     {"list", "juan adapter list", 0, 0, list},
     {"try", "juan adapter try ADAPTER FILE... \"QUESTION\"", 3, DOCUMENT_SET_MAX + 2, try},
     {"merge", "juan adapter merge ADAPTER OUT", 2, 2, merge},
+    {"export", "juan adapter export ADAPTER OUT", 2, 2, export},
     {"rm", "juan adapter rm ADAPTER", 1, 1, rm},
 };
 enum { TASKS = sizeof tasks / sizeof *tasks };
@@ -307,10 +335,12 @@ int cmd_adapter(cli *c)
         {"model", 'm', CLI_TEXT, &t.model, "MODEL", MSG_OPT_MODEL},
         {"type", 0, CLI_TEXT, &t.type, "TYPE", MSG_OPT_ADAPTER_TYPE},
     };
-    const cli_help help = {"[list|try ADAPTER FILE... \"QUESTION\"|merge ADAPTER OUT|rm ADAPTER]", MSG_CMD_ADAPTER_ABOUT,
+    const cli_help help = {"[list|try ADAPTER FILE... \"QUESTION\"|merge ADAPTER OUT|export ADAPTER OUT|rm ADAPTER]", MSG_CMD_ADAPTER_ABOUT,
                            "adapter\n"
                            "adapter try house.gguf contract.txt \"违约金是多少？\"\n"
                            "adapter merge house merged.gguf --model {0} --type Q8_0\n"
+                           "adapter merge house merged --model {0}\n"
+                           "adapter export house house-peft --model {0}\n"
                            "adapter rm house", 0, DOCUMENT_SET_MAX + 3};
     int code = cli_parse(c, &help, options, sizeof options / sizeof *options);
     if (code) return code;

@@ -1,4 +1,4 @@
-/* juan quantize: a model file with its weights stored as another type. */
+/* juan quantize: a model file with its weights stored as another type, or the model as a folder. */
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,6 +7,7 @@
 #include "app/commands.h"
 #include "app/term.h"
 #include "format/convert.h"
+#include "model/publish.h"
 
 /* The types that can be written, for messages: "F32, F16, ...". */
 static void type_names(char *out, size_t size)
@@ -45,13 +46,26 @@ static void report(const cli *c, const char *out, const convert_result *r)
     if (r->requantised) cli_say(c, MSG_QUANTIZE_AGAIN, "%lld", (long long)r->requantised);
 }
 
+static cj_err publish(const char *in, const char *out, const convert_options *o, convert_result *r, cj_diag *d)
+{
+    kernel_ctx *ctx = NULL;
+    model *m = NULL;
+    TRY(kernel_open(&ctx, &(kernel_options){.threads = 1}, d));
+    cj_err e = model_open(&m, ctx, in, d);
+    if (!e) e = model_publish(m, out, o, r, d);
+    model_close(&m);
+    kernel_close(&ctx);
+    return e;
+}
+
 int cmd_quantize(cli *c)
 {
     const char *type = NULL;
     const cli_option options[] = {{"type", 0, CLI_TEXT, &type, "TYPE", MSG_OPT_TYPE}};
     const cli_help help = {"IN OUT --type TYPE", MSG_CMD_QUANTIZE_ABOUT,
                            "quantize model-bf16.gguf model-q8_0.gguf --type Q8_0\n"
-                           "quantize {0} small.gguf --type Q4_K", 2, 2};
+                           "quantize {0} small.gguf --type Q4_K\n"
+                           "quantize {0} folder --type BF16", 2, 2};
     int code = cli_parse_plain(c, &help, options, 1);
     if (code) return code;
     char names[256], *in = NULL;
@@ -71,7 +85,7 @@ int cmd_quantize(cli *c)
     cli_progress_begin(&progress, c, MSG_CONVERTING);
     progress.bytes = true;
     opt.arg = &progress;
-    if (!e) e = convert_gguf(in, c->argv[1], &opt, &r, &d);
+    if (!e) e = publish_is_folder(c->argv[1]) ? publish(in, c->argv[1], &opt, &r, &d) : convert_gguf(in, c->argv[1], &opt, &r, &d);
     cli_progress_end(&progress);
     pool_close(&opt.pool);
     mem_free(in);

@@ -10,12 +10,16 @@
 #include "base/json.h"
 #include "base/utf8.h"
 #include "model/family/dialect.h"
+#include "model/family/family.h"
 
 #define PEFT_CONFIG "adapter_config.json"
 #define PEFT_TENSORS "adapter_model.safetensors"
 
 enum { NAME_BYTES = 256, CONFIG_BYTES_MAX = 1 << 20 };
 static const size_t copies_max = (size_t)1 << 36;
+
+/* Of q and k; a GGUF file has the one that its family's models have there. */
+typedef enum row_order { ORDER_OF_FILE, ORDER_HALVES, ORDER_NEIGHBOURS } row_order;
 
 struct adapter_file {
     char *path;
@@ -27,7 +31,7 @@ struct adapter_file {
     float alpha;
     bool by_root;         /* scale = alpha / sqrt(rank) */
     int64_t bytes;
-    bool their_order;     /* the rows of q and k are in the order of the maker's folder */
+    row_order order;
 };
 
 /* ---- matrices to their places ---- */
@@ -67,7 +71,7 @@ static bool find_place(const char *name, size_t stem, bool theirs, place *p)
         char ours[NAME_BYTES], want[NAME_BYTES];
         snprintf(ours, sizeof ours, "blk.%d.%s.weight", p->layer, adapter_target_name(p->target));
         if (!theirs) snprintf(want, sizeof want, "%s", ours);
-        else if (!source_tensor_name(ours, want, sizeof want)) continue;
+        else if (!source_tensor_name(NULL, ours, want, sizeof want)) continue;
         if (strlen(want) == stem && !memcmp(want, name, stem)) return true;
     }
     return false;
@@ -288,7 +292,7 @@ static cj_err read_folder(adapter_file *f, cj_diag *d)
     if (!e) e = safetensors_open(&f->tensors, path, d);
     mem_free(path);
     TRY(e);
-    f->their_order = true;
+    f->order = ORDER_HALVES;
     for (int64_t i = 0; i < safetensors_count(f->tensors); i++) {
         const safetensor *t = safetensors_at(f->tensors, i);
         TRY(take(f, &(matrix){t->name, t->type, t->dims, t->n_dims, t->data}, d));
@@ -359,41 +363,56 @@ int64_t adapter_file_bytes(const adapter_file *f) { return f->bytes; }
 
 /* ---- to a model ---- */
 
-/* Where a model turns neighbours (x[2i], x[2i + 1]), a maker's folder turns halves: the rows of each head are dealt out in turn. */
-static cj_err deal_rows(adapter_file *f, kernel_weight *b, int heads, int dims, cj_diag *d)
+/* Of a head's rows the first `dims` are turned, as neighbours (x[2i], x[2i + 1]) or as halves: from one order to the other. */
+static int64_t row_before(int64_t i, int64_t dims, bool to_neighbours)
+{
+    if (i >= dims) return i;
+    if (to_neighbours) return i / 2 + i % 2 * (dims / 2);
+    return i < dims / 2 ? 2 * i : 2 * (i - dims / 2) + 1;
+}
+
+static cj_err turn_rows(kernel_weight *b, int heads, int dims, bool to_neighbours, arena *mem, cj_diag *d)
 {
     const size_t row = quant_row_bytes(b->type, b->cols);
     const int64_t head = b->rows / heads;
-    char *to = arena_alloc(&f->mem, (size_t)b->rows * row);
+    char *to = arena_alloc(mem, (size_t)b->rows * row);
     if (!to) return diag_nomem(d, (size_t)b->rows * row);
     for (int64_t r = 0; r < b->rows; r++) {
-        const int64_t i = r % head, from = i < dims ? i / 2 + i % 2 * (dims / 2) : i;
-        memcpy(to + (size_t)r * row, kernel_weight_row(b, r - i + from), row);
+        const int64_t i = r % head;
+        memcpy(to + (size_t)r * row, kernel_weight_row(b, r - i + row_before(i, dims, to_neighbours)), row);
     }
     b->data = to;
     return CJ_OK;
 }
 
-static cj_err take_their_order(adapter_file *f, const model *m, cj_diag *d)
+bool adapter_turns_neighbours(const model *m)
+{
+    const model_spec *s = model_spec_of(m);
+    return s->n_ropes && s->ropes[0].interleaved;
+}
+
+cj_err adapter_turn(model_adapter *a, const model *m, bool to_neighbours, arena *mem, cj_diag *d)
 {
     const model_spec *spec = model_spec_of(m);
-    for (int i = 0; i < f->data.n_layers; i++) {
-        const gqa_spec *a = &spec->layers[i].gqa;
-        if (a->rope < 0 || !spec->ropes[a->rope].interleaved) continue;
-        kernel_weight *q = &adapter_pair_of(&f->data, i, ADAPTER_Q)->b, *k = &adapter_pair_of(&f->data, i, ADAPTER_K)->b;
-        if (q->data) TRY(deal_rows(f, q, a->heads, spec->ropes[a->rope].dims, d));
-        if (k->data) TRY(deal_rows(f, k, a->kv_heads, spec->ropes[a->rope].dims, d));
+    for (int i = 0; i < a->n_layers; i++) {
+        const gqa_spec *g = &spec->layers[i].gqa;
+        if (g->rope < 0) continue;
+        kernel_weight *q = &adapter_pair_of(a, i, ADAPTER_Q)->b, *k = &adapter_pair_of(a, i, ADAPTER_K)->b;
+        if (q->data) TRY(turn_rows(q, g->heads, spec->ropes[g->rope].dims, to_neighbours, mem, d));
+        if (k->data) TRY(turn_rows(k, g->kv_heads, spec->ropes[g->rope].dims, to_neighbours, mem, d));
     }
     return CJ_OK;
 }
 
 cj_err adapter_file_fit(adapter_file *f, const model *m, cj_diag *d)
 {
-    const char *family = model_spec_of(m)->family;
-    if (*f->facts.arch && strcmp(f->facts.arch, family))
-        return diag_fail(d, CJ_E_INPUT, MSG_ADAPTER_ARCH, "%s" ARG "%s" ARG "%s" ARG "%s", f->path, f->facts.arch, model_spec_of(m)->name, family);
+    const char *arch = model_spec_of(m)->family;
+    const bool wanted = adapter_turns_neighbours(m);
+    if (*f->facts.arch && strcmp(f->facts.arch, arch))
+        return diag_fail(d, CJ_E_INPUT, MSG_ADAPTER_ARCH, "%s" ARG "%s" ARG "%s" ARG "%s", f->path, f->facts.arch, model_spec_of(m)->name, arch);
     TRY(adapter_fits(&f->data, model_spec_of(m), f->path, d));
-    if (f->their_order) TRY(take_their_order(f, m, d));
-    f->their_order = false;
+    if (f->order == ORDER_OF_FILE) f->order = family_find(arch, strlen(arch))->neighbours ? ORDER_NEIGHBOURS : ORDER_HALVES;
+    if ((f->order == ORDER_NEIGHBOURS) != wanted) TRY(adapter_turn(&f->data, m, wanted, &f->mem, d));
+    f->order = wanted ? ORDER_NEIGHBOURS : ORDER_HALVES;
     return CJ_OK;
 }

@@ -39,7 +39,21 @@ int64_t adapter_file_bytes(const adapter_file *f); /* of its matrices */
 /* That it can be laid over this model, whose order of rows its matrices have from then on. */
 CJ_NODISCARD cj_err adapter_file_fit(adapter_file *f, const model *m, cj_diag *d);
 
-/* Writes a GGUF file with matrices of type F32, F16 or BF16; all pairs must have the rank of the adapter. */
+/* Rows of q and k are in the order in which the model turns them: neighbours or halves. Puts those of an adapter of m into the other order. */
+bool adapter_turns_neighbours(const model *m);
+CJ_NODISCARD cj_err adapter_turn(model_adapter *a, const model *m, bool to_neighbours, arena *mem, cj_diag *d);
+
+/* A matrix as another type, to be freed with mem_free. What comes back from it is what a reader will believe: numbers that the type cannot hold are an
+ * error. */
+CJ_NODISCARD cj_err adapter_matrix_as(const kernel_weight *w, const char *name, int type, void **out, cj_diag *d);
+
+/* Writes a GGUF file with matrices of type F32, F16 or BF16; all pairs must have the rank of the adapter, rows the order that the family has in such files. */
 CJ_NODISCARD cj_err adapter_file_write(const char *path, const model_adapter *a, const adapter_facts *facts, int type, cj_diag *d);
+
+/* The same as a folder that PEFT loads, which must not be there yet; rows are halves. That it is activated cannot be said there. */
+CJ_NODISCARD cj_err adapter_folder_write(const char *folder, const model_adapter *a, const adapter_facts *facts, int type, cj_diag *d);
+
+/* An adapter that fits m as a GGUF file where `out` ends so, else as a folder. type -1: as stored where that is one type, else F32. */
+CJ_NODISCARD cj_err adapter_export(const adapter_file *f, const model *m, const char *out, int type, cj_diag *d);
 
 #endif

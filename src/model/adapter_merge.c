@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/folder.h"
 #include "format/safetensors_write.h"
+#include "model/publish.h"
 
 enum { NAME_BYTES = 256, COPY_BYTES_MAX = 1 << 28 };
 
@@ -102,11 +103,12 @@ static void on_elements(const void *of, const gguf_tensor *t, float *x, int64_t 
     add_product(change_of(m, t->name), m->scale, x, at, n);
 }
 
-static cj_err merge_file(merging *m, const char *out)
+static cj_err merge_file(merging *m, const model *base, const char *out)
 {
     const convert_edit edit = {touches, on_elements, m};
     convert_options o = *m->options;
     o.edit = &edit;
+    if (publish_is_folder(out)) return model_publish(base, out, &o, &m->result, m->d);
     return convert_gguf(source_path(m->source), out, &o, &m->result, m->d);
 }
 
@@ -202,7 +204,7 @@ cj_err adapter_merge(const model *base, const adapter_file *a, const char *out, 
     merging m = {.source = model_source_of(base), .options = o, .d = d};
     arena_init(&m.mem, (size_t)1 << 36);
     cj_err e = gather(&m, adapter_file_data(a));
-    if (!e) e = source_is_folder(m.source) ? merge_folder(&m, out) : merge_file(&m, out);
+    if (!e) e = source_is_folder(m.source) ? merge_folder(&m, out) : merge_file(&m, base, out);
     arena_deinit(&m.mem);
     if (!e && r) *r = m.result;
     return e;

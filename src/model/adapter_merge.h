@@ -1,6 +1,7 @@
 /* A model with an adapter in its weights: w + scale * b . a for every pair, so that it needs no adapter any more.
  *
- * A GGUF model becomes one GGUF file; a folder becomes a folder with one model.safetensors and all its other files as they were. What an activated
+ * A GGUF model becomes one GGUF file where `out` ends so, else a folder as its maker publishes it (publish.h); a folder becomes a folder with one
+ * model.safetensors and all its other files as they were. What an activated
  * adapter leaves alone (the text before the question) is not left alone by a merged one.
  */
 #ifndef MODEL_ADAPTER_MERGE_H

@@ -50,24 +50,32 @@ static cj_err put_matrix(gguf_writer *w, const char *name, const kernel_weight *
     return gguf_put_tensor(w, name, type, 2, (const int64_t[]){m->cols, m->rows}, d);
 }
 
-/* What comes back from it is what a reader will believe: numbers that the type cannot hold are found here. */
-static cj_err write_matrix(gguf_writer *w, const char *name, const kernel_weight *m, int type, cj_diag *d)
+cj_err adapter_matrix_as(const kernel_weight *m, const char *name, int type, void **out, cj_diag *d)
 {
     const int64_t n = m->rows * m->cols;
     const size_t bytes = (size_t)m->rows * quant_row_bytes(type, m->cols);
     float *x = mem_array((size_t)n, sizeof *x);
-    void *out = mem_alloc(bytes);
-    cj_err e = x && out ? CJ_OK : diag_nomem(d, (size_t)n * sizeof *x + bytes);
+    void *to = mem_alloc(bytes);
+    cj_err e = x && to ? CJ_OK : diag_nomem(d, (size_t)n * sizeof *x + bytes);
     if (!e) {
         quant_info_get(m->type)->decode(m->data, x, n);
-        quant_info_get(type)->encode(x, out, n);
-        quant_info_get(type)->decode(out, x, n);
+        quant_info_get(type)->encode(x, to, n);
+        quant_info_get(type)->decode(to, x, n);
         for (int64_t i = 0; !e && i < n; i++)
             if (!isfinite(x[i])) e = diag_fail(d, CJ_E_INPUT, MSG_ADAPTER_UNWRITABLE, "%s" ARG "%s", name, quant_info_get(type)->name);
-        if (!e) e = gguf_write_data(w, out, bytes, d);
     }
     mem_free(x);
-    mem_free(out);
+    if (e) mem_free(to);
+    else *out = to;
+    return e;
+}
+
+static cj_err write_matrix(gguf_writer *w, const char *name, const kernel_weight *m, int type, cj_diag *d)
+{
+    void *bytes;
+    TRY(adapter_matrix_as(m, name, type, &bytes, d));
+    cj_err e = gguf_write_data(w, bytes, (size_t)m->rows * quant_row_bytes(type, m->cols), d);
+    mem_free(bytes);
     return e;
 }
 

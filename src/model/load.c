@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "model/family/dialect.h"
+
 enum { NAME_MAX_BYTES = 256 };
 
 cj_err load_int(model_load *l, const char *key, gguf_need need, int64_t layer, int64_t lo, int64_t hi, int64_t *out, cj_diag *d)
@@ -19,6 +21,15 @@ bool load_string_is(model_load *l, const char *key, const char *value)
 {
     gguf_str s = {0};
     return !source_text(l->source, key, GGUF_OPTIONAL, 0, &s, NULL) && s.data && s.len == strlen(value) && !memcmp(s.data, value, s.len);
+}
+
+cj_err load_only(model_load *l, const char *key, const char *value, cj_diag *d)
+{
+    gguf_str s = {0};
+    TRY(source_text(l->source, key, GGUF_OPTIONAL, 0, &s, d));
+    if (!s.data || load_string_is(l, key, value)) return CJ_OK;
+    const char *name = source_is_folder(l->source) ? source_key_name(key) : key;
+    return diag_fail(d, CJ_E_UNSUPPORTED, MSG_CONFIG_UNSUPPORTED, "%s" ARG "%s" ARG "%.*s", source_path(l->source), name, (int)(s.len < 40 ? s.len : 40), s.data);
 }
 
 /* Finds a tensor of exactly this shape (dims beyond those given must be 1); *found is false when an optional one is absent. */

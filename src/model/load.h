@@ -20,6 +20,8 @@ CJ_NODISCARD cj_err load_int(model_load *l, const char *key, gguf_need need, int
 CJ_NODISCARD cj_err load_float(model_load *l, const char *key, gguf_need need, float *out, cj_diag *d);
 /* Whether a string key has this value. */
 bool load_string_is(model_load *l, const char *key, const char *value);
+/* That it has it, or is absent. */
+CJ_NODISCARD cj_err load_only(model_load *l, const char *key, const char *value, cj_diag *d);
 
 /* A stored matrix of the given shape, by a printf name. An absent optional one leaves out->w.data NULL. The bias "<name>.bias"
  * is bound when the file has it. */

@@ -1,4 +1,4 @@
-/* Rotary frequencies: plain, linear, YaRN (Peng et al. 2023), or a table of divisors (rope_freqs). */
+/* Rotary frequencies: plain, linear, YaRN (Peng et al. 2023), that of Llama 3.1, or a table of divisors (rope_freqs). */
 #include <math.h>
 
 #include "model/load.h"
@@ -60,6 +60,23 @@ static cj_err scale_yarn(model_load *l, rope_spec *r, float base, cj_diag *d)
     return r->magnitude > 0 ? CJ_OK : diag_fail(d, CJ_E_INPUT, MSG_ROPE_BAD, "%s", source_path(l->source));
 }
 
+/* As Llama 3.1 does: long waves are stretched, short ones left as they are, between the two smoothly. */
+static cj_err scale_llama3(model_load *l, rope_spec *r, cj_diag *d)
+{
+    float factor = 1, low = 1, high = 1;
+    int64_t original = 1;
+    TRY(load_float(l, "rope.scaling.factor", GGUF_REQUIRED, &factor, d));
+    TRY(load_float(l, "rope.scaling.low_freq_factor", GGUF_REQUIRED, &low, d));
+    TRY(load_float(l, "rope.scaling.high_freq_factor", GGUF_REQUIRED, &high, d));
+    TRY(load_int(l, "rope.scaling.original_context_length", GGUF_REQUIRED, 0, 1, window_max, &original, d));
+    if (!(factor > 0) || !(high > low)) return diag_fail(d, CJ_E_INPUT, MSG_ROPE_BAD, "%s", source_path(l->source));
+    for (int i = 0; i < r->dims / 2; i++) {
+        const double turns = r->inv_freq[i] * (double)original / (2 * M_PI), kept = fmin(1, fmax(0, (turns - low) / (high - low)));
+        r->inv_freq[i] *= (1 - kept) / factor + kept;
+    }
+    return CJ_OK;
+}
+
 static cj_err scale_linear(model_load *l, rope_spec *r, cj_diag *d)
 {
     float factor = 0;
@@ -107,5 +124,6 @@ cj_err load_rope(model_load *l, rope_spec *r, const rope_options *o, cj_diag *d)
     TRY(divide_by_table(l, r, &table, d));
     if (load_string_is(l, "rope.scaling.type", "yarn")) return scale_yarn(l, r, o->base, d);
     if (load_string_is(l, "rope.scaling.type", "linear")) return scale_linear(l, r, d);
+    if (load_string_is(l, "rope.scaling.type", "llama3")) return scale_llama3(l, r, d);
     return table ? CJ_OK : known_scaling(l, d); /* the table is the scaling, whatever it is called */
 }

@@ -146,17 +146,20 @@ static const char *dotted(const char *key, char out[NAME_BYTES])
     return out;
 }
 
-/* Settings of positions lie in the config itself, or in a part of it, newer or older; that of the head may stand beside the part about text. */
+/* Settings of positions lie in the config itself, or in a part of it, newer or older, which may have a part of its own for each kind of layer; that
+ * of the head may stand beside the part about text. */
 static json_object *folder_value(const model_source *s, const char *key)
 {
     static const char *const parts[] = {"rope_parameters", "rope_scaling"};
+    const bool windows = !strcmp(key, "rope.freq_base_swa");
     const char *name = source_key_name(key);
     json_object *v = name ? member(s->config, name) : NULL;
     if (!v && !strcmp(key, "tie_word_embeddings")) v = member(s->root, name);
     if (v || !name || strncmp(key, "rope.", 5)) return v;
     for (int i = 0; !v && i < 2; i++) {
-        json_object *part = member(s->config, parts[i]);
-        v = member(part, name);
+        json_object *part = member(s->config, parts[i]), *own = member(part, windows ? "sliding_attention" : "full_attention");
+        if (own) part = own;
+        v = member(part, windows ? own ? "rope_theta" : "" : name);
         if (!v && !strcmp(key, "rope.scaling.type")) v = member(part, "type"); /* what it was called once */
     }
     return v;
@@ -237,7 +240,7 @@ static const safetensor *folder_tensor(const model_source *s, const char *name)
     static const char *const beside[] = {"", "language_model.", "model.language_model.", "model."};
     char theirs[NAME_BYTES];
     const safetensor *t = NULL;
-    if (!source_tensor_name(name, theirs, sizeof theirs)) return NULL;
+    if (!source_tensor_name(s->dialect, name, theirs, sizeof theirs)) return NULL;
     if (strncmp(theirs, "lm_head.", 8)) return prefixed(s, s->prefix, theirs);
     for (size_t i = 0; !t && i < sizeof beside / sizeof *beside; i++) t = prefixed(s, beside[i], theirs); /* beside the model, not in it */
     return t;
@@ -271,7 +274,7 @@ cj_err source_tensor_find(const model_source *s, const char *name, bool *found, 
     const safetensor *t = folder_tensor(s, name);
     if (!(*found = t)) return CJ_OK;
     if (t->type < 0) return diag_fail(d, CJ_E_UNSUPPORTED, MSG_SAFETENSORS_DTYPE, "%s" ARG "%s" ARG "%s", s->path, t->name, t->dtype);
-    *out = of_folder(s, t, source_tensor_form(name));
+    *out = of_folder(s, t, source_tensor_form(s->dialect, name));
     return CJ_OK;
 }
 

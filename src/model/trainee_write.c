@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "model/publish.h"
+
 static const param *param_of(const trainee *t, const char *name)
 {
     for (int i = 0; i < t->n_params; i++)
@@ -24,5 +26,6 @@ cj_err trainee_write(const trainee *t, const model *m, const char *out, const co
     convert_options with = *o;
     with.edit = &edit;
     if (!model_file(m)) return diag_fail(d, CJ_E_UNSUPPORTED, MSG_TRAIN_FOLDER, "%s", model_path(m));
+    if (publish_is_folder(out)) return model_publish(m, out, &with, r, d);
     return convert_gguf(model_path(m), out, &with, r, d);
 }

@@ -17,27 +17,16 @@ bool vocab_gguf_present(const gguf *g)
     return !same(model, "none") && !same(model, "no_vocab");
 }
 
-/* Parts of the description that have to be freed. */
-typedef struct vocab_parts {
-    token_text *tokens;
-    token_merge *merges;
-    uint8_t *types;
-    float *scores;
-    char *pre;
-} vocab_parts;
-
-static void free_parts(vocab_parts *p)
+void vocab_gguf_deinit(vocab_gguf *v)
 {
-    mem_free(p->tokens);
-    mem_free(p->merges);
-    mem_free(p->types);
-    mem_free(p->scores);
-    mem_free(p->pre);
+    void *const blocks[] = {v->tokens, v->merges, v->types, v->scores, v->pre};
+    for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) mem_free(blocks[i]);
+    *v = (vocab_gguf){0};
 }
 
 static token_text text_of(gguf_str s) { return (token_text){s.data, s.len}; }
 
-static cj_err read_tokens(const gguf *g, tokenizer_desc *desc, vocab_parts *p, cj_diag *d)
+static cj_err read_tokens(const gguf *g, tokenizer_desc *desc, vocab_gguf *p, cj_diag *d)
 {
     gguf_array a;
     TRY(gguf_array_get(g, KEY("tokens"), GGUF_REQUIRED, GGUF_STRINGS, &a, d));
@@ -58,7 +47,7 @@ static cj_err get_per_token(const gguf *g, const char *key, gguf_kind kind, size
     return CJ_OK;
 }
 
-static cj_err read_scores(const gguf *g, tokenizer_desc *desc, vocab_parts *p, cj_diag *d)
+static cj_err read_scores(const gguf *g, tokenizer_desc *desc, vocab_gguf *p, cj_diag *d)
 {
     gguf_array a;
     TRY(get_per_token(g, KEY("scores"), GGUF_FLOATS, desc->count, &a, d));
@@ -69,7 +58,7 @@ static cj_err read_scores(const gguf *g, tokenizer_desc *desc, vocab_parts *p, c
     return CJ_OK;
 }
 
-static cj_err read_types(const gguf *g, tokenizer_desc *desc, vocab_parts *p, cj_diag *d)
+static cj_err read_types(const gguf *g, tokenizer_desc *desc, vocab_gguf *p, cj_diag *d)
 {
     gguf_array a;
     TRY(get_per_token(g, KEY("token_type"), GGUF_INTS, desc->count, &a, d));
@@ -83,7 +72,7 @@ static cj_err read_types(const gguf *g, tokenizer_desc *desc, vocab_parts *p, cj
     return CJ_OK;
 }
 
-static cj_err read_merges(const gguf *g, tokenizer_desc *desc, vocab_parts *p, cj_diag *d)
+static cj_err read_merges(const gguf *g, tokenizer_desc *desc, vocab_gguf *p, cj_diag *d)
 {
     gguf_array a = {0};
     TRY(gguf_array_get(g, KEY("merges"), GGUF_REQUIRED, GGUF_STRINGS, &a, d));
@@ -125,7 +114,7 @@ static cj_err read_setting(const gguf *g, const char *key, token_setting *settin
     return CJ_OK;
 }
 
-static cj_err read_kind(const gguf *g, tokenizer_desc *desc, vocab_parts *p, cj_diag *d)
+static cj_err read_kind(const gguf *g, tokenizer_desc *desc, vocab_gguf *p, cj_diag *d)
 {
     gguf_str model, pre = {0};
     if (!vocab_gguf_present(g)) return diag_fail(d, CJ_E_UNSUPPORTED, MSG_VOCAB_NONE, "%s", gguf_path(g));
@@ -139,7 +128,7 @@ static cj_err read_kind(const gguf *g, tokenizer_desc *desc, vocab_parts *p, cj_
     return CJ_OK;
 }
 
-static cj_err read_all(const gguf *g, tokenizer_desc *desc, vocab_parts *p, cj_diag *d)
+static cj_err read_all(const gguf *g, tokenizer_desc *desc, vocab_gguf *p, cj_diag *d)
 {
     TRY(read_kind(g, desc, p, d));
     TRY(read_tokens(g, desc, p, d));
@@ -152,12 +141,17 @@ static cj_err read_all(const gguf *g, tokenizer_desc *desc, vocab_parts *p, cj_d
     return read_setting(g, KEY("add_space_prefix"), &desc->add_space_prefix, d);
 }
 
+cj_err vocab_gguf_read(vocab_gguf *v, const gguf *g, cj_diag *d)
+{
+    *v = (vocab_gguf){.desc = {.name = gguf_path(g), .ignore_merges = TOKEN_AS_USUAL}};
+    return read_all(g, &v->desc, v, d);
+}
+
 cj_err vocab_gguf_open(tokenizer **out, const gguf *g, cj_diag *d)
 {
-    vocab_parts parts = {0};
-    tokenizer_desc desc = {.name = gguf_path(g), .ignore_merges = TOKEN_AS_USUAL};
-    cj_err e = read_all(g, &desc, &parts, d);
-    if (!e) e = tokenizer_open(out, &desc, d);
-    free_parts(&parts);
+    vocab_gguf v;
+    cj_err e = vocab_gguf_read(&v, g, d);
+    if (!e) e = tokenizer_open(out, &v.desc, d);
+    vocab_gguf_deinit(&v);
     return e;
 }

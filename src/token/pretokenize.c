@@ -5,12 +5,11 @@
 
 #include "token/pre_rules.h"
 
-enum { PASSES_MAX = 6 };
-
 struct pre_tokenizer {
     const char *names; /* separated by spaces */
-    pre_rule passes[PASSES_MAX];
+    pre_rule passes[PRE_PASSES_MAX];
     bool ignore_merges, add_bos;
+    const char *cuts_as; /* one whose expressions are known, and which differs in nothing but these two; NULL: none, or they are known by its own name */
 };
 
 /* The base pattern of today's models, with other letters, counts of digits and tails:
@@ -47,7 +46,7 @@ static const pre_tokenizer known[] = {
     {.names = "seed-coder", .passes = {{WORDS(PRE_ANY_CASE, UNI_LETTER, 1, PRE_TAIL_NONE)}}},
     {.names = "glm4 chatglm-bpe dbrx smaug-bpe", .passes = {BASE(3)}},
     {.names = "llama-bpe llama3 llama-v3 falcon3 falcon-h1 pixtral midm-2.0 lfm2 jina-v5-nano",
-     .passes = {BASE(3)}, .ignore_merges = true, .add_bos = true},
+     .passes = {BASE(3)}, .ignore_merges = true, .add_bos = true, .cuts_as = "glm4"},
     {.names = "minicpm5", .passes = {DIGITS(3), BASE(0)}, .ignore_merges = true},
     {.names = "gpt-4o llama4 kanana2 talkie minimax-m2", .passes = {{WORDS(PRE_ANY_CASE, UNI_LETTER, 3, PRE_TAIL_NEWLINES_SLASHES), .cased = true}}},
     {.names = "kimi-k2", .passes = {{WORDS(PRE_ANY_CASE, UNI_LETTER, 3, PRE_TAIL_NEWLINES), .cased = true, .han_apart = true}}},
@@ -101,7 +100,7 @@ bool pre_tokenizer_adds_bos(const pre_tokenizer *p) { return p->add_bos; }
 
 static const struct {
     const char *name;
-    const char *patterns[PASSES_MAX];
+    const char *patterns[PRE_PASSES_MAX];
 } recognised[] = {
     {"gpt-2", {PATTERN_GPT2}},
     {"smollm", {"\\p{N}", PATTERN_GPT2}},
@@ -128,11 +127,19 @@ const char *pre_tokenizer_recognise(const char *const *patterns, size_t count)
 {
     for (size_t i = 0; i < sizeof recognised / sizeof *recognised; i++) {
         size_t same = 0;
-        while (same < count && same < PASSES_MAX && recognised[i].patterns[same] &&
+        while (same < count && same < PRE_PASSES_MAX && recognised[i].patterns[same] &&
                strcmp(recognised[i].patterns[same], patterns[same]) == 0)
             same++;
-        if (same == count && (same == PASSES_MAX || !recognised[i].patterns[same])) return recognised[i].name;
+        if (same == count && (same == PRE_PASSES_MAX || !recognised[i].patterns[same])) return recognised[i].name;
     }
+    return NULL;
+}
+
+const char *const *pre_tokenizer_patterns(const pre_tokenizer *p)
+{
+    const pre_tokenizer *as = p->cuts_as ? pre_tokenizer_find(p->cuts_as) : p;
+    for (size_t i = 0; i < sizeof recognised / sizeof *recognised; i++)
+        if (pre_tokenizer_find(recognised[i].name) == as) return recognised[i].patterns;
     return NULL;
 }
 
@@ -148,7 +155,7 @@ typedef struct split_job {
 
 static cj_err split(split_job *job, int pass, size_t start, size_t end)
 {
-    if (pass == PASSES_MAX || !job->p->passes[pass].match) return job->emit(job->self, start, end, job->d);
+    if (pass == PRE_PASSES_MAX || !job->p->passes[pass].match) return job->emit(job->self, start, end, job->d);
     const pre_rule *rule = &job->p->passes[pass];
     size_t gap = start;
     for (size_t at = start; at < end;) {

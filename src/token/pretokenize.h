@@ -10,11 +10,14 @@
 #include "token/unicode_class.h"
 
 typedef struct pre_tokenizer pre_tokenizer;
+enum { PRE_PASSES_MAX = 6 };
 
 /* By the name in GGUF files ("qwen2", "deepseek-v3", ...); NULL: not known. */
 const pre_tokenizer *pre_tokenizer_find(const char *name);
 /* By the regular expressions of a tokenizer.json, in order, each as it stands there; gives the GGUF name, NULL: not known. */
 const char *pre_tokenizer_recognise(const char *const *patterns, size_t count);
+/* Those expressions, PRE_PASSES_MAX at most and NULL behind the last of fewer; NULL: none are known that cut as p does. */
+const char *const *pre_tokenizer_patterns(const pre_tokenizer *p);
 bool pre_tokenizer_ignores_merges(const pre_tokenizer *p); /* a piece that is a token is that token */
 bool pre_tokenizer_adds_bos(const pre_tokenizer *p);       /* models with this one usually want a begin token */
 

@@ -5,8 +5,10 @@ import os
 import random
 import struct
 import sys
+from array import array
 
 sys.path[:0] = [os.path.join(os.environ["CJ_SOURCE"], "tests", "support")]
+import adapter_file
 import juan
 
 home = juan.Home()
@@ -161,6 +163,37 @@ def merged():
     home.fails(2, "adapter", "merge", path, out, "--model", MODEL, "--type", "Q9", says="--type")
 
 
+def published():
+    """Merged into a folder: the same model and the same tokens as the merged file, in every family; and an adapter there and back."""
+    ids = home.write("ids", struct.pack("<40i", *random.Random(3).choices(range(500), k=40)))
+    said = home.write("said.txt", "Hello  there, it's 123 wörlds:\n\n  文中未提及「引号」 🙂 of them\tall. ")
+    for family in ("gemma3", "llama", "qwen2", "qwen3"):
+        model, out = home.model(f"{family}.gguf", f"tiny-{family}", "--set", "layers=2", "--type", "F32"), home.path(f"{family}-out")
+        path = adapter_file.write_random(model, home.path("random.gguf"))
+        r = home.ok("adapter", "merge", path, out, "--model", model, "--json").json()
+        home.ok("adapter", "merge", path, out + ".gguf", "--model", model)
+        assert r["path"] == out and r["bytes"] > 1000 and sorted(os.listdir(out)) == [
+            "config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"], os.listdir(out)
+        for name in (out, out + ".gguf", model):
+            home.ok("logits", name, "--ids", ids, "--out", home.path(os.path.basename(name) + ".logits"), "--exact-math", "--kv", "f32")
+        folder, file, base = (array("f", open(home.path(f"{family}{end}.logits"), "rb").read()) for end in ("-out", "-out.gguf", ".gguf"))
+        size = max(map(abs, file))
+        assert max(abs(a - b) for a, b in zip(folder, file)) < 1e-5 * size and max(abs(a - b) for a, b in zip(base, file)) > 1e-3 * size
+        assert home.ok("tokenize", out, said, "--special").out == home.ok("tokenize", model, said, "--special").out
+        home.fails(2, "adapter", "merge", path, out, "--model", model, says="there already")
+        home.fails(2, "adapter", "merge", path, out + "2", "--model", model, "--type", "Q8_0", says="BF16")
+        home.ok("adapter", "export", path, out + "-peft", "--model", model)
+        home.ok("adapter", "export", out + "-peft", out + "-back.gguf", "--model", model)
+        home.ok("adapter", "merge", out + "-back.gguf", out + "-again.gguf", "--model", model)
+        home.ok("adapter", "merge", path, out + "-laid", "--model", out)
+        with open(out + ".gguf", "rb") as a, open(out + "-again.gguf", "rb") as b:
+            assert a.read() == b.read(), "an adapter comes back from PEFT's form as it was"
+    assert "lay it over documents too" in home.ok("adapter", "export", "house", home.path("house-peft"), "--model", MODEL).err
+    experts = home.model("experts.gguf", "tiny-qwen3moe", "--set", "layers=1")
+    home.fails(3, "quantize", experts, home.path("experts"), "--type", "BF16", says="ends in .gguf")
+    assert not os.path.exists(home.path("experts"))
+
+
 def refused():
     home.fails(3, *SAY, "--adapter", "nothing", says="juan adapter list")
     home.fails(3, *SAY, "--adapter", "/no/such.gguf", says="/no/such.gguf")
@@ -179,4 +212,5 @@ def removed():
     assert own() == []
 
 
-juan.run([("listed", listed), ("used", used), ("over the shelf", over_the_shelf), ("questions about passages", questions), ("finds", finds), ("merged", merged), ("refused", refused), ("removed", removed)], home)
+juan.run([("listed", listed), ("used", used), ("over the shelf", over_the_shelf), ("questions about passages", questions), ("finds", finds),
+          ("merged", merged), ("published", published), ("refused", refused), ("removed", removed)], home)

@@ -24,6 +24,7 @@ CASES = sorted(n for n in os.listdir(GOLDEN) if os.path.isdir(os.path.join(GOLDE
 SPLITS = ([], ["--chunk", "1"], ["--chunk", "7"], ["--chunk", "16"], ["--chunk", "33"], ["--decode", "12"])
 LEVELS = ("ref", "avx2", "avx512", "amx", "neon")
 VOCAB = 320
+DENSE = [c for c in CASES if os.path.exists(os.path.join(GOLDEN, c, "model.gguf")) and not c.endswith("moe")]
 DELTA = ("qwen3_5", "qwen3_next")  # the reference computes the delta rule in float32
 
 
@@ -74,6 +75,18 @@ def gguf_is_the_folder():
         hybrid_gguf.write(os.path.join(GOLDEN, "qwen3_5"), d + "/model.gguf")
         e = error(logits("qwen3_5", "--exact-math", "--kv", "f32", model=d + "/model.gguf"), want)
     assert e <= 1e-4, f"normalised error {e:.1e}"
+
+
+def folder_is_the_file(case):
+    """The same model as a folder in its maker's form, opened again."""
+    def test():
+        want = array("f", tensors(os.path.join(GOLDEN, case, "golden.safetensors"))["logits"])
+        with tempfile.TemporaryDirectory() as d:
+            r = subprocess.run([JUAN, "quantize", os.path.join(GOLDEN, case, "model.gguf"), d + "/model", "--type", "F32", "--lang", "en"], capture_output=True, text=True)
+            assert r.returncode == 0, r.stderr
+            e = error(logits(case, "--exact-math", "--kv", "f32", model=d + "/model"), want)
+        assert e <= 1e-5, f"normalised error {e:.1e}"
+    return test
 
 
 def fused(folder, path):
@@ -139,5 +152,6 @@ def fast_is_close(kv):
 
 
 tap.run([(f"{case} exact at {level}", exact_at(case, level)) for level in LEVELS for case in CASES]
+        + [(f"{case} as a folder", folder_is_the_file(case)) for case in DENSE]
         + [("qwen3_5 as GGUF", gguf_is_the_folder), ("experts in two tensors", fused_experts_are_the_same)]
         + [(f"fast path, {kv} pages, is close", fast_is_close(kv)) for kv in MOST])

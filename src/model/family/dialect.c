@@ -7,11 +7,15 @@
 #include <string.h>
 
 static const source_dialect dialects[] = {
-    {"qwen3_next", "qwen3next"},
-    {"qwen3_5", "qwen35"},
-    {"qwen3_5_text", "qwen35"},
-    {"qwen3_5_moe", "qwen35moe"},
-    {"qwen3_5_moe_text", "qwen35moe"},
+    {"gemma3_text", "gemma3", true, true},
+    {"llama", "llama", false, false},
+    {"qwen2", "qwen2", false, false},
+    {"qwen3", "qwen3", false, false},
+    {"qwen3_next", "qwen3next", true, false},
+    {"qwen3_5_text", "qwen35", true, false},
+    {"qwen3_5", "qwen35", true, false},
+    {"qwen3_5_moe_text", "qwen35moe", true, false},
+    {"qwen3_5_moe", "qwen35moe", true, false},
 };
 
 typedef struct name_pair {
@@ -23,7 +27,13 @@ static const name_pair keys[] = {
     {"attention.head_count_kv", "num_key_value_heads"},
     {"attention.key_length", "head_dim"},
     {"attention.layer_norm_rms_epsilon", "rms_norm_eps"},
+    {"attention.query_scalar", "query_pre_attn_scalar"},
+    {"attention.sees_ahead", "use_bidirectional_attention"},
+    {"attention.sliding_window", "sliding_window"},
+    {"attention.sliding_window_pattern", "sliding_window_pattern"},
+    {"attention.sliding_window_used", "use_sliding_window"},
     {"attention.value_length", "head_dim"},
+    {"attn_logit_softcapping", "attn_logit_softcapping"},
     {"block_count", "num_hidden_layers"},
     {"context_length", "max_position_embeddings"},
     {"embedding_length", "hidden_size"},
@@ -33,13 +43,18 @@ static const name_pair keys[] = {
     {"expert_used_count", "num_experts_per_tok"},
     {"expert_weights_norm", "norm_topk_prob"},
     {"feed_forward_length", "intermediate_size"},
+    {"final_logit_softcapping", "final_logit_softcapping"},
     {"full_attention_interval", "full_attention_interval"},
     {"hidden_act", "hidden_act"},
+    {"hidden_activation", "hidden_activation"},
     {"layer_types", "layer_types"},
     {"rope.freq_base", "rope_theta"},
+    {"rope.freq_base_swa", "rope_local_base_freq"},
     {"rope.partial", "partial_rotary_factor"},
     {"rope.scaling.attention_factor", "attention_factor"},
     {"rope.scaling.factor", "factor"},
+    {"rope.scaling.high_freq_factor", "high_freq_factor"},
+    {"rope.scaling.low_freq_factor", "low_freq_factor"},
     {"rope.scaling.mscale", "mscale"},
     {"rope.scaling.mscale_all_dim", "mscale_all_dim"},
     {"rope.scaling.original_context_length", "original_max_position_embeddings"},
@@ -78,15 +93,18 @@ static const name_pair stems[] = {
     {"attn_v.weight", "self_attn.v_proj.weight"},
     {"ffn_down_exps.weight", "mlp.experts.down_proj"},
     {"ffn_gate_up_exps.weight", "mlp.experts.gate_up_proj"},
+    {"ffn_down.bias", "mlp.down_proj.bias"},
     {"ffn_down.#.weight", "mlp.experts.#.down_proj.weight"},
     {"ffn_down.weight", "mlp.down_proj.weight"},
     {"ffn_down_shexp.weight", "mlp.shared_expert.down_proj.weight"},
+    {"ffn_gate.bias", "mlp.gate_proj.bias"},
     {"ffn_gate.#.weight", "mlp.experts.#.gate_proj.weight"},
     {"ffn_gate.weight", "mlp.gate_proj.weight"},
     {"ffn_gate_inp.weight", "mlp.gate.weight"},
     {"ffn_gate_inp_shexp.weight", "mlp.shared_expert_gate.weight"},
     {"ffn_gate_shexp.weight", "mlp.shared_expert.gate_proj.weight"},
     {"ffn_norm.weight", "post_attention_layernorm.weight"},
+    {"ffn_up.bias", "mlp.up_proj.bias"},
     {"ffn_up.#.weight", "mlp.experts.#.up_proj.weight"},
     {"ffn_up.weight", "mlp.up_proj.weight"},
     {"ffn_up_shexp.weight", "mlp.shared_expert.up_proj.weight"},
@@ -99,6 +117,13 @@ static const name_pair stems[] = {
     {"ssm_in.weight", "linear_attn.in_proj_qkvz.weight"},
     {"ssm_norm.weight", "linear_attn.norm.weight"},
     {"ssm_out.weight", "linear_attn.out_proj.weight"},
+};
+
+/* Of a sandwich, where "post_attention" does not stand before the feed-forward but behind attention. */
+static const name_pair sandwich[] = {
+    {"ffn_norm.weight", "pre_feedforward_layernorm.weight"},
+    {"post_attention_norm.weight", "post_attention_layernorm.weight"},
+    {"post_ffw_norm.weight", "post_feedforward_layernorm.weight"},
 };
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
@@ -117,6 +142,13 @@ const source_dialect *source_dialect_of(const char *model_type)
     return NULL;
 }
 
+const source_dialect *source_dialect_for(const char *arch)
+{
+    for (size_t i = 0; i < COUNT(dialects); i++)
+        if (!strcmp(dialects[i].arch, arch)) return &dialects[i];
+    return NULL;
+}
+
 const char *source_key_name(const char *key) { return theirs(keys, COUNT(keys), key); }
 bool source_key_by_layer(const char *key) { return !strcmp(key, "layer_types"); }
 
@@ -130,7 +162,13 @@ static bool take_number(const char *stem, char *out, size_t size, const char **n
     return snprintf(out, size, "%.*s#%s", (int)(dot + 1 - stem), stem, dot + 1 + *digits) < (int)size;
 }
 
-bool source_tensor_name(const char *name, char *out, size_t size)
+static const char *stem_of(const source_dialect *t, const char *ours)
+{
+    const char *own = t && t->sandwich ? theirs(sandwich, COUNT(sandwich), ours) : NULL;
+    return own ? own : theirs(stems, COUNT(stems), ours);
+}
+
+bool source_tensor_name(const source_dialect *dialect, const char *name, char *out, size_t size)
 {
     char stem[64];
     const char *number = "", *t = theirs(whole, COUNT(whole), name);
@@ -140,7 +178,7 @@ bool source_tensor_name(const char *name, char *out, size_t size)
     int layer = (int)strspn(name + 4, "0123456789");
     const char *rest = name + 4 + layer;
     if (!layer || *rest != '.' || !take_number(rest + 1, stem, sizeof stem, &number, &digits)) return false;
-    t = theirs(stems, COUNT(stems), stem);
+    t = stem_of(dialect, stem);
     if (!t) return false;
     const char *hash = strchr(t, '#');
     if (!hash) return snprintf(out, size, "layers.%.*s.%s", layer, name + 4, t) < (int)size;
@@ -153,9 +191,9 @@ static bool ends_with(const char *s, const char *end)
     return n >= m && !strcmp(s + n - m, end);
 }
 
-source_form source_tensor_form(const char *name)
+source_form source_tensor_form(const source_dialect *t, const char *name)
 {
     if (ends_with(name, ".ssm_a")) return SOURCE_NEG_EXP;
     if (ends_with(name, ".ssm_norm.weight")) return SOURCE_AS_IS;
-    return ends_with(name, "_norm.weight") ? SOURCE_PLUS_ONE : SOURCE_AS_IS;
+    return t && t->less_one && ends_with(name, "_norm.weight") ? SOURCE_PLUS_ONE : SOURCE_AS_IS;
 }

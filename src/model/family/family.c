@@ -5,9 +5,9 @@
 #include <string.h>
 
 static const family families[] = {
-    {"llama", family_llama_load},   {"qwen2", family_qwen2_load},   {"qwen3", family_qwen3_load},
-    {"qwen3moe", family_qwen3moe_load}, {"gemma3", family_gemma3_load},
-    {"qwen3next", family_qwen3next_load}, {"qwen35", family_qwen35_load}, {"qwen35moe", family_qwen35_load},
+    {"llama", true, family_llama_load},          {"qwen2", false, family_qwen2_load},   {"qwen3", false, family_qwen3_load},
+    {"qwen3moe", false, family_qwen3moe_load},   {"gemma3", false, family_gemma3_load},
+    {"qwen3next", false, family_qwen3next_load}, {"qwen35", false, family_qwen35_load}, {"qwen35moe", false, family_qwen35_load},
 };
 enum { FAMILIES = sizeof families / sizeof *families };
 

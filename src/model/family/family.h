@@ -6,6 +6,7 @@
 
 typedef struct family {
     const char *arch;    /* general.architecture */
+    bool neighbours;     /* rows of q and k in a GGUF file, of a model or an adapter, are ordered for pairs x[2i], x[2i + 1], not halves */
     cj_err (*load)(model_load *l, cj_diag *d); /* fills l->spec */
 } family;
 

@@ -116,14 +116,11 @@ static cj_err load_positions(model_load *l, cj_diag *d)
 
 static cj_err load_hybrid(model_load *l, hybrid h, cj_diag *d)
 {
-    gguf_str act = {0};
     h.interval = 4;
     TRY(load_frame(l, d));
     if (source_is_folder(l->source)) {
         h.tiled = false;
-        TRY(source_text(l->source, "hidden_act", GGUF_OPTIONAL, 0, &act, d));
-        if (act.data && strcmp(act.data, "silu"))
-            return diag_fail(d, CJ_E_UNSUPPORTED, MSG_CONFIG_UNSUPPORTED, "%s" ARG "%s" ARG "%.40s", source_path(l->source), "hidden_act", act.data);
+        TRY(load_only(l, "hidden_act", "silu", d));
     }
     TRY(load_int(l, "full_attention_interval", GGUF_OPTIONAL, 0, 1, MODEL_LAYERS_MAX, &h.interval, d));
     for (int i = 0; i < l->spec->n_layers; i++) TRY(load_layer(l, &h, i, d));
