@@ -5,8 +5,17 @@
 
 #include "app/commands.h"
 #include "eval/bench.h"
+#include "reader/adapters.h"
 
 enum { DEPTHS_MAX = 16 };
+
+/* How much slower than the base alone, which stands before it. */
+static double cost_of(const bench_result *r)
+{
+    const bench_result *base = r;
+    while (base->adapter) base--;
+    return 1 - r->median / base->median;
+}
 
 static json_object *result_json(const bench_result *r)
 {
@@ -17,6 +26,10 @@ static json_object *result_json(const bench_result *r)
     json_object_object_add(o, "test", json_object_new_string(r->decode ? "decode" : "prefill"));
     json_object_object_add(o, "tokens", json_object_new_int64(r->tokens));
     json_object_object_add(o, "depth", json_object_new_int64(r->depth));
+    if (r->adapter) {
+        json_object_object_add(o, "adapter", json_object_new_string(engine_adapter_facts(r->adapter)->name));
+        json_object_object_add(o, "cost", cli_json_number(cost_of(r)));
+    }
     json_object_object_add(o, "tokens_per_second", rate);
     json_object_object_add(o, "share_of_ceiling", isnan(r->share) ? NULL : cli_json_number(r->share));
     return o;
@@ -44,6 +57,7 @@ static void print_table(const cli *c, const engine *e, const kernel_ceilings *ce
         if (!isnan(r[i].share)) snprintf(share, sizeof share, "%.0f%%", 100 * r[i].share);
         cli_print(c, r[i].decode ? MSG_BENCH_DECODE : MSG_BENCH_PREFILL, "%5lld" ARG "%6lld" ARG "%8.1f" ARG "%.1f" ARG "%.1f" ARG "%s",
                   (long long)r[i].tokens, (long long)r[i].depth, r[i].median, r[i].min, r[i].max, share);
+        if (r[i].adapter) cli_print(c, MSG_BENCH_COST, "%s" ARG "%.1f%%", engine_adapter_facts(r[i].adapter)->name, 100 * cost_of(&r[i]));
     }
 }
 
@@ -62,6 +76,8 @@ typedef struct wanted {
     bench_options bench;
     int64_t depths[DEPTHS_MAX], repeats;
     const char *entry; /* name on the shelf, or NULL */
+    char *names;       /* of adapters, separated by commas, or NULL */
+    engine_adapter *adapters[BENCH_ADAPTERS_MAX];
     engine_options engine;
 } wanted;
 
@@ -99,18 +115,33 @@ static int measure(cli *c, wanted *w, engine *e)
     return err ? cli_fail(c, &d) : EXIT_DONE;
 }
 
+/* Every one is open while any is measured. */
+static int open_adapters(cli *c, wanted *w, engine *e)
+{
+    cj_diag d = {0};
+    char *rest = NULL;
+    for (char *name = strtok_r(w->names, ",", &rest); name; name = strtok_r(NULL, ",", &rest)) {
+        if (w->bench.n_adapters == BENCH_ADAPTERS_MAX) return cli_usage(c, MSG_CLI_BAD_VALUE, "--adapter");
+        if (adapters_open(&w->adapters[w->bench.n_adapters], e, name, &d)) return cli_fail(c, &d);
+        if (w->adapters[w->bench.n_adapters]) w->bench.n_adapters++;
+    }
+    w->bench.adapters = w->adapters;
+    return EXIT_DONE;
+}
+
 int cmd_bench(cli *c)
 {
     wanted w = {.bench = {.prefill = 512, .decode = 64, .n_depths = 1}, .repeats = 3};
-    const char *depths = NULL;
+    const char *depths = NULL, *adapters = NULL;
     const cli_option options[] = {
         {"prefill", 'p', CLI_INT, &w.bench.prefill, "N", MSG_OPT_BENCH_PREFILL}, {"decode", 'n', CLI_INT, &w.bench.decode, "N", MSG_OPT_BENCH_DECODE},
         {"depth", 'd', CLI_TEXT, &depths, "N,N,...", MSG_OPT_BENCH_DEPTH}, {"repeat", 'r', CLI_INT, &w.repeats, "N", MSG_OPT_BENCH_REPEAT},
         {"chunk", 0, CLI_INT, &w.engine.chunk, "N", MSG_OPT_CHUNK}, {"entry", 0, CLI_TEXT, &w.entry, "NAME", MSG_OPT_BENCH_ENTRY},
-        {"keep", 0, CLI_INT, &w.bench.keep, "N", MSG_OPT_BENCH_KEEP},
+        {"keep", 0, CLI_INT, &w.bench.keep, "N", MSG_OPT_BENCH_KEEP}, {"adapter", 0, CLI_TEXT, &adapters, "A,A,...", MSG_OPT_BENCH_ADAPTER},
     };
     const cli_help help = {"MODEL [-p N] [-n N] [-d N,N]", MSG_CMD_BENCH_ABOUT,
-                           "bench {0}\nbench {0} -p 512 -n 64 -d 0,8192 --json\nbench {0} --entry book --keep 128 -d 0,262144", 1, 1};
+                           "bench {0}\nbench {0} -p 512 -n 64 -d 0,8192 --json\nbench {0} --entry book --keep 128 -d 0,262144\n"
+                           "bench {0} --adapter house.gguf -p 0 -r 9", 1, 1};
     int code = cli_parse(c, &help, options, sizeof options / sizeof *options);
     if (code) return code;
     const char *wrong = understand(&w, depths);
@@ -120,7 +151,11 @@ int cmd_bench(cli *c)
     code = cli_engine_options(c, &w.engine);
     if (!code && w.entry) code = open_entry(c, w.entry, &s, &w.bench.entry, &w.engine);
     if (!code) code = cli_engine_open(c, c->argv[0], &w.engine, &e);
+    if (!code && adapters && !(w.names = mem_strdup(adapters))) code = EXIT_RESOURCES;
+    if (!code && w.names) code = open_adapters(c, &w, e);
     if (!code) code = measure(c, &w, e);
+    for (int i = 0; i < w.bench.n_adapters; i++) engine_adapter_close(&w.adapters[i]);
+    mem_free(w.names);
     engine_close(&e);
     shelf_entry_close(&w.bench.entry);
     shelf_close(&s);

@@ -128,22 +128,34 @@ static cj_err run_decode(bench *b, int64_t depth, double *rate, cj_diag *d)
     return CJ_OK;
 }
 
+static void tell(const bench *b, bench_result *r, bool decode, int64_t depth)
+{
+    r->decode = decode;
+    r->depth = depth;
+    r->tokens = decode ? b->opt->decode : b->opt->prefill;
+    const double seconds = (double)r->tokens / r->median;
+    if (b->opt->keep || r->adapter) r->share = NAN;
+    else if (decode) r->share = bench_write_floor(b->e, b->ceilings, depth + r->tokens / 2) * (double)r->tokens / seconds;
+    else r->share = bench_read_floor(b->e, b->ceilings, depth, r->tokens, true) / seconds;
+}
+
+/* The first round is a warm-up. */
 static cj_err run_test(bench *b, bool decode, int64_t depth, bench_result *out, cj_diag *d)
 {
-    double rates[BENCH_REPEATS_MAX];
-    for (int i = -1; i < b->opt->repeats; i++) { /* the first is a warm-up */
-        double rate;
-        TRY(decode ? run_decode(b, depth, &rate, d) : run_prefill(b, depth, &rate, d));
-        if (i >= 0) rates[i] = rate;
+    const int n = 1 + b->opt->n_adapters;
+    double rates[1 + BENCH_ADAPTERS_MAX][BENCH_REPEATS_MAX];
+    for (int i = -1; i < b->opt->repeats; i++)
+        for (int a = 0; a < n; a++) {
+            double rate;
+            TRY(session_set_adapter(b->s, a ? b->opt->adapters[a - 1] : NULL, decode ? i64_max(depth, 1) : depth, d));
+            TRY(decode ? run_decode(b, depth, &rate, d) : run_prefill(b, depth, &rate, d));
+            if (i >= 0) rates[a][i] = rate;
+        }
+    for (int a = 0; a < n; a++) {
+        out[a] = summary(rates[a], b->opt->repeats);
+        out[a].adapter = a ? b->opt->adapters[a - 1] : NULL;
+        tell(b, &out[a], decode, depth);
     }
-    *out = summary(rates, b->opt->repeats);
-    out->decode = decode;
-    out->depth = depth;
-    out->tokens = decode ? b->opt->decode : b->opt->prefill;
-    double seconds = (double)out->tokens / out->median;
-    if (b->opt->keep) out->share = NAN;
-    else if (decode) out->share = bench_write_floor(b->e, b->ceilings, depth + out->tokens / 2) * (double)out->tokens / seconds;
-    else out->share = bench_read_floor(b->e, b->ceilings, depth, out->tokens, true) / seconds;
     return CJ_OK;
 }
 
@@ -152,9 +164,9 @@ static cj_err run_all(bench *b, bench_result *results, int *n, cj_diag *d)
     *n = 0;
     for (int i = 0; i < b->opt->n_depths; i++)
         for (int decode = 0; decode < 2; decode++) {
-            if (!(decode ? b->opt->decode : b->opt->prefill) || *n == BENCH_RESULTS_MAX) continue;
+            if (!(decode ? b->opt->decode : b->opt->prefill) || *n + b->opt->n_adapters >= BENCH_RESULTS_MAX) continue;
             TRY(run_test(b, decode, b->opt->depths[i], &results[*n], d));
-            ++*n;
+            *n += 1 + b->opt->n_adapters;
         }
     return CJ_OK;
 }
@@ -182,7 +194,7 @@ cj_err bench_run(engine *e, const bench_options *opt, const kernel_ceilings *cei
     int64_t longest = i64_max(opt->prefill, opt->decode) + 1, deepest = 0, vocab = model_spec_of(engine_model(e))->vocab;
     for (int i = 0; i < opt->n_depths; i++) {
         deepest = i64_max(deepest, opt->depths[i]);
-        b.total += opt->depths[i] + (opt->repeats + 1) * (opt->prefill + opt->decode);
+        b.total += opt->depths[i] + (opt->repeats + 1) * (1 + opt->n_adapters) * (opt->prefill + opt->decode);
     }
     TRY(check_depth(opt, deepest, d));
     b.ids = make_ids(opt, deepest + longest + 1, vocab);

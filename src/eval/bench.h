@@ -10,7 +10,7 @@
 #ifndef EVAL_BENCH_H
 #define EVAL_BENCH_H
 
-#include "engine/engine.h"
+#include "engine/adapter.h"
 #include "kernel/ceiling.h"
 
 /* Seconds that reading tokens [from, from + count) would take at the ceilings; with the last one's logits or without. */
@@ -26,20 +26,23 @@ typedef struct bench_options {
     uint64_t seed;
     shelf_entry *entry;            /* what is read and written stands after `depth` tokens of this one. NULL: random tokens */
     int64_t keep;                  /* of session_set_keep; 0: exact */
+    engine_adapter *const *adapters; /* what is measured is measured with each of these too, in turn with the base, so that both see the same machine */
+    int n_adapters;                /* at most BENCH_ADAPTERS_MAX */
     bool (*on_progress)(void *arg, int64_t done, int64_t total); /* in tokens, over everything; false cancels */
     void *arg;
 } bench_options;
 
 typedef struct bench_result {
     bool decode;
+    const engine_adapter *adapter; /* NULL: the base alone */
     int64_t tokens, depth;
     double median, min, max; /* tokens a second */
     double share;            /* NaN: none */
 } bench_result;
 
-enum { BENCH_RESULTS_MAX = 64, BENCH_REPEATS_MAX = 100 };
+enum { BENCH_ADAPTERS_MAX = 8, BENCH_RESULTS_MAX = 64, BENCH_REPEATS_MAX = 100 };
 
-/* Fills results [*n], at most BENCH_RESULTS_MAX: for every depth prefill, then decode. */
+/* Fills results [*n], at most BENCH_RESULTS_MAX: for every depth prefill, then decode; of each the base, then every adapter. */
 CJ_NODISCARD cj_err bench_run(engine *e, const bench_options *opt, const kernel_ceilings *ceilings, bench_result *results, int *n, cj_diag *d);
 
 #endif

@@ -1,6 +1,7 @@
-/* Rotary frequencies: plain, linear, YaRN (Peng et al. 2023), that of Llama 3.1, or a table of divisors (rope_freqs). */
+/* Rotary frequencies: plain, linear, YaRN (Peng et al. 2023), a smooth one, or a table of divisors (rope_freqs). */
 #include <math.h>
 
+#include "model/family/dialect.h"
 #include "model/load.h"
 
 static const int64_t window_max = (int64_t)1 << 32;
@@ -60,8 +61,8 @@ static cj_err scale_yarn(model_load *l, rope_spec *r, float base, cj_diag *d)
     return r->magnitude > 0 ? CJ_OK : diag_fail(d, CJ_E_INPUT, MSG_ROPE_BAD, "%s", source_path(l->source));
 }
 
-/* As Llama 3.1 does: long waves are stretched, short ones left as they are, between the two smoothly. */
-static cj_err scale_llama3(model_load *l, rope_spec *r, cj_diag *d)
+/* ROPE_SMOOTH */
+static cj_err scale_smooth(model_load *l, rope_spec *r, cj_diag *d)
 {
     float factor = 1, low = 1, high = 1;
     int64_t original = 1;
@@ -124,6 +125,6 @@ cj_err load_rope(model_load *l, rope_spec *r, const rope_options *o, cj_diag *d)
     TRY(divide_by_table(l, r, &table, d));
     if (load_string_is(l, "rope.scaling.type", "yarn")) return scale_yarn(l, r, o->base, d);
     if (load_string_is(l, "rope.scaling.type", "linear")) return scale_linear(l, r, d);
-    if (load_string_is(l, "rope.scaling.type", "llama3")) return scale_llama3(l, r, d);
+    if (load_string_is(l, "rope.scaling.type", ROPE_SMOOTH)) return scale_smooth(l, r, d);
     return table ? CJ_OK : known_scaling(l, d); /* the table is the scaling, whatever it is called */
 }

@@ -9,7 +9,7 @@
 #include "base/folder.h"
 #include "format/safetensors_write.h"
 #include "model/family/dialect.h"
-#include "model/publish_inner.h"
+#include "model/family/publish.h"
 #include "model/vocab_gguf.h"
 #include "token/tokenizer_json_write.h"
 
@@ -273,6 +273,7 @@ cj_err model_publish(const model *m, const char *out, const convert_options *o, 
     if (!e) e = write_weights(&p, path);
     safetensors_writer_abort(&p.writer);
     if (!e) e = check_written(&p);
+    if (e && path) (void)!folder_remove(path, NULL); /* needs no memory; what lacks it is no model */
     mem_free(path);
     if (e) (void)!folder_remove(out, NULL); /* which this has made */
     else if (r) *r = p.result;

@@ -13,7 +13,7 @@ bool publish_is_folder(const char *out);
 
 /* `out` must not be there yet. Of o the type of all weights (F32, F16 or BF16; CONVERT_KEEP: the file's where it is one of these, else BF16), an edit
  * and progress count; an edit sees tensors, elements and rows as the file has them. What was written is opened again and compared before it stands.
- * Dense models of the families llama, qwen2, qwen3 and gemma3; a sentence for others, and for what config.json has no words for. */
+ * Dense models of the families that family/publish_config.c lists; a sentence for others, and for what config.json has no words for. */
 CJ_NODISCARD cj_err model_publish(const model *m, const char *out, const convert_options *o, convert_result *r, cj_diag *d);
 
 #endif

@@ -242,7 +242,8 @@ static cj_err read_model(json_reader *r, json_object *root)
     TRY(read_pre_tokenizer(r, get(root, "pre_tokenizer"), 0));
     TRY(choose_kind(r, model));
     TRY(read_tokens(r, root, model));
-    if (!r->lists.merge_count) return malformed(r, "model.merges");
+    const bool none = !r->lists.merge_count, may = r->desc.kind == TOKEN_BPE_CHARS && json_object_is_type(get(model, "merges"), json_type_array);
+    if (none && !may) return malformed(r, "model.merges"); /* single characters may be all there is */
     r->desc.merges = r->lists.merges;
     r->desc.merge_count = r->lists.merge_count;
     return CJ_OK;

@@ -4,6 +4,9 @@
 
 #include "model/source.h"
 
+/* A scaling of rotary positions by its published name: long waves are stretched, short ones left as they are, between the two smoothly. */
+#define ROPE_SMOOTH "llama3"
+
 typedef struct source_dialect {
     const char *model_type; /* of config.json */
     const char *arch;       /* what GGUF calls it */

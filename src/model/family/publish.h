@@ -1,6 +1,6 @@
-/* The small files of a published model. Private to publish*.c. */
-#ifndef MODEL_PUBLISH_INNER_H
-#define MODEL_PUBLISH_INNER_H
+/* The small files of a published model, which its family's makers have words of their own for (model/publish.h). */
+#ifndef MODEL_FAMILY_PUBLISH_H
+#define MODEL_FAMILY_PUBLISH_H
 
 #include "model/model.h"
 #include "token/tokenizer.h"

@@ -4,7 +4,8 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "model/publish_inner.h"
+#include "model/family/dialect.h"
+#include "model/family/publish.h"
 
 static cj_err put_linear(const model_source *s, buf *b, cj_diag *d)
 {
@@ -75,7 +76,7 @@ static cj_err put_llama3(const model *m, const float *divisors, float base, buf 
     const ramp p = find_ramp(x, kept, n);
     double original = span * p.slope;
     if (fabs(original - round(original)) > 1e-5 * original) original = span *= round(fmax(1, (1 << 20) / fmax(original, 1))), original *= p.slope;
-    return buf_printf(b, d, ",\n  \"rope_scaling\": {\"rope_type\": \"llama3\", \"factor\": %.9g, \"low_freq_factor\": %.9g, "
+    return buf_printf(b, d, ",\n  \"rope_scaling\": {\"rope_type\": \"" ROPE_SMOOTH "\", \"factor\": %.9g, \"low_freq_factor\": %.9g, "
                       "\"high_freq_factor\": %.9g, \"original_max_position_embeddings\": %lld}",
                       factor, -p.at * span, (1 - p.at) * span, llround(original));
 }

@@ -4,7 +4,7 @@
 
 #include "base/mem.h"
 #include "model/family/dialect.h"
-#include "model/publish_inner.h"
+#include "model/family/publish.h"
 
 static const publish_maker makers[] = {
     {"gemma3", "Gemma3ForCausalLM", "hidden_activation", "gelu_pytorch_tanh", 1e6},
