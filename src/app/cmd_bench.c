@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "app/commands.h"
+#include "data/qa_form.h"
 #include "eval/bench.h"
 #include "reader/adapters.h"
 
@@ -122,7 +123,7 @@ static int open_adapters(cli *c, wanted *w, engine *e)
     char *rest = NULL;
     for (char *name = strtok_r(w->names, ",", &rest); name; name = strtok_r(NULL, ",", &rest)) {
         if (w->bench.n_adapters == BENCH_ADAPTERS_MAX) return cli_usage(c, MSG_CLI_BAD_VALUE, "--adapter");
-        if (adapters_open(&w->adapters[w->bench.n_adapters], e, name, &d)) return cli_fail(c, &d);
+        if (adapters_open(&w->adapters[w->bench.n_adapters], e, name, QA_FORM_NAME, &d)) return cli_fail(c, &d);
         if (w->adapters[w->bench.n_adapters]) w->bench.n_adapters++;
     }
     w->bench.adapters = w->adapters;
