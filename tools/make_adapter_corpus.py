@@ -1,16 +1,16 @@
 #!/usr/bin/env python3
 """Writes the corpus that the default adapter is trained on, as rows of data/rows.h, and tells how many of each kind there are.
 
-    tools/make_adapter_corpus.py --juan build/juan --corpus ../shared/corpus --out rows.jsonl [--seed 1] [--answers marked|clause|short] [--scale 1.0]
+    tools/make_adapter_corpus.py --juan build/juan --corpus ../shared/corpus --out rows.jsonl [--seed 1] [--answers fitting|marked|clause|short] [--scale 1.0]
 
 Sources: CMRC 2018 dev and DRCD dev (questions people asked); questions made by `juan questions` from laws, novels, essays and the passages
 of the two; made-up facts hidden in public-domain texts (tools/adapter_facts.py), asked for in their own words and in others, near and far;
 and unanswerable questions on the same passages, with their own names and numbers. Nothing of CMRC 2018 trial or of the needle evaluation
 is used: what shares a passage, a question or a run of words with them is left out (and counted).
 
-An answer is what people marked, of several the one most like the others (--answers marked: be it a name or two clauses, as the question wants
-it), the clause of the quote that holds what was marked (--answers clause) or the shortest marked words alone (--answers short). The quote is
-the sentence around it, word for word. The same seed gives the same file.
+An answer is what people marked, of several the one most like the others (--answers marked), the clause of the quote that holds what was marked
+(--answers clause), the one where a name, number, time or place is asked for and the other elsewhere (--answers fitting), or the shortest marked
+words alone (--answers short). The quote is the sentence around it, word for word. The same seed gives the same file.
 """
 import argparse
 import collections
@@ -105,18 +105,31 @@ def most_like_the_others(answers):
     return max(answers, key=lambda a: sum(likeness(a, b) for b in answers))
 
 
+# Questions that want a name, a number, a time or a place, in simplified and traditional characters. What others want is told in a clause.
+WANTS_A_NAME = re.compile("[谁誰哪几幾]|多少|[何][时時地人处處年月日种種者名]|[叫][什甚][么麼]|名[称稱字]|多[大长長高久远遠]|是或否|[什甚][么麼](?:"
+                          "[时時地名国國语語队隊职職奖獎日科属屬年字人]|学校|學校|大学|大學|公司|颜色|顏色|动物|動物|植物|城市|朝代|作品|节目|節目|电影|電影|歌|"
+                          "专辑|專輯|杂志|雜誌|报|報|组织|組織|机构|機構|乐|樂|身[分份])")
+PAIRS = ("（）", "()", "《》", "“”", "「」", "『』")
+
+
+def fitting(question, marked, clause):
+    whole = all(clause.count(a) == clause.count(b) for a, b in PAIRS)
+    return marked if WANTS_A_NAME.search(question) or not whole else clause
+
+
 def asked_by_people(name, records, style):
     out = []
     for r in records:
         for q in r["questions"]:
             found = [a for a in q["answers"] if a.strip() and a in r["text"]]
-            usual = {**q, "answers": [most_like_the_others(found)]} if style == "marked" and found else q
+            usual = {**q, "answers": [most_like_the_others(found)]} if style in ("marked", "fitting") and found else q
             span = span_of(r["text"], usual)
             cut = quoted(r["text"], *span) if span else None
             if not cut:
                 continue
             short = min(found, key=len)
-            answer = cut[1] if style == "clause" else short if style == "short" else usual["answers"][0].strip()
+            marked = usual["answers"][0].strip()
+            answer = {"clause": cut[1], "short": short, "marked": marked, "fitting": fitting(q["question"], marked, cut[1])}[style]
             out.append(row(name, f"{name}:{r['title']}", r["text"], q["question"].strip(), cut[0], answer, [short, *q["answers"]]))
     return out
 
@@ -338,7 +351,7 @@ def main():
     a.add_argument("--needles", default=os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "share", "needles-zh.tsv"))
     a.add_argument("--out", required=True)
     a.add_argument("--seed", type=int, default=1)
-    a.add_argument("--answers", choices=("marked", "clause", "short"), default="marked")
+    a.add_argument("--answers", choices=("fitting", "marked", "clause", "short"), default="fitting")
     a.add_argument("--scale", type=float, default=1.0, help="how much is made besides what people asked")
     o = a.parse_args()
     rnd = random.Random(o.seed)

@@ -5,7 +5,6 @@
 
 #include "app/documents.h"
 #include "base/file.h"
-#include "data/qa_form.h"
 
 static bool is_file(const char *name) { return !strcmp(name, "-") || file_exists(name); }
 
@@ -80,19 +79,6 @@ static cj_err open_entries(asked *a, int n, engine_options *opt, cj_diag *d)
 
 /* ---- models ---- */
 
-static cj_err open_adapters(asked *a, const char *name, bool answers, cj_diag *d)
-{
-    engine *answerer = a->answerer.engine ? a->answerer.engine : a->reader.engine;
-    const bool none = name && !strcmp(name, "none");
-    TRY(adapters_open(&a->adapter, answerer, name || answers ? name : "none", QA_FORM_NAME, d));
-    if (a->adapter && answerer == a->reader.engine && !strcmp(engine_adapter_facts(a->adapter)->prompt, FINDER_FORM)) {
-        a->finder = a->adapter;
-        a->adapter = NULL;
-        return adapters_open(&a->adapter, answerer, answers ? NULL : "none", QA_FORM_NAME, d);
-    }
-    return adapters_open(&a->finder, a->reader.engine, none ? name : NULL, FINDER_FORM, d);
-}
-
 cj_err asked_open(asked *a, const cli *c, int n, bool entries, const char *model_name, const char *answerer, const char *adapter, bool answers,
                   engine_options *opt, cj_diag *d)
 {
@@ -103,7 +89,7 @@ cj_err asked_open(asked *a, const cli *c, int n, bool entries, const char *model
     TRY(named_open(&a->reader, info ? info->model_name : model_name, info ? info->model_path : NULL, opt, d));
     if (a->reader.heads.trouble.code) cli_note(c, &a->reader.heads.trouble);
     if (answerer) TRY(named_open(&a->answerer, answerer, NULL, &other, d));
-    return open_adapters(a, adapter, answers, d);
+    return adapters_open_both(&a->adapter, &a->finder, a->answerer.engine ? a->answerer.engine : a->reader.engine, a->reader.engine, adapter, answers, d);
 }
 
 void asked_close(asked *a)

@@ -42,8 +42,9 @@ static cj_err open_model(eval_columns *k, cj_diag *d)
     TRY(named_open(&k->model, k->model_name, NULL, &opt, d));
     if (k->model.heads.trouble.code) cli_note(k->c, &k->model.heads.trouble);
     k->find.n_heads = k->model.heads.n;
-    TRY(adapters_open(&k->adapter, k->model.engine, k->adapter_name, FINDER_FORM, d));
-    k->find.adapter = k->adapter;
+    TRY(adapters_open_both(&k->answering, &k->finding, k->model.engine, k->model.engine, k->adapter_name, true, d));
+    k->ask.adapter = k->answering;
+    k->find.adapter = k->finding;
     return shelf_open(&k->shelf, k->shelf_path, d);
 }
 
@@ -83,7 +84,8 @@ void columns_close(eval_columns *k)
     close_text(k);
     index_reader_close(&k->index);
     shelf_close(&k->shelf);
-    engine_adapter_close(&k->adapter);
+    engine_adapter_close(&k->answering);
+    engine_adapter_close(&k->finding);
     named_close(&k->model);
     folder_disown(&k->folder, &k->folder_held);
     mem_free(k->index_path);

@@ -27,7 +27,7 @@ typedef struct eval_columns {
     book book;
     shelf_entry *entry;
     index_reader index;
-    engine_adapter *adapter; /* that finds; NULL: none */
+    engine_adapter *answering, *finding; /* NULL: none */
     finder_options find;
     finder *finder;
     ask_options ask;
@@ -37,7 +37,7 @@ bool columns_named(const char *name, eval_column *out);
 
 typedef struct columns_options {
     const char *model_name;
-    const char *adapter; /* that questions are read with to find; NULL: the one that comes with the program; "none" */
+    const char *adapter; /* that answers, or finds; of the other, and where NULL, the one that comes with the program is used; "none": neither */
     bool open_it;       /* the model: the columns wanted, or answers, need it */
     bool users_shelf;   /* what is read stays, under names given to columns_next */
     int64_t keep;       /* of read_options */

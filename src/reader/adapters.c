@@ -6,6 +6,8 @@
 
 #include "base/folder.h"
 #include "base/share.h"
+#include "data/qa_form.h"
+#include "reader/finder.h"
 
 #define FOLDER "adapters"
 
@@ -144,4 +146,15 @@ cj_err adapters_open(engine_adapter **out, engine *e, const char *name, const ch
     cj_err err = engine_adapter_open(out, e, path, d);
     mem_free(path);
     return err;
+}
+
+cj_err adapters_open_both(engine_adapter **answering, engine_adapter **finding, engine *answerer, engine *reader, const char *name, bool answers, cj_diag *d)
+{
+    const bool none = name && !strcmp(name, "none");
+    TRY(adapters_open(answering, answerer, name || answers ? name : "none", QA_FORM_NAME, d));
+    if (*answering && answerer == reader && !strcmp(engine_adapter_facts(*answering)->prompt, FINDER_FORM)) {
+        *finding = *answering;
+        return adapters_open(answering, answerer, answers ? NULL : "none", QA_FORM_NAME, d);
+    }
+    return adapters_open(finding, reader, none ? name : NULL, FINDER_FORM, d);
 }

@@ -25,5 +25,9 @@ CJ_NODISCARD cj_err adapters_locate(char **path, const char *name, cj_diag *d);
 /* Opens the adapter `name` for e. NULL: the one that comes with the program, was made for these very weights, and is asked in the form `prompt`; *out stays
  * NULL where there is none. "none": none. */
 CJ_NODISCARD cj_err adapters_open(engine_adapter **out, engine *e, const char *name, const char *prompt, cj_diag *d);
+/* The adapter that `answerer` answers with and the one that `reader` finds with: `name` is one of the two, of the other comes the one that comes with the
+ * program. "none": neither. NULL: those that come with the program; without `answers` only the one that finds. What was opened stays open after an error. */
+CJ_NODISCARD cj_err adapters_open_both(engine_adapter **answering, engine_adapter **finding, engine *answerer, engine *reader, const char *name, bool answers,
+                                       cj_diag *d);
 
 #endif

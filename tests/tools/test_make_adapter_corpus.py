@@ -37,6 +37,14 @@ def quotes():
     assert maker.quoted(text, text.index("冬"), text.index("丙") + 1) is None, "no quote goes over a line end"
 
 
+def fits():
+    for question in ("谁修了桥？", "井有多深？哪口？", "他畢業於什麼學校？", "叫什么名字？", "有幾口井？"):
+        assert maker.fitting(question, "二十丈", "井深二十丈") == "二十丈", question
+    for question in ("为什么没有水？", "这口井有什么作用？", "如何取水？"):
+        assert maker.fitting(question, "二十丈", "井深二十丈") == "井深二十丈", question
+    assert maker.fitting("这口井有什么作用？", "取水", "它（村里的井用来取水") == "取水", "half of a pair"
+
+
 def numbers():
     assert [maker.adapter_facts.number_words(n) for n in (12, 20, 35, 101, 110, 990)] == ["十二", "二十", "三十五", "一百零一", "一百一十", "九百九十"]
 
@@ -80,4 +88,4 @@ def whole():
     assert mean(short) < mean(rows)
 
 
-tap.run([("made-up facts", facts), ("quotes", quotes), ("numbers in words", numbers), ("planting", planted), ("what is measured is left out", trial_is_left_out), ("the corpus", whole)])
+tap.run([("made-up facts", facts), ("quotes", quotes), ("answers that fit", fits), ("numbers in words", numbers), ("planting", planted), ("what is measured is left out", trial_is_left_out), ("the corpus", whole)])
