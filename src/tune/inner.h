@@ -2,6 +2,7 @@
 #ifndef TUNE_INNER_H
 #define TUNE_INNER_H
 
+#include "model/adapter_file.h"
 #include "tune/log.h"
 #include "tune/tune.h"
 

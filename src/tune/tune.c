@@ -12,7 +12,6 @@
 #include "base/folder.h"
 #include "base/hash.h"
 #include "data/qa_form.h"
-#include "model/adapter_file.h"
 #include "model/trainee_write.h"
 #include "reader/finder.h"
 #include "tune/inner.h"
