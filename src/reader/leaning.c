@@ -9,8 +9,7 @@
 #include "base/utf8.h"
 #include "reader/passages.h"
 
-enum { RUN = 3 /* letters, of 21 bits each */, LETTER_BITS = 21 };
-static const double a_letter = 0.003; /* of a sentence's length, against its score */
+enum { RUN = 2 /* letters at most, of 21 bits each */, LETTER_BITS = 21 };
 
 /* Runs of letters of the question. */
 typedef struct runs {
@@ -22,7 +21,7 @@ typedef struct runs {
 
 /* The last letters of a text, while it is gone through. */
 typedef struct tail {
-    uint64_t key[RUN]; /* of the last 1, 2, 3 letters */
+    uint64_t key[RUN]; /* of the last 1, 2 letters */
     int length;        /* so many of them there are */
 } tail;
 
@@ -83,10 +82,9 @@ static void look(runs *r, const char *s, size_t n, int64_t sentence, int64_t sen
             if (k < 0 || r->last[k] == sentence) continue;
             r->last[k] = sentence;
             if (!sum) r->sentences[k]++;
-            else *sum += (i + 1) * log(1 + (double)sentences / (double)r->sentences[k]);
+            else *sum += log(1 + (double)sentences / (double)r->sentences[k]);
         }
     }
-    if (sum) *sum /= 1 + a_letter * (double)utf8_count(s, n);
 }
 
 static void score_all(runs *r, const quoting_piece *pieces, quoting_lean *l, int64_t n)

@@ -1,7 +1,7 @@
 /* Where in what may be quoted an answer is likely to stand, by the words of the question alone: the sentence that has most of them.
  *
- * A sentence's score is the sum, over the runs of one to three letters of the question that stand in it, of length * log(1 + sentences / sentences
- * that have it), a little less for a long sentence. A quote's lean is what its sentence's score lacks of the best one, as a share of that: 0 .. -1.
+ * A sentence's score is the sum, over the letters of the question that stand in it and the pairs of neighbours that do, of log(1 + sentences / sentences
+ * that have it). A quote's lean is what its sentence's score lacks of the best one, as a share of that: 0 .. -1.
  */
 #ifndef READER_LEANING_H
 #define READER_LEANING_H
