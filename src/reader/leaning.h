@@ -8,7 +8,7 @@
 
 #include "reader/quoting.h"
 
-#define LEANING_WEIGHT 4.0f /* of leans, beside a model's logits */
+#define LEANING_WEIGHT 8.0f /* of leans, beside a model's logits */
 
 /* One stretch for each sentence of the pieces, in their order; mem_free it. A question without letters leans nowhere. */
 CJ_NODISCARD cj_err leaning_make(const quoting_piece *pieces, int n_pieces, const char *question, quoting_lean **out, int64_t *n, cj_diag *d);
