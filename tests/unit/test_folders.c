@@ -92,7 +92,8 @@ static void contradictions_are_told(void **state)
 {
     (void)state;
     static const struct { const char *from, *to, *said; } cases[] = {
-        {"\"model_type\": \"qwen3_5_text\"", "\"model_type\": \"llama\"", "\"llama\""},
+        {"\"model_type\": \"qwen3_5_text\"", "\"model_type\": \"mamba\"", "\"mamba\""},
+        {"\"model_type\": \"qwen3_5_text\"", "\"model_type\": \"llama\"", "attn_q"}, /* of a family whose tensors are others */
         {"\"model_type\": \"qwen3_5_text\"", "\"type\": \"qwen3_5_text\"", "model_type"},
         {"\"hidden_size\": 64", "\"hidden_size\": 65", "embed_tokens"},
         {"\"hidden_size\": 64", "\"hidden_size\": \"64\"", "hidden_size"},

@@ -710,7 +710,7 @@ static void wrong_json_is_refused(void **state)
         {JSON_HEAD "}, \"merges\": [\"a b\"]}}", MSG_TOKEN_MERGE_BAD},
         {JSON_HEAD "}, \"merges\": [[\"a\"]]}}", MSG_TOKEN_JSON_FORM},
         {JSON_HEAD "}, \"merges\": [7]}}", MSG_TOKEN_JSON_FORM},
-        {JSON_HEAD "}, \"merges\": []}}", MSG_TOKEN_JSON_FORM},
+        {JSON_HEAD "}, \"merges\": {}}}", MSG_TOKEN_JSON_FORM},
         {JSON_HEAD "}}}", MSG_TOKEN_JSON_FORM},
         {JSON_HEAD ", \"b\": 1.0" JSON_TAIL, MSG_TOKEN_JSON_FORM},
         {JSON_HEAD ", \"b\": 04" JSON_TAIL, MSG_JSON_BAD},
