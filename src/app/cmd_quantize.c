@@ -58,6 +58,9 @@ static cj_err publish(const char *in, const char *out, const convert_options *o,
     return e;
 }
 
+/* A name alone has always been a file's. */
+static bool is_folder(const char *out) { return *out && out[strlen(out) - 1] == '/'; }
+
 int cmd_quantize(cli *c)
 {
     const char *type = NULL;
@@ -65,7 +68,7 @@ int cmd_quantize(cli *c)
     const cli_help help = {"IN OUT --type TYPE", MSG_CMD_QUANTIZE_ABOUT,
                            "quantize model-bf16.gguf model-q8_0.gguf --type Q8_0\n"
                            "quantize {0} small.gguf --type Q4_K\n"
-                           "quantize {0} folder --type BF16", 2, 2};
+                           "quantize {0} folder/ --type BF16", 2, 2};
     int code = cli_parse_plain(c, &help, options, 1);
     if (code) return code;
     char names[256], *in = NULL;
@@ -85,7 +88,7 @@ int cmd_quantize(cli *c)
     cli_progress_begin(&progress, c, MSG_CONVERTING);
     progress.bytes = true;
     opt.arg = &progress;
-    if (!e) e = publish_is_folder(c->argv[1]) ? publish(in, c->argv[1], &opt, &r, &d) : convert_gguf(in, c->argv[1], &opt, &r, &d);
+    if (!e) e = is_folder(c->argv[1]) ? publish(in, c->argv[1], &opt, &r, &d) : convert_gguf(in, c->argv[1], &opt, &r, &d);
     cli_progress_end(&progress);
     pool_close(&opt.pool);
     mem_free(in);

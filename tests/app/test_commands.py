@@ -195,8 +195,8 @@ def quantize():
     home.fails(2, "quantize", model, model, "--type", "Q8_0", says="input itself")
     home.fails(3, "quantize", home.path("absent.gguf"), out, "--type", "Q8_0")
     home.fails(3, "quantize", model, home.path("no/such/folder/x.gguf"), "--type", "Q8_0")
-    home.fails(2, "quantize", model, home.path("folder"), "--type", "Q8_0", says="BF16")
-    home.fails(2, "quantize", model, home.folder, "--type", "F32", says="there already")
+    home.fails(2, "quantize", model, home.path("folder/"), "--type", "Q8_0", says="BF16")
+    home.fails(2, "quantize", model, home.folder + "/", "--type", "F32", says="there already")
     assert not [f for f in home.files() if f.endswith(".part")]
 
 

@@ -72,7 +72,7 @@ def an_adapter():
     assert [e["step"] for e in entries if "held_out_loss" in e] == [10, 12], entries
     assert read(r["path"] + ".svg").startswith(b"<svg")
     known = home.ok("adapter", "list", "--json").json()["adapters"]
-    assert [(a["name"], a["activated"], a["prompt"], a["rank"]) for a in known] == [("house", True, "qa-1", 4)], known
+    assert [(a["name"], a["activated"], a["prompt"], a["rank"]) for a in known if a["own"]] == [("house", True, "qa-1", 4)], known
     text = home.write("text.txt", "第3天，张丁在第21页写下：今天没有下雨。\n")
     assert all(e["verified"] for e in home.ok("ask", text, "哪一天写的？", "--model", MODEL, "--adapter", "house", "--json").json()["evidence"])
 

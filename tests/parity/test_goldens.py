@@ -82,7 +82,7 @@ def folder_is_the_file(case):
     def test():
         want = array("f", tensors(os.path.join(GOLDEN, case, "golden.safetensors"))["logits"])
         with tempfile.TemporaryDirectory() as d:
-            r = subprocess.run([JUAN, "quantize", os.path.join(GOLDEN, case, "model.gguf"), d + "/model", "--type", "F32", "--lang", "en"], capture_output=True, text=True)
+            r = subprocess.run([JUAN, "quantize", os.path.join(GOLDEN, case, "model.gguf"), d + "/model/", "--type", "F32", "--lang", "en"], capture_output=True, text=True)
             assert r.returncode == 0, r.stderr
             e = error(logits(case, "--exact-math", "--kv", "f32", model=d + "/model"), want)
         assert e <= 1e-5, f"normalised error {e:.1e}"

@@ -78,7 +78,7 @@ def same_logits(source, ids, say=False):
         adapter_file.write_random(source, d + "/a.gguf", rank=4, seed=3)
         juan("adapter", "merge", d + "/a.gguf", d + "/merged", "--model", source, "--type", "F32")
         juan("adapter", "export", d + "/a.gguf", d + "/peft", "--model", source)
-        juan("quantize", source, d + "/base", "--type", "F32")
+        juan("quantize", source, d + "/base/", "--type", "F32")
         want = ours(d + "/merged", ids, d)
         merged = transformers.AutoModelForCausalLM.from_pretrained(d + "/merged", dtype=torch.float32, attn_implementation="eager")
         base = transformers.AutoModelForCausalLM.from_pretrained(d + "/base", dtype=torch.float32, attn_implementation="eager")
@@ -155,7 +155,7 @@ def real(source, text):
     def tokens():
         torch_or_skip()
         with tempfile.TemporaryDirectory() as d:
-            juan("quantize", source, d + "/folder", "--type", "BF16")
+            juan("quantize", source, d + "/folder/", "--type", "BF16")
             same_tokens(d + "/folder", source, content[:20000], say=True)
 
     def logits():
