@@ -190,7 +190,7 @@ def published():
             assert a.read() == b.read(), "an adapter comes back from PEFT's form as it was"
     assert "lay it over documents too" in home.ok("adapter", "export", "house", home.path("house-peft"), "--model", MODEL).err
     experts = home.model("experts.gguf", "tiny-qwen3moe", "--set", "layers=1")
-    home.fails(3, "quantize", experts, home.path("experts"), "--type", "BF16", says="ends in .gguf")
+    home.fails(3, "quantize", experts, home.path("experts/"), "--type", "BF16", says="ends in .gguf")
     assert not os.path.exists(home.path("experts"))
 
 
